@@ -1,0 +1,1 @@
+"""Train a network under AutoLRS or a baseline learning-rate schedule, and compare the two honestly."""

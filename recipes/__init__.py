@@ -1,0 +1,1 @@
+"""What is trained: one readable file per recipe, and its data."""
