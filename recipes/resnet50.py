@@ -1,0 +1,154 @@
+"""ResNet-50 on images, as [Goyal2017]_ trains it and as AutoLRS's first claim has it.
+
+.. [Goyal2017] Goyal et al., Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour, arXiv 1706.02677.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from autolrs_cli.contracts import (
+    Batch,
+    Description,
+    EvalSplit,
+    EvalStream,
+    Metric,
+    ParameterGroup,
+    Phase,
+    TrainStream,
+)
+from autolrs_recipes.checks import whole_number
+from autolrs_recipes.data.images import HeldOutImages, ImageData, TrainImages
+from autolrs_recipes.image_models import ImageModel
+
+_BATCH_NORM = nn.modules.batchnorm._BatchNorm
+_TO_GET_THE_PAPERS = (
+    "scale=paper data=image_folder data.root=PATH, with ImageNet-1k at PATH in ImageNet layout (train/, val/)"
+)
+
+
+class ResNet50:
+    """Classify images; judged by top-1 accuracy.
+
+    Args:
+        name: what the run directory calls it.
+        model: builds the network.
+        data: the three slices of images.
+        global_batch: images per optimizer step, over all ranks.
+        micro_batch: images per forward pass, which is also what BatchNorm sees; divides `global_batch`;
+            None: all at once.
+        eval_batch: held-out images per forward pass.
+    """
+
+    metric = Metric("accuracy", "max")
+    example_unit = "images"
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        model: ImageModel,
+        data: ImageData,
+        global_batch: int,
+        micro_batch: int | None,
+        eval_batch: int,
+    ) -> None:
+        self.name = name
+        self.architecture = model
+        self.data = data
+        self.global_batch = global_batch
+        self.micro_batch = global_batch if micro_batch is None else micro_batch
+        self.eval_batch = eval_batch
+
+    def describe(self) -> Description:
+        """Say what is trained, in words."""
+        return Description(
+            data=self.data.describe(),
+            model=self.architecture.describe(),
+            to_get_the_papers=_TO_GET_THE_PAPERS,
+            sizes=self.data.sizes,
+        )
+
+    def problems(self) -> list[str]:
+        """Return every problem with settings and data."""
+        return [*self._batch_problems(), *self.architecture.problems(), *self.data.problems()]
+
+    def _batch_problems(self) -> list[str]:
+        found = [
+            *whole_number("recipe.global_batch", self.global_batch, 2),
+            *whole_number("recipe.eval_batch", self.eval_batch, 1),
+        ]
+        if self.micro_batch != self.global_batch:  # BatchNorm cannot normalise a single image
+            found += whole_number("recipe.micro_batch", self.micro_batch, 2)
+        if not found and self.global_batch % self.micro_batch:
+            found.append(
+                f"`micro_batch` must divide `global_batch`, but got recipe.micro_batch={self.micro_batch}, "
+                f"recipe.global_batch={self.global_batch}. Set recipe.micro_batch."
+            )
+        return found
+
+    def fingerprint(self) -> str:
+        """Hash of the data's content and split."""
+        return self.data.fingerprint()
+
+    def phases(self, max_steps: int) -> tuple[Phase, ...]:
+        """Return the one phase of the run."""
+        return (Phase("train", max_steps, self.global_batch),)
+
+    def model(self) -> nn.Module:
+        """Build the network with fresh weights, in the memory format that convolutions are fastest in."""
+        model = self.architecture.build(self.data.num_classes)
+        return model.to(memory_format=torch.channels_last)
+
+    def parameter_groups(self, model: nn.Module) -> list[ParameterGroup]:
+        """Keep weight decay off BatchNorm's gamma and beta, and off nothing else ([Goyal2017]_ Sec. 5.1)."""
+        norm = [p for m in model.modules() if isinstance(m, _BATCH_NORM) for p in m.parameters(recurse=False)]
+        kept = {id(p) for p in norm}
+        return [
+            ParameterGroup("weights", [p for p in model.parameters() if id(p) not in kept]),
+            ParameterGroup("batch_norm", norm, decay=False),
+        ]
+
+    def train_stream(self, phase: int, seed: int, world_size: int = 1) -> TrainStream:
+        """Open the training stream; `seed` fixes order and augmentation, never the split."""
+        return TrainImages(
+            self.data.reader("train"),
+            seed=seed,
+            phase=phase,
+            global_batch=self.global_batch,
+            micro_batch=self.micro_batch,
+            world_size=world_size,
+        )
+
+    def eval_stream(self, split: EvalSplit) -> EvalStream:
+        """Open a held-out slice."""
+        return HeldOutImages(self.data.reader(split), self.eval_batch)
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, float]:
+        """Return the summed cross-entropy of a micro-batch and its number of images."""
+        loss = F.cross_entropy(_logits(model, batch), batch["labels"], reduction="sum")
+        return loss, float(len(batch["labels"]))
+
+    def measure(self, model: nn.Module, batch: Batch) -> dict[str, tuple[Tensor, float]]:
+        """Return sums of loss and of right answers (first guess; among five) over a held-out batch."""
+        logits, labels = _logits(model, batch), batch["labels"]
+        sums = {
+            "loss": F.cross_entropy(logits, labels, reduction="sum"),
+            "accuracy": (logits.argmax(1) == labels).sum(),
+        }
+        if logits.shape[1] > 5:
+            sums["accuracy_top5"] = (logits.topk(5, dim=1).indices == labels[:, None]).sum()
+        return {name: (value, float(len(labels))) for name, value in sums.items()}
+
+    def examples(self, batch: Batch) -> int:
+        """Count the images of a micro-batch."""
+        return len(batch["labels"])
+
+
+def _logits(model: nn.Module, batch: Batch) -> Tensor:
+    """Return logits [B, num_classes] in float32, also under autocast: a bf16 loss has 3 digits."""
+    images = batch["images"].contiguous(memory_format=torch.channels_last)
+    logits: Tensor = model(images)
+    return logits.float()
