@@ -1,1 +1,1 @@
-"""dashboard"""
+"""What a person sees while a run trains, made from its journal's records alone."""

@@ -1,1 +1,1 @@
-"""reports"""
+"""What a person reads after a run."""

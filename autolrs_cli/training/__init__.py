@@ -1,1 +1,1 @@
-"""training"""
+"""The one loop: kept steps, searched stages, snapshots, evaluation, and the ledger of what they cost."""

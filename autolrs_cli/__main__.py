@@ -1,0 +1,5 @@
+"""`python -m autolrs_cli`."""
+
+from autolrs_cli.app import main
+
+main()

@@ -1,0 +1,66 @@
+"""Plain lines for logs, pipes and dumb terminals: one line for each event that a person would want there."""
+
+from __future__ import annotations
+
+from autolrs_cli.dashboard import words
+from autolrs_cli.dashboard.state import Record, State
+
+
+def lines(state: State, record: Record) -> list[str]:
+    """Return what `record` adds to the log; `state` already includes it."""
+    event = record["event"]
+    if event == "run_started":
+        description = record["description"]
+        return [words.headline(description), words.circumstances(description), _budget(state)]
+    text = _text(event, state, record)
+    if text is None:
+        return []
+    prefix = f"[{words.duration(record['t']):>7}] step {record['step']}/{state.plan['max_steps']}"
+    return [f"{prefix}  {text}"]
+
+
+def _budget(state: State) -> str:
+    kept, search = state.plan["max_steps"], state.plan["search_steps"]
+    if not search:
+        return f"{kept} steps, no search"
+    return f"{kept} kept steps in {state.num_stages} searched stages, and {search} discarded steps of search"
+
+
+def _text(event: str, state: State, record: Record) -> str | None:
+    if event == "stage_started":
+        return (
+            f"stage {record['stage'] + 1} of {state.num_stages}: {record['steps']} steps; search by "
+            f"{record['num_trials']} trials of {record['trial_steps']} steps, LR {record['lr_min']:g} to "
+            f"{record['lr_max']:g}, judged by {_OBJECTIVES[record['objective']]}"
+        )
+    if event == "trial_finished":
+        return _trial(state, record)
+    if event == "lr_chosen":
+        flags = f" ({words.flags(record['flags'])})" if record["flags"] else ""
+        return f"  chosen LR {words.lr(record['lr'])}{flags}"
+    if event == "eval":
+        loss = state.losses.items[-1][1] if state.losses.items else None
+        return (
+            f"{words.metrics(record)} (held out); training loss {words.number(loss)}, LR {words.lr(state.lr)}"
+        )
+    if event == "target_reached":
+        return f"target reached at step {record['reached_step']}: {record['metric']} {record['value']:g}"
+    if event == "warned":
+        return f"warning: {record['message']}"
+    if event == "interrupted":
+        return f"interrupted ({record['reason']})"
+    return None
+
+
+_OBJECTIVES = {"train": "training loss", "choose": "held-out loss"}
+
+
+def _trial(state: State, record: Record) -> str:
+    stage = state.stage
+    of = f" of {stage['num_trials']}" if stage else ""
+    head = f"  trial {record['trial'] + 1}{of}: LR {words.lr(record['lr'])}"
+    if record["status"] == "diverged":
+        return f"{head} -> diverged ({record['reason']})"
+    flags = f" [{words.flags(record['flags'])}]" if record["flags"] else ""
+    best = " (best so far)" if record["best"] else ""
+    return f"{head} -> predicted loss {words.number(record['predicted'])}{flags}{best}"

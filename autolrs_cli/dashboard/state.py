@@ -1,0 +1,207 @@
+"""`reduce(state, record)`: all that a screen needs, from the journal's records and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+Record = Mapping[str, Any]
+# Points kept of the loss curve; when there are more, every second one goes and the spacing doubles.
+MAX_POINTS = 256
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """A trial of the current stage."""
+
+    index: int
+    lr: float
+    status: str = "running"
+    step: int = 0
+    loss: float | None = None
+    predicted: float | None = None
+    flags: tuple[str, ...] = ()
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class ChosenRow:
+    """A stage whose LR is chosen."""
+
+    stage: int
+    first_step: int
+    lr: float
+    predicted: float | None
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Points:
+    """A bounded series: (step, value), thinned evenly as it grows."""
+
+    items: tuple[tuple[int, float], ...] = ()
+    every: int = 1
+    seen: int = 0
+
+    def add(self, step: int, value: float) -> Points:
+        """Return the series with one more point."""
+        if self.seen % self.every:
+            return replace(self, seen=self.seen + 1)
+        items, every = (*self.items, (step, value)), self.every
+        if len(items) > MAX_POINTS:
+            items, every = items[::2], every * 2
+        return Points(items, every, self.seen + 1)
+
+
+@dataclass(frozen=True)
+class State:
+    """A run as its journal tells it."""
+
+    description: Mapping[str, Any] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    t: float = 0.0
+    started_training_at: float | None = None
+    step: int = 0
+    total_steps: int = 0
+    phase: str | None = None
+    stage: Mapping[str, Any] | None = None
+    """The `stage_started` record of the current stage."""
+    trials: tuple[TrialRow, ...] = ()
+    training: bool = False
+    """Kept steps are being made (or none has been made yet and no trial is on)."""
+    chosen: tuple[ChosenRow, ...] = ()
+    lr: float | None = None
+    losses: Points = Points()
+    lrs: Points = Points()
+    evals: tuple[Mapping[str, Any], ...] = ()
+    """The latest two `eval` records of the target slice."""
+    target_reached: Mapping[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
+    ended: str | None = None
+    """Status or reason once the run is over."""
+
+    @property
+    def planned_steps(self) -> int:
+        """All optimizer steps, the search's included."""
+        return int(self.plan.get("max_steps", 0)) + int(self.plan.get("search_steps", 0))
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Expected seconds to the end, at the mean pace so far; None before there is a pace."""
+        if self.started_training_at is None or not self.total_steps:
+            return None
+        pace = (self.t - self.started_training_at) / self.total_steps
+        return max(0.0, pace * (self.planned_steps - self.total_steps))
+
+    @property
+    def num_stages(self) -> int:
+        """Searched stages in the plan."""
+        return sum(segment["kind"] == "stage" for segment in self.plan.get("segments", ()))
+
+
+def reduce(state: State, record: Record) -> State:
+    """Return the state after `record`; unknown events only move the clock."""
+    state = replace(
+        state,
+        t=record["t"],
+        step=record["step"],
+        total_steps=record["total_steps"],
+        phase=record.get("phase"),
+    )
+    handler = _HANDLERS.get(record["event"])
+    return handler(state, record) if handler else state
+
+
+def _run_started(state: State, record: Record) -> State:
+    return replace(state, description=record["description"], plan=record["plan"])
+
+
+def _step(state: State, record: Record) -> State:
+    losses = state.losses
+    if record["loss"] is not None:
+        losses = losses.add(record["step"], record["loss"])
+    lrs = state.lrs.add(record["step"], record["lr"])
+    return _training(replace(state, lr=record["lr"], losses=losses, lrs=lrs, training=True))
+
+
+def _stage_started(state: State, record: Record) -> State:
+    return _training(replace(state, stage=record, trials=(), training=False))
+
+
+def _trial_started(state: State, record: Record) -> State:
+    return replace(state, trials=(*state.trials, TrialRow(record["trial"], record["lr"])), training=False)
+
+
+def _trial_step(state: State, record: Record) -> State:
+    return _update_trial(state, record, step=record["trial_step"], loss=record["loss"])
+
+
+def _trial_finished(state: State, record: Record) -> State:
+    if record["best"]:
+        state = replace(state, trials=tuple(replace(row, best=False) for row in state.trials))
+    return _update_trial(
+        state,
+        record,
+        status=record["status"],
+        step=record["steps"],
+        predicted=record["predicted"],
+        flags=tuple(record["flags"]),
+        best=record["best"],
+    )
+
+
+def _lr_chosen(state: State, record: Record) -> State:
+    row = ChosenRow(
+        record["stage"], record["step"], record["lr"], record["predicted"], tuple(record["flags"])
+    )
+    return replace(state, chosen=(*state.chosen, row), lr=record["lr"], training=True)
+
+
+def _eval(state: State, record: Record) -> State:
+    if record["split"] != "target":
+        return state
+    return replace(state, evals=(*state.evals[-1:], record))
+
+
+def _target_reached(state: State, record: Record) -> State:
+    return replace(state, target_reached=record)
+
+
+def _warned(state: State, record: Record) -> State:
+    return replace(state, warnings=(*state.warnings, record["message"]))
+
+
+def _interrupted(state: State, record: Record) -> State:
+    return replace(state, ended=f"interrupted ({record['reason']})")
+
+
+def _run_finished(state: State, record: Record) -> State:
+    return replace(state, ended=record["status"])
+
+
+def _training(state: State) -> State:
+    if state.started_training_at is None:
+        return replace(state, started_training_at=state.t)
+    return state
+
+
+def _update_trial(state: State, record: Record, **changes: Any) -> State:
+    rows = tuple(replace(row, **changes) if row.index == record["trial"] else row for row in state.trials)
+    return replace(state, trials=rows)
+
+
+_HANDLERS = {
+    "run_started": _run_started,
+    "step": _step,
+    "stage_started": _stage_started,
+    "trial_started": _trial_started,
+    "trial_step": _trial_step,
+    "trial_finished": _trial_finished,
+    "lr_chosen": _lr_chosen,
+    "eval": _eval,
+    "target_reached": _target_reached,
+    "warned": _warned,
+    "interrupted": _interrupted,
+    "run_finished": _run_finished,
+}

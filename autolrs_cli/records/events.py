@@ -1,0 +1,161 @@
+"""Everything that happens in a run is one of these events; the journal adds time, steps and place.
+
+Fields of every record beside the event's own: `event`, `t` (seconds since the run first started, pauses left
+out), `step` (kept steps), `total_steps` (all optimizer steps), and within a phase, stage or trial its `phase`,
+`stage`, `trial` (0-based). Dashboards, reports and resume read records, never live objects.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The run's plan, before anything is trained."""
+
+    description: dict[str, Any]
+    plan: dict[str, Any]
+    config: dict[str, Any]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A kept step, every `run.log_every_steps`."""
+
+    lr: float
+    loss: float | None
+    examples: int
+    """Examples seen in kept steps so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted:
+    """A searched stage begins; its training steps come after its trials."""
+
+    first_step: int
+    steps: int
+    trial_steps: int
+    num_trials: int
+    lr_min: float
+    lr_max: float
+    objective: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialStarted:
+    """The state is back at the stage's start and a candidate LR is about to be tried."""
+
+    lr: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrialStep:
+    """A loss point of a trial, the one that its forecast will use."""
+
+    trial_step: int
+    loss: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialFinished:
+    """A trial's verdict."""
+
+    lr: float
+    status: Literal["ok", "diverged", "stopped"]
+    predicted: float | None
+    std: float | None
+    flags: tuple[str, ...]
+    steps: int
+    reason: str | None
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Surrogate:
+    """The surrogate's belief before the next question: predicted loss over LR."""
+
+    lrs: tuple[float, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LrChosen:
+    """The LR that the stage's kept steps train with."""
+
+    lr: float
+    predicted: float | None
+    chosen_trial: int | None
+    """None: every trial failed and the safe LR is used."""
+    flags: tuple[str, ...]
+    """`lower_edge`, `upper_edge`, `all_failed`, and the flags of the winning forecast."""
+
+
+@dataclass(frozen=True, slots=True)
+class Eval:
+    """Losses and metrics on a held-out slice."""
+
+    split: Literal["choose", "target"]
+    weights: Literal["raw", "averaged"]
+    metrics: dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetReached:
+    """The first of two consecutive evaluations at or past the target, or the last one alone."""
+
+    metric: str
+    value: float
+    reached_step: int
+    reached_total_steps: int
+    reached_t: float
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something a person should know, said once."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The run stopped before its end, cleanly."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The last event of a run that ended by itself."""
+
+    status: Literal["done", "failed"]
+    reason: str | None
+    ledger: Mapping[str, Mapping[str, float]]
+
+
+Event = (
+    RunStarted
+    | Step
+    | StageStarted
+    | TrialStarted
+    | TrialStep
+    | TrialFinished
+    | Surrogate
+    | LrChosen
+    | Eval
+    | TargetReached
+    | Warned
+    | Interrupted
+    | RunFinished
+)
+
+
+def event_name(event: type) -> str:
+    """Return the journal's name of an event class: `TrialFinished` -> `trial_finished`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", event.__name__).lower()

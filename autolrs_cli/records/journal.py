@@ -1,0 +1,121 @@
+"""The journal: one strict-JSON event per line, readable while it grows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_args
+
+import orjson
+
+from autolrs_cli.errors import TrainingError
+from autolrs_cli.records.events import Event, Step, TrialStep, event_name
+
+Record = dict[str, Any]
+Listener = Callable[[Record], None]
+# Points of a curve may sit in the buffer this long; every other event is written through at once.
+FLUSH_SECONDS = 0.5
+# Name and fields of each event class, looked up once: writing a step must cost microseconds.
+SHAPES = {cls: (event_name(cls), tuple(f.name for f in fields(cls))) for cls in get_args(Event)}
+
+
+@dataclass
+class Place:
+    """Where the run is; stamped on every record."""
+
+    step: int = 0
+    total_steps: int = 0
+    phase: str | None = None
+    stage: int | None = None
+    trial: int | None = None
+
+
+class Journal:
+    """Append events to a file and hand each record to listeners.
+
+    Args:
+        path: the file; created, must not exist.
+        started: `time.perf_counter()` at the run's first start: the zero of `t`.
+        listeners: called in the training thread, so they must return at once (put the record on a queue).
+    """
+
+    def __init__(self, path: Path, *, started: float, listeners: tuple[Listener, ...] = ()) -> None:
+        self.place = Place()
+        self._started = started
+        self._listeners = listeners
+        self._file = path.open("xb", buffering=1 << 16)
+        self._flushed_at = 0.0
+
+    @property
+    def t(self) -> float:
+        """Seconds since the run first started."""
+        return time.perf_counter() - self._started
+
+    def write(self, event: Event) -> None:
+        """Append `event`.
+
+        Raises:
+            TrainingError: if the file cannot be written (disk full, folder gone).
+        """
+        record = self._record(event)
+        try:
+            self._file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+            self._flush_if_due(event)
+        except OSError as error:
+            raise TrainingError(
+                f"The journal must stay writable, but {self._file.name} is not: {error.strerror}. "
+                "Free space or mend the folder, then start the run again."
+            ) from error
+        for listener in self._listeners:
+            listener(record)
+
+    def close(self) -> None:
+        """Write what is buffered and close the file."""
+        self._file.close()
+
+    def _record(self, event: Event) -> Record:
+        place = self.place
+        event_type, names = SHAPES[type(event)]
+        record: Record = {
+            "event": event_type,
+            "t": round(self.t, 4),
+            "step": place.step,
+            "total_steps": place.total_steps,
+        }
+        if place.phase is not None:
+            record["phase"] = place.phase
+        if place.stage is not None:
+            record["stage"] = place.stage
+        if place.trial is not None:
+            record["trial"] = place.trial
+        for name in names:
+            record[name] = getattr(event, name)
+        return record
+
+    def _flush_if_due(self, event: Event) -> None:
+        now = time.perf_counter()
+        if not isinstance(event, Step | TrialStep) or now - self._flushed_at > FLUSH_SECONDS:
+            self._file.flush()
+            self._flushed_at = now
+
+
+def read_journal(path: Path) -> Iterator[Record]:
+    """Yield the records of a journal in order, leaving out a torn last line.
+
+    Raises:
+        ValueError: if a line before the last one is not a JSON object.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                record = orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                raise ValueError(
+                    f"Every line of a journal must be a JSON object, but line {number} of {path} is "
+                    f"not: {error}."
+                ) from error
+            yield record

@@ -1,0 +1,119 @@
+"""The files of a run directory (see docs/run-directory.md)."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from autolrs_cli.errors import ConfigError
+
+SCHEMA_VERSION = 1
+
+
+class RunDirectory:
+    """Paths inside a run directory.
+
+    Args:
+        root: the directory; `create` makes it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config = root / "config.yaml"
+        self.journal = root / "journal.jsonl"
+        self.schedule = root / "schedule.csv"
+        self.model = root / "model.safetensors"
+        self.summary = root / "summary.json"
+
+    def create(self) -> None:
+        """Make the directory, and prove that it can be written.
+
+        Raises:
+            ConfigError: if it cannot be written, or already holds a run.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".write-test-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise ConfigError(
+                f"The run directory must be writable, but {self.root} is not: {error.strerror}. "
+                "Set run.dir to a folder that you can write."
+            ) from error
+        if self.journal.exists():
+            raise ConfigError(
+                f"A run directory holds one run, but {self.root} already holds one. Set run.dir to another folder."
+            )
+
+
+def default_root(recipe: str, schedule: str, seed: int, config_id: str, now: datetime) -> Path:
+    """Return runs/<recipe>/<schedule>/seed<seed>/<time>-<id>, made unique by a suffix if it exists."""
+    parent = Path("runs") / recipe / schedule / f"seed{seed}"
+    stem = f"{now:%Y%m%d-%H%M%S}-{config_id}"
+    names = [stem, *(f"{stem}-{n}" for n in range(2, 100))]
+    return next((parent / n for n in names if not (parent / n).exists()), parent / stem)
+
+
+def config_id(config: Mapping[str, Any], harmless: Iterable[str]) -> str:
+    """Return 8 hex digits of the hash of a resolved configuration without its harmless keys.
+
+    Args:
+        config: nested plain containers.
+        harmless: dotted keys that cannot change results.
+    """
+    kept = _without(config, frozenset(harmless), "")
+    text = orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(text).hexdigest()[:8]
+
+
+def _without(node: Any, keys: frozenset[str], prefix: str) -> Any:
+    if not isinstance(node, Mapping):
+        return node
+    return {k: _without(v, keys, f"{prefix}{k}.") for k, v in node.items() if f"{prefix}{k}" not in keys}
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write `value` as strict JSON, whole or not at all; NaN and infinities become null."""
+    aside = path.with_name(f"{path.name}.part")
+    aside.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    aside.replace(path)
+
+
+class LrSpan(NamedTuple):
+    """Consecutive kept steps at one LR."""
+
+    stage: str
+    first_step: int
+    steps: int
+    lr: float
+
+
+class ScheduleLog:
+    """The LRs of the kept steps, as spans."""
+
+    def __init__(self) -> None:
+        self.spans: list[LrSpan] = []
+
+    def add(self, stage: str, lr: float) -> None:
+        """Note the LR of the next kept step."""
+        last = self.spans[-1] if self.spans else LrSpan(stage, 0, 0, lr)
+        if self.spans and (last.stage, last.lr) == (stage, lr):
+            self.spans[-1] = last._replace(steps=last.steps + 1)
+        else:
+            self.spans.append(LrSpan(stage, last.first_step + last.steps, 1, lr))
+
+
+def write_schedule(path: Path, rows: Iterable[LrSpan]) -> None:
+    """Write the LRs of the kept steps at full precision, so that the run can be replayed without its search."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(LrSpan._fields)
+        writer.writerows((row.stage, row.first_step, row.steps, repr(row.lr)) for row in rows)

@@ -1,0 +1,123 @@
+"""The closing card: what the run found, what it cost, where it lies, and what to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+Summary = Mapping[str, Any]
+
+
+def closing_card(summary: Summary, directory: Path) -> RenderableType:
+    """Return the card for a run's summary."""
+    parts: list[RenderableType] = [Text(_verdict(summary), style="bold")]
+    if summary["chosen"]:
+        parts += [Text(""), _chosen(summary["chosen"])]
+    parts += [Text(f"warning: {line}", style="yellow") for line in _doubts(summary)]
+    parts += [
+        Text(""),
+        _ledger(summary["ledger"]),
+        Text(_cost(summary)),
+        Text(""),
+        Text(f"run directory: {directory}"),
+    ]
+    if summary["status"] == "done":
+        parts.append(
+            Text(
+                "  "
+                + "  ".join(
+                    ("config.yaml", "journal.jsonl", "schedule.csv", "model.safetensors", "summary.json")
+                )
+            )
+        )
+        parts.append(Text(_next(summary)))
+    return Group(*parts)
+
+
+def _verdict(summary: Summary) -> str:
+    name = f"{summary['recipe']} under schedule={summary['schedule']}"
+    steps = f"{summary['step']} kept steps, {summary['total_steps']} in all"
+    if summary["status"] != "done":
+        return f"{name}: {summary['status']} after {steps}. {summary['reason'] or ''}".rstrip()
+    metrics = ", ".join(f"{k} {_figure(v)}" for k, v in summary["metrics"].items())
+    return f"{name}: done after {steps}. Held out: {metrics}{_target(summary['target'])}"
+
+
+def _target(target: Mapping[str, Any] | None) -> str:
+    if target is None:
+        return ""
+    goal = f"{target['metric']} {target['value']:g}"
+    if not target["reached"]:
+        return f"; target {goal} missed"
+    return f"; target {goal} reached at step {target['step']} ({target['total_steps']} in all)"
+
+
+def _chosen(rows: list[Mapping[str, Any]]) -> Table:
+    table = Table(title="chosen LRs", title_justify="left", box=None, pad_edge=False)
+    for name in ("stage", "steps", "LR"):
+        table.add_column(name, justify="right")
+    table.add_column("flags")
+    for row in rows:
+        flags = ", ".join(flag.replace("_", " ") for flag in row["flags"])
+        table.add_row(str(row["stage"] + 1), str(row["steps"]), f"{row['lr']:.4e}", flags)
+    return table
+
+
+def _doubts(summary: Summary) -> list[str]:
+    rows = summary["chosen"]
+    found = []
+    for flag, meaning in _MEANINGS.items():
+        stages = ", ".join(str(row["stage"] + 1) for row in rows if flag in row["flags"])
+        if stages:
+            found.append(f"stage {stages}: {meaning}")
+    return found
+
+
+_MEANINGS = {
+    "lower_edge": "the chosen LR sits on search.lr_min. Lower it if larger steps did not help, or expect that "
+    "short trials favour small LRs.",
+    "upper_edge": "the chosen LR sits on search.lr_max. Raise it.",
+    "all_failed": "every trial diverged, so the last safe LR was used. Lower search.lr_max.",
+    "negative": "the winning forecast is a negative loss: the published forecast has no lower bound.",
+    "undetermined": "the winning forecast is a straight line: the trial's losses do not determine a decay.",
+}
+
+
+def _ledger(ledger: Mapping[str, Mapping[str, float]]) -> Table:
+    total = sum(entry["seconds"] for entry in ledger.values()) or 1.0
+    table = Table(title="ledger", title_justify="left", box=None, pad_edge=False)
+    table.add_column("what")
+    for name in ("steps", "seconds", "share"):
+        table.add_column(name, justify="right")
+    for bucket, entry in ledger.items():
+        if entry["seconds"] or entry["steps"]:
+            steps = f"{entry['steps']:.0f}" if entry["steps"] else ""
+            seconds = entry["seconds"]
+            table.add_row(bucket.replace("_", " "), steps, f"{seconds:.1f}", f"{seconds / total:.1%}")
+    return table
+
+
+def _cost(summary: Summary) -> str:
+    kept, total = summary["step"], summary["total_steps"]
+    if not kept or total == kept:
+        return ""
+    return (
+        f"The search cost {total - kept} discarded steps: {total / kept:.2f} steps made for each step kept."
+    )
+
+
+def _next(summary: Summary) -> str:
+    other = "original" if summary["schedule"] == "autolrs" else "autolrs"
+    return (
+        f"next: autolrs train recipe={summary['recipe']} schedule={other} scale={summary['scale']} "
+        f"seed={summary['seed']}   # the other side of the comparison"
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

@@ -1,0 +1,170 @@
+"""Everything that can be known to be wrong before training starts, said at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+
+from autolrs_cli import settings as schema
+from autolrs_cli.contracts import OptimizerFactory, Phase, Recipe, Schedule, Target
+from autolrs_cli.errors import ConfigError
+from autolrs_cli.runner.building import build
+from autolrs_cli.search import SearchSettings
+from autolrs_cli.training.stages import Segment, plan_problems, plan_schedule, plan_search
+
+T = TypeVar("T")
+BUDGET_KEYS = frozenset(schema.BudgetSettings.model_fields)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A configuration that passed every check, and the objects made from it."""
+
+    settings: schema.Settings
+    recipe: Recipe
+    make_optimizer: OptimizerFactory
+    phases: tuple[Phase, ...]
+    segments: Sequence[Segment]
+    schedule: Schedule | schema.AutoLRSSettings
+    search: SearchSettings | None
+    """None for a schedule that is not searched."""
+    target: Target | None
+    device: torch.device
+    threads: int
+
+    @property
+    def search_steps(self) -> int:
+        """Optimizer steps that the search will spend on trials, if none of them stops early."""
+        trials = self.search.num_trials if self.search else 0
+        return trials * sum(segment.trial_steps for segment in self.segments)
+
+
+class _Problems:
+    """Collects the messages of every check that fails, so that no check hides another."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def attempt(self, check: Callable[[], T]) -> T | None:
+        try:
+            return check()
+        except ConfigError as error:
+            self.messages += error.problems
+            return None
+
+
+def check(config: Mapping[str, Any]) -> Plan:
+    """Turn a resolved configuration into a plan.
+
+    Args:
+        config: plain containers, as composed by Hydra.
+
+    Raises:
+        ConfigError: carrying every problem found in settings, data and hardware.
+    """
+    problems = _Problems()
+    # `run` is parsed twice, so that a mistake in another section does not hide those in the plan.
+    run = problems.attempt(lambda: schema.parse(schema.RunSettings, config["run"], "run"))
+    settings: schema.Settings | None = problems.attempt(lambda: schema.parse(schema.Settings, config))
+    device = problems.attempt(lambda: _device(config["runtime"]["device"]))
+    recipe: Recipe | None = problems.attempt(lambda: _recipe(config["recipe"]))
+    optimizer = problems.attempt(lambda: build(config["optimizer"], "optimizer"))
+    schedule = problems.attempt(lambda: _schedule(config))
+    searched = config["schedule"].get("name") == "autolrs"
+    search = problems.attempt(lambda: _search(config["search"])) if searched else None
+    budget = problems.attempt(lambda: _budget(config["search"])) if searched else None
+    target = problems.attempt(lambda: _target(settings.target, recipe)) if settings and recipe else None
+    phases = recipe.phases(run.max_steps) if recipe and run else ()
+    segments = None
+    if phases and schedule:
+        segments = problems.attempt(lambda: _segments(phases, schedule, budget))
+    if problems.messages:
+        raise ConfigError(list(dict.fromkeys(problems.messages)))
+    assert settings is not None
+    assert recipe is not None
+    assert schedule is not None
+    assert segments is not None
+    assert device is not None
+    threads = settings.runtime.threads or len(os.sched_getaffinity(0))
+    return Plan(settings, recipe, optimizer, phases, segments, schedule, search, target, device, threads)
+
+
+def _device(name: object) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "`runtime.device=cuda` needs a CUDA device, but torch sees none here. "
+            "Set runtime.device=cpu, or install a CUDA build of torch and its driver."
+        )
+    return torch.device("cuda" if name == "cuda" else "cpu")
+
+
+def _recipe(node: Mapping[str, Any]) -> Recipe:
+    recipe: Recipe = build(node, "recipe")
+    found = recipe.problems()
+    if found:
+        raise ConfigError(found)
+    return recipe
+
+
+def _schedule(config: Mapping[str, Any]) -> Schedule | schema.AutoLRSSettings:
+    node = dict(config["schedule"])
+    name = node.get("name")
+    if name == "autolrs":
+        settings: schema.AutoLRSSettings = schema.parse(schema.AutoLRSSettings, node, "schedule")
+        return settings
+    at = "original_schedule" if name == "original" else "schedule"
+    node = dict(config[at])
+    node.pop("name", None)
+    schedule: Schedule = build(node, at)
+    found = schedule.problems()
+    if found:
+        raise ConfigError(found)
+    return schedule
+
+
+def _search(node: Mapping[str, Any]) -> SearchSettings:
+    found = SearchSettings.from_mapping(node)
+    problems = found.problems()
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+def _budget(node: Mapping[str, Any]) -> schema.BudgetSettings:
+    budget: schema.BudgetSettings = schema.parse(
+        schema.BudgetSettings, {k: v for k, v in node.items() if k in BUDGET_KEYS}, "search"
+    )
+    return budget
+
+
+def _target(settings: schema.TargetSettings | None, recipe: Recipe) -> Target | None:
+    if settings is None:
+        return None
+    if settings.metric not in ("loss", recipe.metric.name):
+        raise ConfigError(
+            f"`target.metric` must be loss or {recipe.metric.name}, but got {settings.metric!r}. Set target.metric."
+        )
+    direction = "min" if settings.metric == "loss" else recipe.metric.direction
+    return Target(settings.metric, settings.value, direction)
+
+
+def _segments(
+    phases: Sequence[Phase],
+    schedule: Schedule | schema.AutoLRSSettings,
+    budget: schema.BudgetSettings | None,
+) -> Sequence[Segment] | None:
+    if not isinstance(schedule, schema.AutoLRSSettings):
+        return plan_schedule(phases)
+    if budget is None:
+        return None
+    segments = plan_search(phases, schedule.warmup_steps, budget)
+    found = plan_problems(segments, phases, schedule.warmup_steps)
+    if found:
+        raise ConfigError(found)
+    return segments

@@ -1,0 +1,211 @@
+"""One run, from a checked plan to a finished run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+
+from autolrs_cli.errors import AutoLRSError
+from autolrs_cli.records import events
+from autolrs_cli.records.journal import Journal, Listener
+from autolrs_cli.records.provenance import versions
+from autolrs_cli.records.run_directory import (
+    RunDirectory,
+    config_id,
+    default_root,
+    write_json,
+    write_schedule,
+)
+from autolrs_cli.runner.checking import Plan
+from autolrs_cli.runner.runtime import device_name, prepare
+from autolrs_cli.runner.summary import summarize
+from autolrs_cli.runner.weights import save_weights
+from autolrs_cli.schedules import Constant
+from autolrs_cli.settings import AutoLRSSettings
+from autolrs_cli.training.engine import Engine
+from autolrs_cli.training.interruption import EXIT_CODES, RunInterrupted, StopRequest
+from autolrs_cli.training.ledger import Ledger
+from autolrs_cli.training.snapshot import Snapshot
+from autolrs_cli.training.stage_loop import StageLoop
+from autolrs_cli.training.target import TargetWatch
+from autolrs_cli.training.trainer import Cadence, Trainer
+
+# Keys that cannot change a run's results, so that runs differing only in them are the same experiment.
+HARMLESS_KEYS = ("dashboard", "tracker", "run.dir", "run.log_every_steps", "runtime.max_seconds")
+Status = Literal["done", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended."""
+
+    status: Status
+    exit_code: int
+    reason: str | None
+    directory: Path
+    summary: dict[str, Any]
+
+
+def open_directory(plan: Plan, config: dict[str, Any]) -> RunDirectory:
+    """Make the run directory, and write the resolved configuration there first.
+
+    Raises:
+        ConfigError: if it cannot be written or already holds a run.
+    """
+    settings = plan.settings
+    name = str(settings.recipe["name"]), str(settings.schedule["name"])
+    digest = config_id(config, HARMLESS_KEYS)
+    root = Path(settings.run.dir or default_root(*name, settings.seed, digest, datetime.now().astimezone()))
+    directory = RunDirectory(root)
+    directory.create()
+    directory.config.write_text(OmegaConf.to_yaml(OmegaConf.create(config)), encoding="utf-8")
+    return directory
+
+
+def execute(
+    plan: Plan,
+    config: dict[str, Any],
+    directory: RunDirectory,
+    *,
+    started: float,
+    listeners: tuple[Listener, ...] = (),
+    warnings: Sequence[str] = (),
+) -> Result:
+    """Train, and leave journal, schedule, weights and summary in the run directory.
+
+    Args:
+        plan: from `check`.
+        config: the resolved configuration, as recorded.
+        directory: opened, still without a journal.
+        started: `time.perf_counter()` when the person pressed return.
+        listeners: get every journal record.
+        warnings: said in the journal before training.
+    """
+    prepare(plan.settings.runtime, plan.threads)
+    journal = Journal(directory.journal, started=started, listeners=listeners)
+    try:
+        return _execute(plan, config, directory, journal, started, warnings)
+    finally:
+        journal.close()
+
+
+def _execute(
+    plan: Plan,
+    config: dict[str, Any],
+    directory: RunDirectory,
+    journal: Journal,
+    started: float,
+    warnings: Sequence[str],
+) -> Result:
+    runtime = plan.settings.runtime
+    stop = StopRequest(None if runtime.max_seconds is None else started + runtime.max_seconds)
+    journal.write(_run_started(plan, config))
+    for message in warnings:
+        journal.write(events.Warned(message))
+    trainer = _trainer(plan, journal, Ledger(started), stop)
+    status: Status = "done"
+    reason: str | None = None
+    with stop.listening():
+        trainer.ledger.charge_until_now("startup")
+        try:
+            _train(plan, trainer)
+        except RunInterrupted as stopped:
+            status, reason = "interrupted", stopped.reason
+        except AutoLRSError as error:
+            status, reason = "failed", str(error)
+    return _finish(plan, directory, trainer, status, reason)
+
+
+def _train(plan: Plan, trainer: Trainer) -> None:
+    """Go through the plan's segments: the one loop for every schedule."""
+    schedule = plan.schedule
+    if isinstance(schedule, AutoLRSSettings):
+        schedule = Constant(schedule.warmup_lr, schedule.warmup_steps)  # of which only the warm-up is used
+    stages: StageLoop | None = None
+    if plan.search is not None:
+        settings = plan.settings
+        snapshot = Snapshot(trainer.engine.model, trainer.engine.optimizer, settings.runtime.snapshot)
+        stages = StageLoop(trainer, snapshot, plan.search, settings.seed)
+    if any(segment.objective == "choose" for segment in plan.segments):
+        trainer.measure_untrained()
+    for segment in plan.segments:
+        trainer.place.phase = plan.phases[segment.phase].name
+        if segment.kind == "stage":
+            assert stages is not None
+            stages.run(segment)
+        else:
+            trainer.keep(segment, schedule.lr)
+    trainer.place.phase = None
+
+
+def _trainer(plan: Plan, journal: Journal, ledger: Ledger, stop: StopRequest) -> Trainer:
+    settings = plan.settings
+    engine = Engine(
+        plan.recipe,
+        plan.make_optimizer,
+        seed=settings.seed,
+        device=plan.device,
+        precision=settings.runtime.precision,
+    )
+    ledger.synchronize = engine.synchronize
+    return Trainer(
+        engine,
+        plan.phases,
+        seed=settings.seed,
+        workers=settings.runtime.workers,
+        cadence=Cadence(settings.run.max_steps, settings.run.eval_every_steps, settings.run.log_every_steps),
+        journal=journal,
+        ledger=ledger,
+        stop=stop,
+        watch=TargetWatch(plan.target),
+    )
+
+
+def _run_started(plan: Plan, config: dict[str, Any]) -> events.RunStarted:
+    settings = plan.settings
+    return events.RunStarted(
+        description={
+            **asdict(plan.recipe.describe()),
+            "recipe": settings.recipe["name"],
+            "schedule": settings.schedule["name"],
+            "search": settings.search["name"] if plan.search else None,
+            "scale": settings.scale,
+            "seed": settings.seed,
+            "device": device_name(plan.device),
+            "precision": settings.runtime.precision,
+            "threads": plan.threads,
+            "example_unit": plan.recipe.example_unit,
+            "metric": asdict(plan.recipe.metric),
+            "target": None if plan.target is None else asdict(plan.target),
+        },
+        plan={
+            "max_steps": settings.run.max_steps,
+            "search_steps": plan.search_steps,
+            "num_trials": plan.search.num_trials if plan.search else None,
+            "segments": [asdict(segment) for segment in plan.segments],
+        },
+        config=config,
+        versions=versions(),
+    )
+
+
+def _finish(
+    plan: Plan, directory: RunDirectory, trainer: Trainer, status: Status, reason: str | None
+) -> Result:
+    if status == "done":
+        with trainer.ledger.span("checkpoint"):
+            save_weights(trainer.engine.model, directory.model)
+    if status == "interrupted":
+        trainer.journal.write(events.Interrupted(str(reason)))
+    else:
+        trainer.journal.write(events.RunFinished(status, reason, trainer.ledger.totals()))
+    write_schedule(directory.schedule, trainer.outcome.schedule.spans)
+    summary = summarize(plan, trainer, status, reason)
+    write_json(directory.summary, summary)
+    exit_code = {"done": 0, "failed": 1, "interrupted": EXIT_CODES.get(str(reason), 1)}[status]
+    return Result(status, exit_code, reason, directory.root, summary)

@@ -1,0 +1,33 @@
+"""Process-wide settings of torch: threads and determinism."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+import torch.utils.deterministic
+
+from autolrs_cli.settings import RuntimeSettings
+
+
+def prepare(runtime: RuntimeSettings, threads: int) -> None:
+    """Set torch's threads, and its kernels to deterministic ones where asked for.
+
+    Results on the CPU depend on the number of threads, so it is pinned and recorded.
+    """
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(runtime.deterministic)
+    if runtime.deterministic:
+        # cuBLAS is deterministic only with a fixed workspace, read when CUDA starts.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        # Overwriting fresh memory with NaN finds bugs but costs a pass over every new tensor.
+        # It is a property of the module's class, which type checkers do not see.
+        setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010
+    torch.backends.cudnn.benchmark = not runtime.deterministic
+
+
+def device_name(device: torch.device) -> str:
+    """Return the device in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu ({torch.backends.cpu.get_cpu_capability()})"

@@ -1,0 +1,66 @@
+"""summary.json: the run in one file, for scripts and comparisons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autolrs_cli.records.provenance import code_version, versions
+from autolrs_cli.records.run_directory import SCHEMA_VERSION
+from autolrs_cli.runner.checking import Plan
+from autolrs_cli.runner.runtime import device_name
+from autolrs_cli.training.stages import Segment
+from autolrs_cli.training.trainer import Trainer, finite
+
+
+def summarize(plan: Plan, trainer: Trainer, status: str, reason: str | None) -> dict[str, Any]:
+    """Return the contents of summary.json."""
+    settings, place = plan.settings, trainer.place
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": status,
+        "reason": reason,
+        "recipe": settings.recipe["name"],
+        "schedule": settings.schedule["name"],
+        "search": settings.search["name"] if plan.search else None,
+        "data": plan.recipe.describe().data,
+        "data_fingerprint": plan.recipe.fingerprint(),
+        "scale": settings.scale,
+        "batch": [phase.global_batch for phase in plan.phases],
+        "precision": settings.runtime.precision,
+        "threads": plan.threads,
+        "seed": settings.seed,
+        "device": device_name(plan.device),
+        "versions": versions(),
+        "code_version": code_version(),
+        "step": place.step,
+        "total_steps": place.total_steps,
+        "examples": trainer.outcome.examples,
+        "metrics": {name: finite(value) for name, value in trainer.outcome.metrics.items()},
+        "untrained_loss": {kind: finite(value) for kind, value in trainer.untrained_loss.items()},
+        "target": _target(trainer),
+        "ledger": trainer.ledger.totals(),
+        "chosen": _chosen(plan, trainer),
+    }
+
+
+def _target(trainer: Trainer) -> dict[str, Any] | None:
+    target, reached = trainer.watch.target, trainer.watch.reached
+    if target is None:
+        return None
+    return {
+        "metric": target.metric,
+        "value": target.value,
+        "reached": reached is not None,
+        "step": reached.step if reached else None,
+        "total_steps": reached.total_steps if reached else None,
+        "seconds": reached.t if reached else None,
+    }
+
+
+def _chosen(plan: Plan, trainer: Trainer) -> list[dict[str, Any]]:
+    stages: list[Segment] = [s for s in plan.segments if s.kind == "stage"]
+    # An interrupted run has chosen fewer LRs than it has stages.
+    return [
+        {"stage": stage.stage, "lr": chosen.lr, "steps": stage.steps, "flags": list(chosen.flags)}
+        for stage, chosen in zip(stages, trainer.outcome.chosen, strict=False)
+    ]

@@ -1,0 +1,93 @@
+"""Warm-up, constant LR and step decay."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+def linear_warmup(step: int, warmup_steps: int, peak_lr: float) -> float:
+    """Return peak_lr * (step + 1) / warmup_steps: the first step already trains, the last one is at the peak.
+
+    Args:
+        step: 0-based, below `warmup_steps`.
+        warmup_steps: at least 1.
+        peak_lr: LR of step `warmup_steps - 1`.
+    """
+    return peak_lr * (step + 1) / warmup_steps
+
+
+def common_problems(peak_lr: float, warmup_steps: int, at: str) -> list[str]:
+    """Return what is wrong with a peak LR and a warm-up length, for the config node `at`."""
+    problems = []
+    if not (math.isfinite(peak_lr) and peak_lr > 0):
+        problems.append(
+            f"`peak_lr` must be positive and finite, but got {at}.peak_lr={peak_lr}. Set {at}.peak_lr."
+        )
+    if warmup_steps < 0:
+        problems.append(f"`warmup_steps` must be 0 or more, but got {warmup_steps}. Set {at}.warmup_steps.")
+    return problems
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One LR throughout, after a linear warm-up."""
+
+    peak_lr: float
+    warmup_steps: int
+
+    def lr(self, step: int) -> float:
+        """Return the base LR of `step` (0-based)."""
+        if step < self.warmup_steps:
+            return linear_warmup(step, self.warmup_steps, self.peak_lr)
+        return self.peak_lr
+
+    def problems(self) -> list[str]:
+        """Return every problem with the settings."""
+        return common_problems(self.peak_lr, self.warmup_steps, "schedule")
+
+
+@dataclass(frozen=True)
+class WarmupStepDecay:
+    """Linear warm-up to `peak_lr`, then times `factor` at each milestone (Goyal et al. 2017, Sec. 5.1).
+
+    Args:
+        peak_lr: LR after the warm-up.
+        max_steps: length of the run.
+        warmup_steps: length of the warm-up.
+        milestones: ascending shares of `max_steps` at which the LR is multiplied, each in (0, 1).
+        factor: what it is multiplied by.
+    """
+
+    peak_lr: float
+    max_steps: int
+    warmup_steps: int
+    milestones: Sequence[float]
+    factor: float
+
+    def lr(self, step: int) -> float:
+        """Return the base LR of `step` (0-based)."""
+        if step < self.warmup_steps:
+            return linear_warmup(step, self.warmup_steps, self.peak_lr)
+        steps = [round(share * self.max_steps) for share in self.milestones]
+        return float(self.peak_lr * self.factor ** bisect_right(steps, step))
+
+    def problems(self) -> list[str]:
+        """Return every problem with the settings."""
+        at = "original_schedule"
+        problems = common_problems(self.peak_lr, self.warmup_steps, at)
+        shares = list(self.milestones)
+        if shares != sorted(set(shares)) or not all(0 < s < 1 for s in shares):
+            problems.append(
+                f"`milestones` must be ascending shares of the run in (0, 1), but got {shares}. Set {at}.milestones."
+            )
+        if not 0 < self.factor < 1:
+            problems.append(f"`factor` must be in (0, 1), but got {self.factor}. Set {at}.factor.")
+        if self.warmup_steps >= self.max_steps:
+            problems.append(
+                f"The warm-up must end before the run, but got {at}.warmup_steps={self.warmup_steps} of "
+                f"run.max_steps={self.max_steps}. Shorten the warm-up or lengthen the run."
+            )
+        return problems

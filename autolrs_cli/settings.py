@@ -1,0 +1,155 @@
+"""The schema of a composed configuration: types, ranges and meanings, but no default values.
+
+Defaults live in the YAML tree (`autolrs_configs`) alone. Pydantic collects every violation, so that a person
+mends a configuration in one go. Groups that build objects (`recipe`, `data`, `model`, `optimizer`,
+`original_schedule` and baseline `schedule`s) stay plain dictionaries here: the class named by their `_target_`
+checks its own arguments, which is what lets a user add one without touching this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autolrs_cli.errors import ConfigError
+
+PositiveSteps = Annotated[int, Field(strict=True, gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+MAX_SEED = 2**63 - 1
+
+
+class Section(BaseModel):
+    """A part of the configuration in which an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Named(Section):
+    """A group whose only content so far is which option was chosen."""
+
+    name: str
+
+
+class RuntimeSettings(Section):
+    """Where and how it is computed; none of it is part of the method."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    """`auto` takes CUDA where there is one."""
+    precision: Literal["fp32", "bf16"]
+    """`bf16` computes forward and backward under autocast; weights and optimizer stay in float32."""
+    threads: PositiveSteps | None
+    """CPU threads of torch; null takes the cores this process may use. Results depend on it, so it is recorded."""
+    workers: Annotated[int, Field(strict=True, ge=0)]
+    """Loader processes; 0 loads in the training process. Results do not depend on it."""
+    deterministic: bool
+    """Deterministic kernels only: same seed, machine and threads give the same result bit for bit."""
+    max_seconds: PositiveFloat | None
+    """Stop cleanly after this many seconds, with exit code 75; null: no limit."""
+    snapshot: Literal["auto", "device", "host"]
+    """Where the copy of the training state lies; `auto`: on the device where it fits, else in host memory."""
+
+
+class RunSettings(Section):
+    """How long the run is, and what it leaves behind."""
+
+    dir: str | None
+    """Run directory; null: runs/<recipe>/<schedule>/seed<seed>/<time>-<id>."""
+    max_steps: PositiveSteps
+    """Kept optimizer steps: warm-up and training, discarded search steps not counted."""
+    eval_every_steps: PositiveSteps
+    """Kept steps between two evaluations of the slice that decides targets."""
+    log_every_steps: PositiveSteps
+    """Kept steps between two `step` events of the journal."""
+
+
+class TargetSettings(Section):
+    """A quality fixed beforehand, and where it comes from."""
+
+    metric: str
+    value: Annotated[float, Field(allow_inf_nan=False)]
+    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Already taken off `value`; recorded so that the reader can put it back."""
+    seeds: tuple[int, ...] = ()
+    """Calibration seeds; never used for reporting."""
+    command: str | None = None
+    """The command that made it."""
+    source: str | None = None
+    """Where a published target comes from."""
+
+
+class BudgetSettings(Section):
+    """How many steps the search may use, and how a run is cut into stages."""
+
+    initial_stage_steps: PositiveSteps
+    max_stage_steps: PositiveSteps
+    trial_fraction: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+    """Length of a trial as a share of its stage."""
+    objective: Literal["published", "train", "choose"]
+    """Which loss a trial is judged by; `published`: training loss, then held-out loss after the first longest stage."""
+
+
+class AutoLRSSettings(Section):
+    """`schedule=autolrs`: a linear warm-up that is not searched, then searched stages."""
+
+    name: Literal["autolrs"]
+    warmup_steps: Annotated[int, Field(strict=True, ge=0)]
+    warmup_lr: PositiveFloat
+    """LR at the end of the warm-up."""
+
+
+class DashboardSettings(Section):
+    """What is shown while training."""
+
+    name: Literal["live", "plain", "none"]
+
+
+class Settings(Section):
+    """A composed configuration, checked."""
+
+    recipe: dict[str, Any]
+    data: dict[str, Any]
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    schedule: dict[str, Any]
+    original_schedule: dict[str, Any]
+    search: dict[str, Any]
+    average: Named
+    scale: str
+    target: TargetSettings | None
+    seed: Annotated[int, Field(strict=True, ge=0, le=MAX_SEED)]
+    runtime: RuntimeSettings
+    run: RunSettings
+    tracker: Named
+    dashboard: DashboardSettings
+
+
+def parse(section: type[Section], values: Mapping[str, Any], at: str = "") -> Any:
+    """Return `values` as a checked `section`.
+
+    Args:
+        section: the class to build.
+        values: plain containers, as Hydra resolved them.
+        at: key under which `values` stands, for messages.
+
+    Raises:
+        ConfigError: with one message per violation.
+    """
+    try:
+        return section.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError([_message(e, at) for e in error.errors()]) from None
+
+
+def _message(error: Any, at: str) -> str:
+    # Pydantic appends the branch of a union ("int", "constrained-float") to the location: not part of the key.
+    parts = [str(p) for p in error["loc"] if str(p).isidentifier()]
+    key = ".".join([at, *parts] if at else parts)
+    if error["type"] == "extra_forbidden":
+        return f"`{key}` is not a setting. Remove {key}."
+    if error["type"] == "missing":
+        return f"`{key}` must be given. Set {key}."
+    wanted = error["msg"].removeprefix("Input ").removeprefix("should ")
+    wanted = wanted.removeprefix("Value error, ")
+    return f"`{key}` must {wanted}, but got {key}={error['input']!r}. Set {key}."

@@ -1,0 +1,106 @@
+"""The state that training changes, and the one way to change it: an optimizer step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import nn
+
+from autolrs_cli.contracts import Batch, OptimizerFactory, Recipe
+from autolrs_cli.seeding import derive_seed
+from autolrs_cli.training.world import World
+
+
+class Engine:
+    """Model and optimizer of one recipe on one device.
+
+    The model is drawn from the `initialisation` stream of `seed`; afterwards torch's global state stands at the
+    start of the `dropout` stream, and nothing but the model draws from it.
+
+    Args:
+        recipe: what is trained.
+        make_optimizer: from the recipe's parameter groups to an optimizer whose groups keep their `lr_ratio`.
+        seed: the run's seed.
+        device: where it is computed.
+        precision: "fp32", or "bf16" for autocast.
+        world: the processes that share each global batch.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        make_optimizer: OptimizerFactory,
+        *,
+        seed: int,
+        device: torch.device,
+        precision: str = "fp32",
+        world: World | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.device = device
+        self.world = world or World()
+        self._precision = precision
+        torch.manual_seed(derive_seed(seed, "initialisation"))
+        self.model: nn.Module = recipe.model().to(device).train()
+        self.optimizer: torch.optim.Optimizer = make_optimizer(recipe.parameter_groups(self.model))
+        torch.manual_seed(derive_seed(seed, "dropout"))
+
+    def step(self, batches: Sequence[Batch], lr: float) -> float:
+        """Make one optimizer update from the micro-batches of one step, and return its mean loss.
+
+        The mean is taken over the terms of the whole global batch, so it does not depend on the split into
+        micro-batches. The loss is that of the weights before the update, and may be non-finite.
+        """
+        self._set_lr(lr)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss_sum, weight = self._backward(batches)
+        self.optimizer.step()
+        # The device is waited for only here, when the whole step has been handed to it.
+        return self.world.sum(float(loss_sum)) / self.world.sum(weight)
+
+    def measure(self, batches: Iterable[Batch]) -> dict[str, float]:
+        """Return the mean of each of the recipe's measures over held-out batches; training state is untouched."""
+        sums: dict[str, torch.Tensor] = {}
+        weights: dict[str, float] = {}
+        self.model.eval()
+        try:
+            with torch.no_grad(), self._autocast():
+                for batch in batches:
+                    for name, (value, weight) in self.recipe.measure(self.model, batch).items():
+                        sums[name] = sums[name] + value if name in sums else value
+                        weights[name] = weights.get(name, 0.0) + weight
+        finally:
+            self.model.train()
+        return {name: float(value) / weights[name] for name, value in sums.items()}
+
+    def synchronize(self) -> None:
+        """Wait until the device has done what it was given."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _set_lr(self, lr: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group["lr_ratio"]
+
+    def _backward(self, batches: Sequence[Batch]) -> tuple[torch.Tensor, float]:
+        # Gradients are divided by the weight that the step would have if all micro-batches weighed as much as
+        # the first; for equal weights (images) that is exact, and one pass over the gradients is saved.
+        assumed = 0.0
+        total, weight = torch.zeros((), device=self.device), 0.0
+        for batch in batches:
+            with self._autocast():
+                loss_sum, terms = self.recipe.loss(self.model, batch)
+            assumed = assumed or terms * len(batches)
+            torch.autograd.backward(loss_sum / assumed)
+            total = total + loss_sum.detach()
+            weight += terms
+        if weight != assumed:
+            gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+            torch._foreach_mul_(gradients, assumed / weight)
+        return total, weight
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._precision == "bf16")

@@ -1,0 +1,78 @@
+"""What a run costs: optimizer steps and seconds, each second in exactly one bucket."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, get_args
+
+Bucket = Literal[
+    "startup",
+    "warm_up",
+    "training",
+    "search_kept",
+    "search_discarded",
+    "search_model",
+    "evaluation",
+    "snapshot",
+    "checkpoint",
+    "repeated",
+]
+STEP_BUCKETS: tuple[Bucket, ...] = ("warm_up", "training", "search_kept", "search_discarded", "repeated")
+
+
+class Ledger:
+    """Exclusive accounting: a span inside a span pauses the outer one.
+
+    Args:
+        started: `time.perf_counter()` at the run's first start.
+    """
+
+    def __init__(self, started: float) -> None:
+        self.synchronize: Callable[[], None] = lambda: None
+        """Waits for the device, so that a span pays for the kernels it started."""
+        self._started = started
+        self._seconds: dict[Bucket, float] = dict.fromkeys(get_args(Bucket), 0.0)
+        self._steps: dict[Bucket, int] = dict.fromkeys(STEP_BUCKETS, 0)
+        self._open: list[Bucket] = []
+        self._since = started
+
+    @contextmanager
+    def span(self, bucket: Bucket) -> Iterator[None]:
+        """Charge the seconds of a block to `bucket`."""
+        self._settle()
+        self._open.append(bucket)
+        try:
+            yield
+        finally:
+            self._settle()
+            self._open.pop()
+
+    def charge_until_now(self, bucket: Bucket) -> None:
+        """Charge everything since the last accounting to `bucket`: what happened before any span could open."""
+        self._open.append(bucket)
+        self._settle()
+        self._open.pop()
+
+    def count(self, bucket: Bucket, steps: int = 1) -> None:
+        """Charge optimizer steps to `bucket`."""
+        self._steps[bucket] += steps
+
+    def totals(self) -> dict[str, dict[str, float]]:
+        """Return bucket -> {steps, seconds}; `other` is the time that no span covers."""
+        self._settle()
+        elapsed = self._since - self._started
+        table: dict[str, dict[str, float]] = {
+            bucket: {"steps": self._steps.get(bucket, 0), "seconds": round(seconds, 4)}
+            for bucket, seconds in self._seconds.items()
+        }
+        other = elapsed - sum(self._seconds.values())
+        return {**table, "other": {"steps": 0, "seconds": round(max(other, 0.0), 4)}}
+
+    def _settle(self) -> None:
+        self.synchronize()
+        now = time.perf_counter()
+        if self._open:
+            self._seconds[self._open[-1]] += now - self._since
+        self._since = now

@@ -1,0 +1,139 @@
+"""Reading a stream at any position, in this process or ahead of time in worker processes."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from autolrs_cli.contracts import Batch, EvalStream, Position, TrainStream
+
+# Micro-batches that each worker holds ready.
+PREFETCH = 2
+
+
+class TrainLoader:
+    """The micro-batches of consecutive steps, from any step on.
+
+    Args:
+        stream: where the content comes from.
+        phase: the phase that `stream` belongs to.
+        workers: loader processes; 0 reads in this process. The batches are the same.
+        device: where batches go.
+        rank: this process's place among those that share the global batch.
+    """
+
+    def __init__(
+        self, stream: TrainStream, phase: int, workers: int, device: torch.device, rank: int = 0
+    ) -> None:
+        self._positions = _PositionsFrom(phase, stream.micro_batches, rank)
+        self._device = device
+        self._micro_batches = stream.micro_batches
+        dataset = _TrainDataset(stream)
+        self._source: Iterable[Batch] = (
+            _workers(dataset, self._positions, workers, device)
+            if workers
+            else map_lazily(dataset, self._positions)
+        )
+        self._batches: Iterator[Batch] | None = None
+        self._next_step = 0
+
+    def seek(self, step: int) -> None:
+        """Make `step` (within the phase) the next one read; going on where one is costs nothing."""
+        if self._batches is not None and step == self._next_step:
+            return
+        self._positions.first_step = self._next_step = step
+        self._batches = iter(self._source)
+
+    def read(self) -> list[Batch]:
+        """Return the micro-batches of the next step, on the device."""
+        if self._batches is None:
+            self.seek(self._next_step)
+        assert self._batches is not None
+        self._next_step += 1
+        return [to_device(next(self._batches), self._device) for _ in range(self._micro_batches)]
+
+
+def read_all(stream: EvalStream, workers: int, device: torch.device) -> Iterator[Batch]:
+    """Yield every batch of a held-out slice, on the device."""
+    dataset, indices = _EvalDataset(stream), range(stream.num_batches)
+    source: Iterable[Batch] = (
+        _workers(dataset, indices, workers, device) if workers else map_lazily(dataset, indices)
+    )
+    for batch in source:
+        yield to_device(batch, device)
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Move a batch, keeping its memory format; asynchronously where the batch is pinned."""
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+
+
+class map_lazily:  # noqa: N801 - reads as the function it is, but can be iterated again
+    """Iterate `dataset[key]` over `keys`; every `iter()` starts anew."""
+
+    def __init__(self, dataset: Dataset[Batch], keys: Iterable[Any]) -> None:
+        self._dataset = dataset
+        self._keys = keys
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self._dataset[key] for key in self._keys)
+
+
+class _TrainDataset(Dataset[Batch]):
+    def __init__(self, stream: TrainStream) -> None:
+        self._stream = stream
+
+    def __getitem__(self, position: Position) -> Batch:
+        return self._stream.batch(position)
+
+
+class _EvalDataset(Dataset[Batch]):
+    def __init__(self, stream: EvalStream) -> None:
+        self._stream = stream
+
+    def __getitem__(self, index: int) -> Batch:
+        return self._stream.batch(index)
+
+
+class _PositionsFrom(Sampler[Position]):
+    """Every position from the first micro-batch of `first_step` on, without end."""
+
+    def __init__(self, phase: int, micro_batches: int, rank: int) -> None:
+        self.first_step = 0
+        self._phase = phase
+        self._micro_batches = micro_batches
+        self._rank = rank
+
+    def __iter__(self) -> Iterator[Position]:
+        for step in itertools.count(self.first_step):
+            for micro in range(self._micro_batches):
+                yield Position(self._phase, step, micro, self._rank)
+
+
+def _workers(
+    dataset: Dataset[Batch], keys: Iterable[Any], workers: int, device: torch.device
+) -> DataLoader[Batch]:
+    return DataLoader(
+        dataset,
+        batch_size=None,  # the dataset already returns whole micro-batches
+        sampler=keys,
+        num_workers=workers,
+        prefetch_factor=PREFETCH,
+        persistent_workers=isinstance(
+            keys, Sampler
+        ),  # seeking restarts the iterator: 4 ms, against 45 for a fork
+        pin_memory=device.type == "cuda",
+        worker_init_fn=_ignore_interrupts,
+        # Without one of its own, the loader draws its base seed from the global state that drives dropout.
+        generator=torch.Generator(),
+    )
+
+
+def _ignore_interrupts(_: int) -> None:
+    # Ctrl-C reaches the whole process group; the training process alone decides when to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,159 @@
+"""AutoLRS: one searched stage after another ([Jin2021]_ Algorithm 1)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from autolrs_cli.contracts import Curve, Failure, Trial
+from autolrs_cli.records import events
+from autolrs_cli.search import FailureRule, SearchSettings, StageSearch
+from autolrs_cli.seeding import derive_seed
+from autolrs_cli.training.snapshot import Snapshot
+from autolrs_cli.training.stages import Segment
+from autolrs_cli.training.trainer import Trainer, finite
+
+# An LR closer to an end of the interval than this share of its width (on a log axis) counts as on the edge.
+EDGE_SHARE = 0.01
+SURROGATE_POINTS = 48
+
+
+class StageLoop:
+    """Search the LR of each stage, then train the stage with it.
+
+    Args:
+        trainer: makes the steps.
+        snapshot: brings the state back to a stage's start.
+        settings: the search's constants.
+        seed: the run's seed; the search draws from a stream of its own.
+    """
+
+    def __init__(self, trainer: Trainer, snapshot: Snapshot, settings: SearchSettings, seed: int) -> None:
+        self._trainer = trainer
+        self._snapshot = snapshot
+        self._settings = settings
+        self._seed = seed
+        self._failure_rule = FailureRule(settings.max_loss_ratio, settings.tail_fraction)
+        self._safe_lr = settings.lr_min
+
+    def run(self, stage: Segment) -> None:
+        """Find an LR for `stage` by trials that leave no trace, then train its steps with it."""
+        self._begin(stage)
+        self._save()
+        search = StageSearch(
+            self._settings,
+            stage_steps=stage.steps,
+            trial_steps=stage.trial_steps,
+            seed=derive_seed(self._seed, "search", stage.stage or 0),
+        )
+        while trial := self._ask(search):
+            self._restore()
+            self._tell(search, trial, self._probe(search, trial, stage))
+        self._restore()
+        lr = self._choose(search)
+        self._trainer.keep(stage, lambda _: lr)
+        self._trainer.place.stage = None
+
+    def _probe(self, search: StageSearch, trial: Trial, stage: Segment) -> Curve | Failure:
+        """Train `stage.trial_steps` steps at the trial's LR and return the losses, or why it failed."""
+        steps: list[int] = []
+        values: list[float] = []
+        curve = Curve(steps, values, stage.objective)
+        every = search.validation_every if stage.objective == "choose" else 1
+        with self._trainer.ledger.span("search_discarded"):
+            for number in range(1, stage.trial_steps + 1):
+                loss = self._trainer.advance(
+                    stage.phase, stage.first_step + number - 1, trial.lr, "search_discarded"
+                )
+                if math.isfinite(loss):
+                    if number % every:
+                        continue
+                    if stage.objective == "choose":
+                        loss = self._trainer.choose_loss()
+                steps.append(number)
+                values.append(loss)
+                self._trainer.journal.write(events.TrialStep(number, finite(loss)))
+                if search.report(trial, curve) == "stop":
+                    break
+        failure = self._failure_rule.check(curve, self._trainer.untrained_loss[stage.objective])
+        return failure or curve
+
+    def _begin(self, stage: Segment) -> None:
+        trainer = self._trainer
+        trainer.place.stage = stage.stage
+        trainer.journal.write(
+            events.StageStarted(
+                stage.first_step,
+                stage.steps,
+                stage.trial_steps,
+                self._settings.num_trials,
+                self._settings.lr_min,
+                self._settings.lr_max,
+                stage.objective,
+            )
+        )
+
+    def _ask(self, search: StageSearch) -> Trial | None:
+        with self._trainer.ledger.span("search_model"):
+            surrogate = search.surrogate(SURROGATE_POINTS)
+            trial = search.ask()
+        if surrogate is not None:
+            self._trainer.journal.write(events.Surrogate(surrogate.lrs, surrogate.mean, surrogate.std))
+        if trial is None:
+            return None
+        trial = replace(trial, lr=self._trainer.engine.world.broadcast(trial.lr))
+        self._trainer.place.trial = trial.index
+        self._trainer.journal.write(events.TrialStarted(trial.lr))
+        return trial
+
+    def _tell(self, search: StageSearch, trial: Trial, outcome: Curve | Failure) -> None:
+        with self._trainer.ledger.span("search_model"):
+            best = search.tell(trial, outcome)
+        record = search.trials[-1]
+        forecast = record.forecast
+        failed = isinstance(outcome, Failure)
+        self._trainer.journal.write(
+            events.TrialFinished(
+                lr=trial.lr,
+                status="diverged" if failed else "ok",
+                predicted=None if forecast is None else forecast.mean,
+                std=None if forecast is None else forecast.std,
+                flags=() if forecast is None else forecast.flags,
+                steps=outcome.step if isinstance(outcome, Failure) else outcome.steps[-1],
+                reason=f"{outcome.reason}: {outcome.detail}" if isinstance(outcome, Failure) else None,
+                best=best,
+            )
+        )
+        self._trainer.place.trial = None
+
+    def _choose(self, search: StageSearch) -> float:
+        best = search.best()
+        forecast = next((t.forecast for t in search.trials if t.trial == best), None)
+        flags: tuple[str, ...]
+        if best is None:
+            # Every trial failed: the last LR that did not diverge is the safest guess there is.
+            lr, flags = self._safe_lr, ("all_failed",)
+        else:
+            lr = self._safe_lr = best.lr
+            flags = self._edges(lr) + (forecast.flags if forecast else ())
+        chosen = events.LrChosen(
+            lr, forecast.mean if forecast else None, None if best is None else best.index, flags
+        )
+        self._trainer.outcome.chosen.append(chosen)
+        self._trainer.journal.write(chosen)
+        return lr
+
+    def _edges(self, lr: float) -> tuple[str, ...]:
+        low, high = math.log(self._settings.lr_min), math.log(self._settings.lr_max)
+        share = (math.log(lr) - low) / (high - low)
+        if share < EDGE_SHARE:
+            return ("lower_edge",)
+        return ("upper_edge",) if share > 1 - EDGE_SHARE else ()
+
+    def _save(self) -> None:
+        with self._trainer.ledger.span("snapshot"):
+            self._snapshot.save()
+
+    def _restore(self) -> None:
+        with self._trainer.ledger.span("snapshot"):
+            self._snapshot.restore()

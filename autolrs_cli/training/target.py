@@ -1,0 +1,49 @@
+"""When a target counts as reached: not by one lucky evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autolrs_cli.contracts import Target
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """An evaluation at or past the target."""
+
+    step: int
+    total_steps: int
+    t: float
+
+
+class TargetWatch:
+    """Two consecutive evaluations at or past the target, or the last one alone (method rule 4).
+
+    Args:
+        target: what to watch for; None watches for nothing.
+    """
+
+    def __init__(self, target: Target | None) -> None:
+        self.target = target
+        self.reached: Sighting | None = None
+        self._candidate: Sighting | None = None
+
+    def see(self, metrics: dict[str, float], now: Sighting, *, last: bool) -> bool:
+        """Take one evaluation in; return True when it makes the target reached.
+
+        The target then counts as reached at the first of the two evaluations.
+        """
+        if self.target is None or self.reached is not None:
+            return False
+        if not self._past(metrics[self.target.metric]):
+            self._candidate = None
+            return False
+        confirmed = self._candidate is not None or last
+        self._candidate = self._candidate or now
+        if confirmed:
+            self.reached = self._candidate
+        return confirmed
+
+    def _past(self, value: float) -> bool:
+        assert self.target is not None
+        return value >= self.target.value if self.target.direction == "max" else value <= self.target.value

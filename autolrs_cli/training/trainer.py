@@ -1,0 +1,182 @@
+"""Kept steps: what every schedule, searched or not, goes through."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from autolrs_cli.contracts import Batch, EvalSplit, LossKind, Phase
+from autolrs_cli.errors import TrainingError
+from autolrs_cli.records import events
+from autolrs_cli.records.journal import Journal, Place
+from autolrs_cli.records.run_directory import ScheduleLog
+from autolrs_cli.training.engine import Engine
+from autolrs_cli.training.interruption import StopRequest
+from autolrs_cli.training.ledger import Bucket, Ledger
+from autolrs_cli.training.loader import TrainLoader, read_all
+from autolrs_cli.training.stages import Segment
+from autolrs_cli.training.target import Sighting, TargetWatch
+
+BUCKETS: dict[str, Bucket] = {"warm_up": "warm_up", "schedule": "training", "stage": "training"}
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """How often things happen, in kept steps, and how long the run is."""
+
+    max_steps: int
+    eval_every_steps: int
+    log_every_steps: int
+
+
+@dataclass
+class Outcome:
+    """What a run has to show so far."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Of the latest evaluation of the target slice."""
+    schedule: ScheduleLog = field(default_factory=ScheduleLog)
+    chosen: list[events.LrChosen] = field(default_factory=list)
+    examples: int = 0
+    """Seen in kept steps."""
+
+
+class Trainer:
+    """Advance an engine through the data, and write down what happens.
+
+    Args:
+        engine: model and optimizer.
+        phases: the run's phases, in order.
+        seed: the run's seed; fixes the order and augmentation of the data.
+        workers: loader processes.
+        cadence: lengths and intervals.
+        journal, ledger, stop: where events and costs go, and who may end the run.
+        watch: decides when the target is reached.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        phases: Sequence[Phase],
+        *,
+        seed: int,
+        workers: int,
+        cadence: Cadence,
+        journal: Journal,
+        ledger: Ledger,
+        stop: StopRequest,
+        watch: TargetWatch,
+    ) -> None:
+        self.engine = engine
+        self.journal = journal
+        self.ledger = ledger
+        self.outcome = Outcome()
+        self.watch = watch
+        self.untrained_loss: dict[LossKind, float] = {}
+        self._phases = phases
+        self._seed = seed
+        self._workers = workers
+        self._cadence = cadence
+        self._stop = stop
+        self._loaders: dict[int, TrainLoader] = {}
+        self._choose_batches: list[Batch] | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the run is."""
+        return self.journal.place
+
+    def keep(self, segment: Segment, lr_at: Callable[[int], float]) -> None:
+        """Train the steps of `segment` for good, at the LR that `lr_at` gives for each 0-based kept step.
+
+        Raises:
+            TrainingError: if the loss becomes NaN or infinite.
+            RunInterrupted: if the run was asked to stop.
+        """
+        bucket = BUCKETS[segment.kind]
+        label = segment.kind if segment.stage is None else str(segment.stage)
+        with self.ledger.span(bucket):
+            for step in range(segment.first_step, segment.first_step + segment.steps):
+                lr = self.engine.world.broadcast(lr_at(step))
+                loss = self.advance(segment.phase, step, lr, bucket)
+                self._require_finite(loss, step, lr)
+                self.place.step = step + 1
+                self.outcome.schedule.add(label, lr)
+                self._log(lr, loss)
+                self._evaluate_if_due()
+
+    def advance(self, phase: int, step: int, lr: float, bucket: Bucket) -> float:
+        """Make the optimizer step that belongs to kept step `step`, in a trial or for good; return its loss."""
+        self._stop.check()
+        loader = self._loader(phase)
+        loader.seek(step - sum(p.steps for p in self._phases[:phase]))
+        batches = loader.read()
+        loss = self.engine.step(batches, lr)
+        # The first step's loss is that of the initial weights: nothing was updated before it.
+        self.untrained_loss.setdefault("train", loss)
+        self.place.total_steps += 1
+        self.ledger.count(bucket)
+        if bucket != "search_discarded":
+            self.outcome.examples += sum(self.engine.recipe.examples(batch) for batch in batches)
+        return loss
+
+    def measure_untrained(self) -> None:
+        """Measure the held-out loss of the initial weights: what a diverged trial is recognised by."""
+        with self.ledger.span("evaluation"):
+            self.untrained_loss["choose"] = self.choose_loss()
+
+    def choose_loss(self) -> float:
+        """Return the loss on the slice that chooses LRs, which is small: its batches are kept on the device."""
+        if self._choose_batches is None:
+            self._choose_batches = list(self._held_out("choose"))
+        return self.engine.measure(self._choose_batches)["loss"]
+
+    def evaluate(self, *, last: bool) -> None:
+        """Measure the slice that decides targets, and note whether the target is reached."""
+        with self.ledger.span("evaluation"):
+            metrics = self.engine.measure(self._held_out("target"))
+        self.outcome.metrics = metrics
+        self.journal.write(events.Eval("target", "raw", {k: finite(v) for k, v in metrics.items()}))
+        now = Sighting(self.place.step, self.place.total_steps, self.journal.t)
+        if self.watch.see(metrics, now, last=last):
+            self._note_target()
+
+    def _held_out(self, split: EvalSplit) -> Iterator[Batch]:
+        stream = self.engine.recipe.eval_stream(split)
+        return read_all(stream, self._workers, self.engine.device)
+
+    def _loader(self, phase: int) -> TrainLoader:
+        if phase not in self._loaders:
+            stream = self.engine.recipe.train_stream(phase, self._seed)
+            self._loaders = {phase: TrainLoader(stream, phase, self._workers, self.engine.device)}
+        return self._loaders[phase]
+
+    def _log(self, lr: float, loss: float) -> None:
+        if self.place.step % self._cadence.log_every_steps == 0 or self.place.step == self._cadence.max_steps:
+            self.journal.write(events.Step(lr, loss, self.outcome.examples))
+
+    def _evaluate_if_due(self) -> None:
+        last = self.place.step == self._cadence.max_steps
+        if last or self.place.step % self._cadence.eval_every_steps == 0:
+            self.evaluate(last=last)
+
+    def _note_target(self) -> None:
+        target, reached = self.watch.target, self.watch.reached
+        assert target is not None
+        assert reached is not None
+        self.journal.write(
+            events.TargetReached(target.metric, target.value, reached.step, reached.total_steps, reached.t)
+        )
+
+    def _require_finite(self, loss: float, step: int, lr: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"The training loss must stay finite, but it is {loss} at step {step} with LR {lr:.4g}. "
+                "Lower the LR (schedule.peak_lr, or search.lr_max under AutoLRS)."
+            )
+
+
+def finite(value: float | None) -> float | None:
+    """Return `value`, or None where strict JSON has no word for it."""
+    return value if value is not None and math.isfinite(value) else None
