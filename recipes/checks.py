@@ -20,6 +20,13 @@ def number(key: str, value: object, least: float, most: float) -> list[str]:
     return [f"`{key}` must be a number from {least:g} to {most:g}, but got {key}={value!r}. Set {key}."]
 
 
+def switch(key: str, value: object) -> list[str]:
+    """Return a problem unless `value` is true or false."""
+    if isinstance(value, bool):
+        return []
+    return [f"`{key}` must be true or false, but got {key}={value!r}. Set {key}."]
+
+
 def share(key: str, value: object, purpose: str) -> list[str]:
     """Return a problem unless `value` is in (0, 1): a slice must hold something and leave something.
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from torch import nn
 from torchvision.models import resnet50
 
-from autolrs_recipes.checks import number
+from autolrs_recipes.checks import number, switch
 
 
 class ImageModel(Protocol):
@@ -42,7 +42,10 @@ class TorchvisionResNet50:
 
     def problems(self) -> list[str]:
         """Return every problem with the settings."""
-        return number("model.classifier_std", self.classifier_std, 0, 1)
+        return [
+            *switch("model.zero_init_residual", self.zero_init_residual),
+            *number("model.classifier_std", self.classifier_std, 0, 1),
+        ]
 
     def build(self, num_classes: int) -> nn.Module:
         """Build it with fresh weights."""

@@ -8,7 +8,7 @@ import torch
 
 from autolrs_cli.contracts import ParameterGroup
 from autolrs_cli.errors import ConfigError
-from autolrs_recipes.checks import number
+from autolrs_recipes.checks import number, switch
 
 
 def sgd(
@@ -39,6 +39,7 @@ def sgd(
 def _sgd_problems(momentum: float, nesterov: bool, weight_decay: float) -> list[str]:
     problems = [
         *number("optimizer.momentum", momentum, 0, 1),
+        *switch("optimizer.nesterov", nesterov),
         *number("optimizer.weight_decay", weight_decay, 0, 1),
     ]
     if nesterov and momentum == 0:

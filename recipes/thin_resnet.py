@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import nn
 from torchvision.models.resnet import Bottleneck
 
-from autolrs_recipes.checks import number, whole_number
+from autolrs_recipes.checks import number, switch, whole_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +38,20 @@ class ThinResNet:
     def problems(self) -> list[str]:
         """Return every problem with the settings."""
         return [
-            *(p for i, width in enumerate(self.widths) for p in whole_number(f"model.widths[{i}]", width, 1)),
+            *self._width_problems(),
             *whole_number("model.blocks_per_stage", self.blocks_per_stage, 1),
+            *switch("model.zero_init_residual", self.zero_init_residual),
             *number("model.classifier_std", self.classifier_std, 0, 1),
+        ]
+
+    def _width_problems(self) -> list[str]:
+        if not isinstance(self.widths, Sequence) or isinstance(self.widths, str) or not self.widths:
+            return [
+                "`model.widths` must list one width per stage, but got "
+                f"model.widths={self.widths!r}. Set model.widths, for example to [8,16]."
+            ]
+        return [
+            p for i, width in enumerate(self.widths) for p in whole_number(f"model.widths[{i}]", width, 1)
         ]
 
     def build(self, num_classes: int) -> nn.Module:

@@ -115,8 +115,7 @@ class ImageFolder:
 
     @property
     def _root(self) -> Path:
-        assert self.root is not None
-        return Path(self.root).expanduser()
+        return Path(str(self.root)).expanduser().absolute()
 
     @cached_property
     def _train(self) -> Listing:

@@ -55,7 +55,7 @@ def list_images(root: Path, folder: str) -> Listing:
     exists = top.is_dir()
     classes = sorted(entry.name for entry in os.scandir(top) if entry.is_dir()) if exists else []
     found = [(path, label, size) for label, name in enumerate(classes) for path, size in _images(top / name)]
-    cut = len(os.fsencode(root)) + 1
+    cut = len(os.fsencode(top)) - len(folder)  # paths start with the folder, whatever the root is written as
     return Listing(
         folder=folder,
         exists=exists,

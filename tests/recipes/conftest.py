@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from autolrs_recipes.data.digits import Digits
+from autolrs_recipes.data.image_folder import ImageFolder
+from autolrs_recipes.image_models import TorchvisionResNet50
+from autolrs_recipes.resnet50 import ResNet50
+from autolrs_recipes.thin_resnet import ThinResNet
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def digits() -> Callable[..., Digits]:
+    def make(**changes: Any) -> Digits:
+        settings = {
+            "image_size": 16,
+            "choose_fraction": 0.11,
+            "target_fraction": 0.17,
+            "rotate_degrees": 10,
+            "shift_fraction": 0.1,
+            "zoom_fraction": 0.1,
+        }
+        return Digits(**{**settings, **changes})
+
+    return make
+
+
+def _write_image(path: Path, seed: int, edge: int = 40) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (edge, edge + 8, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def write_image() -> Callable[..., None]:
+    return _write_image
+
+
+@pytest.fixture
+def image_root(tmp_path: Path) -> Path:
+    """Two classes; 10 images each to train on, 4 each in val/; png and jpeg, one of them in a sub-folder."""
+    seed = 0
+    for folder, count in (("train", 10), ("val", 4)):
+        for name in ("cat", "dog"):
+            for i in range(count):
+                seed += 1
+                _write_image(tmp_path / folder / name / f"{i:02}.{'png' if i % 2 else 'JPEG'}", seed)
+    _write_image(tmp_path / "train" / "dog" / "more" / "deep.webp", 1000)
+    return tmp_path
+
+
+@pytest.fixture
+def folder() -> Callable[..., ImageFolder]:
+    def make(root: Path | str | None, **changes: Any) -> ImageFolder:
+        settings = {
+            "image_size": 24,
+            "choose_fraction": 0.2,
+            "choose_max_examples": 1000,
+            "check_images": 1000,
+        }
+        return ImageFolder(root=root if root is None else str(root), **{**settings, **changes})
+
+    return make
+
+
+@pytest.fixture
+def thin() -> ThinResNet:
+    return ThinResNet(widths=[4, 8], blocks_per_stage=1, zero_init_residual=True, classifier_std=0.01)
+
+
+@pytest.fixture
+def real() -> TorchvisionResNet50:
+    return TorchvisionResNet50(zero_init_residual=True, classifier_std=0.01)
+
+
+@pytest.fixture
+def recipe(digits: Callable[..., Digits], thin: ThinResNet) -> Callable[..., ResNet50]:
+    def make(**changes: Any) -> ResNet50:
+        settings = {
+            "name": "resnet50",
+            "model": thin,
+            "data": digits(),
+            "global_batch": 32,
+            "micro_batch": 8,
+            "eval_batch": 64,
+        }
+        return ResNet50(**{**settings, **changes})
+
+    return make
