@@ -1,0 +1,101 @@
+"""A restore brings back everything that training changes, into the tensors that are there."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from autolrs_cli.training.snapshot import Snapshot
+
+OPTIMIZERS = {
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
+    "adam": lambda p: torch.optim.Adam(p, lr=0.01),
+    "adamw fused": lambda p: torch.optim.AdamW(p, lr=0.01, fused=True),
+}
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Dropout(0.2), nn.Flatten(), nn.Linear(8 * 36, 4))
+    model = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+    model.register_buffer("hidden", torch.zeros(3), persistent=False)
+    return model
+
+
+def advance(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> list[float]:
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = model(torch.randn(4, 3, 8, 8)).square().mean() + random.random() + np.random.rand()
+        loss.backward()
+        optimizer.step()
+        model.hidden += 1
+        losses.append(float(loss))
+    return losses
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("before", [0, 3], ids=["untrained", "trained"])
+def test_what_follows_a_restore_is_what_followed_the_save(name: str, before: int) -> None:
+    model = network()
+    optimizer = OPTIMIZERS[name](model.parameters())
+    advance(model, optimizer, before)
+    snapshot = Snapshot(model, optimizer)
+    snapshot.save()
+    first = advance(model, optimizer, 5)
+    for _ in range(2):
+        snapshot.restore()
+        assert float(model.hidden[0]) == before
+        assert bool(optimizer.state) == bool(before), "an optimizer that had no state has none again"
+        assert advance(model, optimizer, 5) == first
+
+
+def test_buffers_are_allocated_once() -> None:
+    model = network()
+    optimizer = OPTIMIZERS["adam"](model.parameters())
+    advance(model, optimizer, 1)
+    snapshot = Snapshot(model, optimizer)
+    snapshot.save()
+    addresses = {key: copy.data_ptr() for key, copy in snapshot._copies.items()}
+    state = sum(t.nbytes for t in [*model.parameters(), *model.buffers()])
+    state += sum(v.nbytes for s in optimizer.state.values() for v in s.values())
+    for _ in range(3):
+        advance(model, optimizer, 2)
+        snapshot.restore()
+        snapshot.save()
+    assert {key: copy.data_ptr() for key, copy in snapshot._copies.items()} == addresses
+    assert snapshot.nbytes == state, "one copy of the training state, no more"
+
+
+def test_a_restore_keeps_the_tensors_and_their_memory_format() -> None:
+    model = network()
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+    snapshot = Snapshot(model, optimizer)
+    snapshot.save()
+    advance(model, optimizer, 1)
+    held = {name: (p.data_ptr(), p.stride()) for name, p in model.named_parameters()}
+    snapshot.restore()
+    assert {name: (p.data_ptr(), p.stride()) for name, p in model.named_parameters()} == held
+
+
+def test_a_later_save_without_optimizer_state_forgets_the_earlier_one() -> None:
+    model = network()
+    optimizer = OPTIMIZERS["adam"](model.parameters())
+    snapshot = Snapshot(model, optimizer)
+    advance(model, optimizer, 1)
+    snapshot.save()
+    optimizer.state.clear()
+    snapshot.save()
+    advance(model, optimizer, 1)
+    snapshot.restore()
+    assert not optimizer.state
+
+
+def test_restoring_before_saving_says_what_to_do() -> None:
+    model = network()
+    with pytest.raises(RuntimeError, match="save"):
+        Snapshot(model, OPTIMIZERS["sgd"](model.parameters())).restore()
