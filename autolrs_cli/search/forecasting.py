@@ -64,8 +64,8 @@ def forecast(
     Returns:
         A finite mean and its flags. `negative`: below zero. `undetermined`: the rate goes to 0
         (`r * tau < 0.1`), or the curve is flat (constant, or explained by the model no better than noise
-        would be). `few_points`: fewer than 4, or than the spline needs; the mean is the last loss. `overflow`: the
-        model left the floating-point range; the mean is the last loss.
+        would be). `few_points`: fewer than 4, or than the spline needs; the mean is the last loss. `overflow`:
+        the model left the floating-point range; the mean is the last loss.
 
     Raises:
         ValueError: no losses, or `horizon` or `every` is not positive.
