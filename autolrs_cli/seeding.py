@@ -33,5 +33,6 @@ def isolated(seed: int, *names: str | int) -> Iterator[None]:
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, *names))
+        # torch.manual_seed would reseed CUDA too, which this fork does not bring back.
+        torch.default_generator.manual_seed(derive_seed(seed, *names))
         yield

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
+from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -38,8 +40,10 @@ def compose_and_call(job: Callable[[DictConfig], None], overrides: Sequence[str]
         with redirect_stderr(stderr):
             job(config)
 
-    argv = sys.argv
+    argv, path = sys.argv, list(sys.path)
     sys.argv = ["autolrs", *overrides]
+    # Hydra puts the person's own folder on its search path for YAML; their recipe's Python lies there too.
+    sys.path += _config_dirs(overrides)
     try:
         with redirect_stderr(caught):
             hydra.main(version_base="1.3", config_path="pkg://autolrs_configs", config_name="train")(task)()
@@ -55,13 +59,21 @@ def compose_and_call(job: Callable[[DictConfig], None], overrides: Sequence[str]
         )
         return USAGE
     finally:
-        sys.argv = argv
+        sys.argv, sys.path[:] = argv, path
     return 0
 
 
 def given_overrides() -> list[str]:
     """Return the overrides that the person typed; only inside a job."""
     return list(HydraConfig.get().overrides.task)
+
+
+def _config_dirs(overrides: Sequence[str]) -> list[str]:
+    """Return the folders named with Hydra's `--config-dir` (`-cd`)."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir", "-cd")
+    folder = parser.parse_known_args(list(overrides))[0].config_dir
+    return [] if folder is None else [str(Path(folder).resolve())]
 
 
 def _explain(message: str) -> str:

@@ -61,7 +61,8 @@ class State:
     description: Mapping[str, Any] = field(default_factory=dict)
     plan: Mapping[str, Any] = field(default_factory=dict)
     t: float = 0.0
-    started_training_at: float | None = None
+    pace_from: tuple[float, int] | None = None
+    """Time and total steps at the first sign of training: what the pace is measured from."""
     step: int = 0
     total_steps: int = 0
     phase: str | None = None
@@ -89,9 +90,9 @@ class State:
     @property
     def seconds_left(self) -> float | None:
         """Expected seconds to the end, at the mean pace so far; None before there is a pace."""
-        if self.started_training_at is None or not self.total_steps:
+        if self.pace_from is None or self.total_steps <= self.pace_from[1]:
             return None
-        pace = (self.t - self.started_training_at) / self.total_steps
+        pace = (self.t - self.pace_from[0]) / (self.total_steps - self.pace_from[1])
         return max(0.0, pace * (self.planned_steps - self.total_steps))
 
     @property
@@ -122,11 +123,11 @@ def _step(state: State, record: Record) -> State:
     if record["loss"] is not None:
         losses = losses.add(record["step"], record["loss"])
     lrs = state.lrs.add(record["step"], record["lr"])
-    return _training(replace(state, lr=record["lr"], losses=losses, lrs=lrs, training=True))
+    return _paced(replace(state, lr=record["lr"], losses=losses, lrs=lrs, training=True))
 
 
 def _stage_started(state: State, record: Record) -> State:
-    return _training(replace(state, stage=record, trials=(), training=False))
+    return _paced(replace(state, stage=record, trials=(), training=False))
 
 
 def _trial_started(state: State, record: Record) -> State:
@@ -180,10 +181,8 @@ def _run_finished(state: State, record: Record) -> State:
     return replace(state, ended=record["status"])
 
 
-def _training(state: State) -> State:
-    if state.started_training_at is None:
-        return replace(state, started_training_at=state.t)
-    return state
+def _paced(state: State) -> State:
+    return state if state.pace_from else replace(state, pace_from=(state.t, state.total_steps))
 
 
 def _update_trial(state: State, record: Record, **changes: Any) -> State:

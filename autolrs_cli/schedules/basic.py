@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
-def linear_warmup(step: int, warmup_steps: int, peak_lr: float) -> float:
-    """Return peak_lr * (step + 1) / warmup_steps: the first step already trains, the last one is at the peak.
+def linear_warmup(step: int, warmup_steps: int, peak_lr: float, start_lr: float = 0.0) -> float:
+    """Return start + (peak - start) * (step + 1) / warmup_steps: the last step of the warm-up is at the peak.
 
     Args:
         step: 0-based, below `warmup_steps`.
         warmup_steps: at least 1.
         peak_lr: LR of step `warmup_steps - 1`.
+        start_lr: LR that the line starts from, one step before the first.
     """
-    return peak_lr * (step + 1) / warmup_steps
+    return start_lr + (peak_lr - start_lr) * (step + 1) / warmup_steps
 
 
 def common_problems(peak_lr: float, warmup_steps: int, at: str) -> list[str]:
@@ -57,6 +58,7 @@ class WarmupStepDecay:
         peak_lr: LR after the warm-up.
         max_steps: length of the run.
         warmup_steps: length of the warm-up.
+        warmup_start_lr: LR that the warm-up starts from.
         milestones: ascending shares of `max_steps` at which the LR is multiplied, each in (0, 1).
         factor: what it is multiplied by.
     """
@@ -64,13 +66,14 @@ class WarmupStepDecay:
     peak_lr: float
     max_steps: int
     warmup_steps: int
+    warmup_start_lr: float
     milestones: Sequence[float]
     factor: float
 
     def lr(self, step: int) -> float:
         """Return the base LR of `step` (0-based)."""
         if step < self.warmup_steps:
-            return linear_warmup(step, self.warmup_steps, self.peak_lr)
+            return linear_warmup(step, self.warmup_steps, self.peak_lr, self.warmup_start_lr)
         steps = [round(share * self.max_steps) for share in self.milestones]
         return float(self.peak_lr * self.factor ** bisect_right(steps, step))
 
@@ -78,6 +81,11 @@ class WarmupStepDecay:
         """Return every problem with the settings."""
         at = "original_schedule"
         problems = common_problems(self.peak_lr, self.warmup_steps, at)
+        if not 0 <= self.warmup_start_lr <= self.peak_lr:
+            problems.append(
+                f"`0 <= warmup_start_lr <= peak_lr` must hold, but got {at}.warmup_start_lr="
+                f"{self.warmup_start_lr}, {at}.peak_lr={self.peak_lr}. Set {at}.warmup_start_lr."
+            )
         shares = list(self.milestones)
         if shares != sorted(set(shares)) or not all(0 < s < 1 for s in shares):
             problems.append(

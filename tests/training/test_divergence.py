@@ -33,7 +33,9 @@ def test_a_non_finite_loss_ends_its_trial_at_once(tmp_path: Path, monkeypatch: p
     assert len(points) == len(failed), "NaN is written as null"
 
 
-def test_when_all_trials_fail_the_stage_trains_at_lr_min(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_all_trials_fail_the_stage_trains_at_lr_min(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _blow_up_above(monkeypatch, 0.0011, at_trial_step=3, spare_warm_up=True)
     result = toy(tmp_path, "schedule.warmup_lr=1e-3")
     chosen = events(tmp_path, "lr_chosen")

@@ -23,8 +23,10 @@ def engine(recipe: ToyRecipe | None = None) -> Engine:
 
 
 def batch() -> Batch:
-    return ToyRecipe(name="toy", global_batch=12, micro_batches=1, num_phases=1).train_stream(0, 0).batch(
-        Position(0, 0, 0)
+    return (
+        ToyRecipe(name="toy", global_batch=12, micro_batches=1, num_phases=1)
+        .train_stream(0, 0)
+        .batch(Position(0, 0, 0))
     )
 
 

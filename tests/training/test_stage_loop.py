@@ -54,11 +54,16 @@ def test_a_search_leaves_no_trace(tmp_path: Path, replay, overrides: tuple[str, 
     replay(tmp_path / "searched")
     toy(tmp_path / "replayed", "schedule=constant", *overrides)
     assert_equal_weights(tmp_path / "searched", tmp_path / "replayed")
-    kept = [[(r["step"], r["lr"], r["loss"]) for r in events(tmp_path / d, "step")] for d in ("searched", "replayed")]
+    kept = [
+        [(r["step"], r["lr"], r["loss"]) for r in events(tmp_path / d, "step")]
+        for d in ("searched", "replayed")
+    ]
     assert kept[0] == kept[1]
 
 
-def test_the_first_step_after_a_restore_trains_at_the_new_lr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_step_after_a_restore_trains_at_the_new_lr(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Fault 2 of the published code."""
     from autolrs_cli.training.engine import Engine
 
@@ -161,7 +166,9 @@ def test_the_schedule_file_has_every_kept_step_at_full_precision(searched: Path)
         rows = list(csv.DictReader(file))
     lrs = [float(row["lr"]) for row in rows for _ in range(int(row["steps"]))]
     assert lrs == [r["lr"] for r in events(searched, "step")]
-    assert [int(row["first_step"]) for row in rows] == [sum(int(r["steps"]) for r in rows[:i]) for i in range(len(rows))]
+    assert [int(row["first_step"]) for row in rows] == [
+        sum(int(r["steps"]) for r in rows[:i]) for i in range(len(rows))
+    ]
     assert [row["stage"] for row in rows] == ["warm_up"] * 10 + ["0", "1", "2", "3"]
 
 

@@ -11,7 +11,9 @@ from autolrs_cli.settings import BudgetSettings
 from autolrs_cli.training.stages import MIN_TRIAL_STEPS, plan_problems, plan_schedule, plan_search
 
 
-def budget(first: int = 1000, longest: int = 8000, share: float = 0.1, objective: str = "published") -> BudgetSettings:
+def budget(
+    first: int = 1000, longest: int = 8000, share: float = 0.1, objective: str = "published"
+) -> BudgetSettings:
     return BudgetSettings(
         initial_stage_steps=first, max_stage_steps=longest, trial_fraction=share, objective=objective
     )

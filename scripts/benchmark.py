@@ -1,0 +1,252 @@
+"""What autolrs itself costs, as ratios measured in one run (seconds differ between machines and hours).
+
+    python scripts/benchmark.py                 # all of it: about 6 minutes on 2 cores
+    python scripts/benchmark.py loop snapshot   # some of it
+
+Every ratio says what is divided by what. Measurements that are compared alternate in short rounds, so that a
+noisy neighbour hits both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+from autolrs_cli.contracts import Curve, Position
+from autolrs_cli.dashboard.screen import Screen
+from autolrs_cli.records.journal import Journal
+from autolrs_cli.runner.checking import Plan, check
+from autolrs_cli.runner.runtime import prepare
+from autolrs_cli.search import StageSearch
+from autolrs_cli.training.engine import Engine
+from autolrs_cli.training.interruption import StopRequest
+from autolrs_cli.training.ledger import Ledger
+from autolrs_cli.training.snapshot import Snapshot
+from autolrs_cli.training.stages import Segment
+from autolrs_cli.training.target import TargetWatch
+from autolrs_cli.training.trainer import Cadence, Trainer
+
+ROUNDS = 12
+STEPS = 8
+
+
+def plan_of(*overrides: str) -> Plan:
+    """Compose and check `autolrs train OVERRIDES`."""
+    with initialize_config_module("autolrs_configs", version_base="1.3"):
+        config = compose("train", ["recipe=resnet50", *overrides])
+    plan = check(OmegaConf.to_container(config, resolve=True))
+    prepare(plan.settings.runtime, plan.threads)
+    return plan
+
+
+def engine_of(plan: Plan) -> Engine:
+    """Build the engine of a plan."""
+    runtime = plan.settings.runtime
+    return Engine(plan.recipe, plan.make_optimizer, seed=0, device=plan.device, precision=runtime.precision)
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """Time one call."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def hand_written(plan: Plan) -> Callable[[], None]:
+    """A plain PyTorch loop of the same recipe: model, SGD, cross-entropy, the same batches, nothing else."""
+    torch.manual_seed(0)
+    model = plan.recipe.model().to(plan.device)
+    optimizer = plan.make_optimizer(plan.recipe.parameter_groups(model))
+    for group in optimizer.param_groups:
+        group["lr"] = 1e-3
+    stream = plan.recipe.train_stream(0, 0)
+    at = iter(range(10**9))
+
+    def steps() -> None:
+        for _ in range(STEPS):
+            batch = stream.batch(Position(0, next(at), 0))
+            optimizer.zero_grad(set_to_none=True)
+            loss = F.cross_entropy(model(batch["images"]), batch["labels"])
+            loss.backward()
+            optimizer.step()
+            loss.item()
+
+    return steps
+
+
+def ours(plan: Plan, folder: Path) -> Callable[[], None]:
+    """The same steps through the trainer, with journal, ledger and a live view."""
+    screen = Screen("plain", _silent_console())
+    screen.__enter__()
+    journal = Journal(folder / "journal.jsonl", started=time.perf_counter(), listeners=(screen.show,))
+    trainer = Trainer(
+        engine_of(plan),
+        plan.phases,
+        seed=0,
+        workers=0,
+        cadence=Cadence(10**9, 10**9, plan.settings.run.log_every_steps),
+        journal=journal,
+        ledger=Ledger(time.perf_counter()),
+        stop=StopRequest(),
+        watch=TargetWatch(None),
+    )
+    at = iter(range(0, 10**9, STEPS))
+    return lambda: trainer.keep(Segment("schedule", 0, next(at), STEPS), lambda _: 1e-3)
+
+
+def _silent_console() -> object:
+    import io
+
+    from rich.console import Console
+
+    return Console(file=io.StringIO())
+
+
+def loop() -> None:
+    """Our loop against the hand-written one, at scale=demo (real ResNet-50)."""
+    plan = plan_of()
+    with tempfile.TemporaryDirectory() as folder:
+        plain, mine = hand_written(plan), ours(plan, Path(folder))
+        plain(), mine()
+        # Which of the two goes first alternates as well.
+        times: dict[str, list[float]] = {"plain": [], "ours": []}
+        for number in range(ROUNDS):
+            for name, run in sorted({"plain": plain, "ours": mine}.items(), reverse=bool(number % 2)):
+                times[name].append(seconds(run) / STEPS)
+    ratios = [b / a for a, b in zip(times["plain"], times["ours"], strict=True)]
+    print(
+        f"loop: hand-written {statistics.median(times['plain']) * 1e3:.1f} ms a step, "
+        f"ours / hand-written = {statistics.median(ratios):.3f} (median of {ROUNDS} rounds; "
+        f"quartiles {quartiles(ratios)}; wanted: at most 1.03)"
+    )
+
+
+def quartiles(values: list[float]) -> str:
+    """Return the first and third quartile."""
+    low, _, high = statistics.quantiles(values, n=4)
+    return f"{low:.3f} to {high:.3f}"
+
+
+def snapshot() -> None:
+    """Save and restore of ResNet-50 with momentum against a bare copy of the same tensors."""
+    plan = plan_of()
+    engine = engine_of(plan)
+    stream = plan.recipe.train_stream(0, 0)
+    engine.step([stream.batch(Position(0, 0, 0))], 1e-3)
+    live = [*engine.model.parameters(), *engine.model.buffers()]
+    live += [v for s in engine.optimizer.state.values() for v in s.values() if isinstance(v, torch.Tensor)]
+    copies = [t.detach().clone() for t in live]
+    taken = Snapshot(engine.model, engine.optimizer)
+    taken.save()
+
+    def bare() -> None:
+        with torch.no_grad():
+            for a, b in zip(copies, live, strict=True):
+                a.copy_(b)
+
+    times = {name: [] for name in ("bare", "save", "restore")}
+    for _ in range(ROUNDS * 2):
+        times["bare"].append(seconds(bare))
+        times["save"].append(seconds(taken.save))
+        times["restore"].append(seconds(taken.restore))
+        engine.step([stream.batch(Position(0, 1, 0))], 1e-3)
+    for name in ("save", "restore"):
+        ratio = statistics.median(b / a for a, b in zip(times["bare"], times[name], strict=True))
+        print(f"snapshot: {name} / bare copy_ = {ratio:.2f} (wanted: at most 2)")
+    state = sum(t.nbytes for t in live)
+    print(
+        f"snapshot: extra memory / training state = {taken.nbytes / state:.3f} ({state / 1e6:.0f} MB; wanted: 1)"
+    )
+
+
+def search() -> None:
+    """Ask, fit and tell against the trial steps that they stand between, at scale=demo."""
+    plan = plan_of()
+    stage = next(s for s in plan.segments if s.kind == "stage")
+    assert plan.search is not None
+    step = hand_written(plan)
+    step()
+    step_seconds = seconds(step) / STEPS
+    asked, told = [], []
+    warm = True
+    for seed in range(3):
+        found = StageSearch(plan.search, stage_steps=stage.steps, trial_steps=stage.trial_steps, seed=seed)
+        while True:
+            start = time.perf_counter()
+            found.surrogate(48)
+            trial = found.ask()
+            if trial is None:
+                break
+            middle = time.perf_counter()
+            losses = [2.3 * 0.99**t + 0.01 * ((t * 7919) % 13) for t in range(1, stage.trial_steps + 1)]
+            found.tell(trial, Curve(range(1, stage.trial_steps + 1), losses, "train"))
+            if not warm:
+                asked.append(middle - start)
+                told.append(time.perf_counter() - middle)
+        warm = False  # the first stage pays for importing BoTorch: counted in the ledger, not here
+    each = statistics.mean(asked) + statistics.mean(told)
+    share = each / (step_seconds * stage.trial_steps)
+    print(
+        f"search: ask + fit + tell = {each:.3f} s on average, {max(asked) + max(told):.3f} s at most (wanted: under 0.5)"
+    )
+    print(f"search: ask + fit + tell / trial steps = {share:.3f} (wanted: under 0.10)")
+
+
+def bookkeeping() -> None:
+    """What a step costs beside its arithmetic: the trainer with an engine that does nothing."""
+    plan = plan_of("scale=tiny")
+
+    with tempfile.TemporaryDirectory() as folder:
+        mine = ours(plan, Path(folder))
+        trainer = next(c.cell_contents for c in mine.__closure__ if isinstance(c.cell_contents, Trainer))  # type: ignore[union-attr]
+        trainer.engine.step = lambda batches, lr: 1.0
+        loader = trainer._loader(0)
+        loader.read = list
+        loader.seek = lambda step: None
+        times = [seconds(mine) / STEPS for _ in range(2000)]
+    print(
+        f"bookkeeping: {statistics.median(times) * 1e6:.1f} microseconds in the median step (wanted: under 100; "
+        f"an event is written every {plan.settings.run.log_every_steps} steps here)"
+    )
+
+
+def help_text() -> None:
+    """`autolrs --help` against starting Python itself."""
+
+    def start(*arguments: str) -> float:
+        return seconds(lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True))
+
+    helps = [start("-m", "autolrs_cli", "--help") for _ in range(7)]
+    bare = [start("-c", "pass") for _ in range(7)]
+    print(
+        f"help: {statistics.median(helps):.2f} s (wanted: under 0.5), "
+        f"autolrs --help / python -c pass = {statistics.median(helps) / statistics.median(bare):.1f}"
+    )
+
+
+PARTS = {"loop": loop, "snapshot": snapshot, "search": search, "bookkeeping": bookkeeping, "help": help_text}
+
+
+def main() -> None:
+    """Run the parts that were named, or all."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="which measurements; all by default")
+    for name in parser.parse_args().parts or PARTS:
+        PARTS[name]()
+
+
+if __name__ == "__main__":
+    main()
