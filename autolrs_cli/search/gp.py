@@ -14,7 +14,8 @@ Glossary, in the paper's letters [Jin2021]_:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from botorch.acquisition.analytic import UpperConfidenceBound
@@ -62,10 +63,8 @@ class LossSurrogate:
         )
         try:
             with torch.enable_grad():  # the caller may be evaluating
-                fit_gpytorch_mll(
-                    ExactMarginalLogLikelihood(self.model.likelihood, self.model),
-                    optimizer_kwargs={"options": FIT},
-                )
+                mll = ExactMarginalLogLikelihood(self.model.likelihood, self.model)
+                fit_gpytorch_mll(mll, closure=loss_closure(mll), optimizer_kwargs={"options": FIT})
         except ModelFittingError:
             self.model.eval()  # the priors' own values, to which the fit went back: cautious, and never fatal
 
@@ -93,6 +92,31 @@ class LossSurrogate:
             best = int(bound.masked_fill(near, torch.inf).argmin())
             bottom, top = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, GRID - 1)])
         return float(grid[best])
+
+
+def loss_closure(mll: ExactMarginalLogLikelihood) -> Callable[[], tuple[Tensor, Sequence[Tensor]]]:
+    """Return what the fit minimises, the negative log posterior of the hyper-parameters per loss told.
+
+    The same value and gradients as BoTorch's own closure (a test holds them equal) at a fraction of the time:
+    for ten losses, GPyTorch's lazy kernels cost several times the arithmetic, and a search asks while it trains.
+    """
+    kernel, mean, noise = mll.model.covar_module, mll.model.mean_module, mll.likelihood.noise_covar
+    x, y = mll.model.train_inputs[0], mll.model.train_targets  # (n, 1), (n,)
+    distance, eye, n = math.sqrt(5) * (x - x.T).abs(), torch.eye(len(x)).to(x), len(x)
+    parameters = [parameter for parameter in mll.parameters() if parameter.requires_grad]
+
+    def closure() -> tuple[Tensor, Sequence[Tensor]]:
+        d = distance / kernel.base_kernel.lengthscale
+        covariance = kernel.outputscale * (1 + d + d**2 / 3) * torch.exp(-d) + noise.noise * eye
+        root = torch.linalg.cholesky(covariance)
+        white = torch.linalg.solve_triangular(root, (y - mean.constant)[:, None], upper=False)
+        log_density = -root.diagonal().log().sum() - (white**2).sum() / 2 - n * math.log(2 * math.pi) / 2
+        for _, module, prior, value, _ in mll.model.named_priors():
+            log_density = log_density + prior.log_prob(value(module)).sum()
+        loss = -log_density / n
+        return loss, torch.autograd.grad(loss, parameters)
+
+    return closure
 
 
 def _column(values: Sequence[float]) -> Tensor:

@@ -57,6 +57,24 @@ def test_the_next_point_minimises_the_lower_confidence_bound(gp, kappa, high):
     assert 0 <= found <= high
 
 
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_the_fast_fit_minimises_what_botorch_would(gp, count):
+    import torch
+    from botorch.optim.closures import get_loss_closure_with_grads
+
+    model = gp.LossSurrogate(X[:count], Y[:count]).model
+    mll = gp.ExactMarginalLogLikelihood(model.likelihood, model).train()
+    parameters = {name: value for name, value in mll.named_parameters() if value.requires_grad}
+    with torch.no_grad():
+        for shift, value in enumerate(parameters.values()):
+            value += 0.1 * (shift + 1)
+    loss, gradients = gp.loss_closure(mll)()
+    expected_loss, expected_gradients = get_loss_closure_with_grads(mll, parameters)()
+    assert loss.item() == pytest.approx(expected_loss.item(), rel=1e-9)
+    for found, expected in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-9)
+
+
 def test_a_huge_kappa_fills_space(gp):
     surrogate = gp.LossSurrogate(X, Y)
     found = surrogate.minimise_lcb(1e6, 1.0, X, 10)

@@ -2,10 +2,10 @@ import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import autolrs_configs
 import pytest
 import yaml
 
+import autolrs_configs
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.search import CHOOSE_CLEAN_UP, TRAIN_CLEAN_UP, SearchSettings, StageSearch
 
