@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from autolrs_cli.commands.hydra_edge import compose_and_call, given_overrides
-from autolrs_cli.dashboard.screen import Screen
+from autolrs_cli.dashboard.screen import Screen, Terminal
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.reports.card import closing_card
 
@@ -25,7 +25,7 @@ def main(overrides: Sequence[str], *, started: float) -> int:
         overrides: everything after `autolrs train`, Hydra's flags included.
         started: `time.perf_counter()` when the process began.
     """
-    console, errors = Console(), Console(stderr=True)
+    console, errors = Terminal(), Terminal(stderr=True)
     codes: list[int] = []
 
     def job(config: DictConfig) -> None:
@@ -53,7 +53,8 @@ def _run(config: DictConfig, started: float, console: Console) -> int:
     from autolrs_cli.runner.execute import execute, open_directory
 
     plain = _resolve(config)
-    plan = check(plain)
+    with console.status("loading libraries and checking settings and data ..."):
+        plan = check(plain)
     directory = open_directory(plan, plain)
     with Screen(plan.settings.dashboard.name, console) as screen:
         result = execute(

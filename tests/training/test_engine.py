@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from toy_recipe import ToyRecipe
 from torch import nn
+from toy_recipe import ToyRecipe
 
 from autolrs_cli.contracts import Batch, Position
 from autolrs_cli.training.engine import Engine
