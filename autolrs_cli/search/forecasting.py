@@ -167,11 +167,12 @@ def _residual(r: Array, s: Array, y: Array) -> Array:
     """Return the squared residual (m,) of the best exponential at each rate `r` (m,).
 
     The residuals are formed, not the difference of two sums of squares: that would cancel on clean curves.
+    Sums by einsum, whose order, unlike a BLAS's, does not depend on the number of threads.
     """
     phi = _phi(r[:, None], s)
     centred = phi - phi.mean(axis=1, keepdims=True)
     y = y - y.mean()
-    slope = centred @ y / np.einsum("mn,mn->m", centred, centred)
+    slope = np.einsum("mn,n->m", centred, y) / np.einsum("mn,mn->m", centred, centred)
     left = y - slope[:, None] * centred
     return np.asarray(np.einsum("mn,mn->m", left, left))
 

@@ -128,7 +128,7 @@ class StageSearch:
         if not self._told():
             return None
         x = [i / (num_points - 1) for i in range(num_points)]
-        with _quiet():
+        with _apart():
             mean, std = self._fit().posterior(x)
         lower = (mu - self.settings.kappa * sigma for mu, sigma in zip(mean, std, strict=True))
         return Surrogate(tuple(map(self._interval.lr, x)), tuple(mean), tuple(std), tuple(lower))
@@ -178,7 +178,7 @@ class StageSearch:
 
     def _minimise_lcb(self, high: float) -> float:
         tried = [self._interval.unit(record.trial.lr) for record in self._records]
-        with _quiet():
+        with _apart():
             return self._fit().minimise_lcb(self.settings.kappa, high, tried, self.settings.num_trials)
 
     def _fit(self) -> LossSurrogate:
@@ -212,8 +212,19 @@ class StageSearch:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the warnings of BoTorch and GPyTorch, and of importing them, from the user's terminal."""
+def _apart() -> Iterator[None]:
+    """Keep BoTorch's warnings, also those of importing it, from the terminal, and its work on one thread.
+
+    Matrices of ten rows gain nothing from threads, and lose much where other processes use the cores. One thread
+    also makes the answers independent of how many the training uses.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        import torch
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)

@@ -168,7 +168,13 @@ def test_a_search_stored_at_any_moment_goes_on_the_same(make_search, limit):
 def test_global_random_streams_and_warnings_are_left_alone(make_search):
     def global_states():
         numpy_state = np.random.get_state()  # noqa: NPY002
-        return torch.get_rng_state().tolist(), random.getstate(), numpy_state[1].tolist(), numpy_state[2]
+        return (
+            torch.get_num_threads(),
+            torch.get_rng_state().tolist(),
+            random.getstate(),
+            numpy_state[1].tolist(),
+            numpy_state[2],
+        )
 
     before = global_states()
     with torch.no_grad(), warnings.catch_warnings():
