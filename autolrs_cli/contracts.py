@@ -66,7 +66,7 @@ class Forecast:
     std: float | None = None
     """None where the forecast has no uncertainty of its own (the published one)."""
     flags: tuple[str, ...] = ()
-    """Why not to trust it: `negative`, `undetermined`, `few_points`."""
+    """Why not to trust it: `negative`, `undetermined`, `few_points`, `overflow`."""
 
 
 @dataclass(frozen=True)

@@ -60,3 +60,16 @@ def assert_equal_weights(one: Path, other: Path) -> None:
     assert a.keys() == b.keys()
     different = [name for name in a if not a[name].equal(b[name])]
     assert not different, f"different tensors: {different}"
+
+
+GOLDEN_OVERRIDES = {
+    "autolrs": ("search.num_random_trials=3",),
+    "constant": (),
+    "original": (),
+}
+
+
+def golden_losses(directory: Path, schedule: str) -> list[float]:
+    """Return every loss of a toy run: of each step of each trial, and of each kept step."""
+    toy(directory, f"schedule={schedule}", *GOLDEN_OVERRIDES[schedule])
+    return [r["loss"] for r in events(directory, "step", "trial_step")]

@@ -84,6 +84,7 @@ _MEANINGS = {
     "upper_edge": "the chosen LR sits on search.lr_max. Raise it.",
     "all_failed": "every trial diverged, so the last safe LR was used. Lower search.lr_max.",
     "negative": "the winning forecast is a negative loss: the published forecast has no lower bound.",
+    "overflow": "the winning forecast overflowed, and is the trial's last loss instead.",
     "undetermined": "the winning forecast is a straight line: the trial's losses do not determine a decay.",
 }
 

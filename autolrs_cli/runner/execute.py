@@ -26,6 +26,7 @@ from autolrs_cli.runner.runtime import device_name, prepare
 from autolrs_cli.runner.summary import summarize
 from autolrs_cli.runner.weights import save_weights
 from autolrs_cli.schedules import Constant
+from autolrs_cli.search import preload
 from autolrs_cli.settings import AutoLRSSettings
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.interruption import EXIT_CODES, RunInterrupted, StopRequest
@@ -87,6 +88,8 @@ def execute(
         warnings: said in the journal before training.
     """
     prepare(plan.settings.runtime, plan.threads)
+    if plan.search is not None:
+        preload()
     journal = Journal(directory.journal, started=started, listeners=listeners)
     try:
         return _execute(plan, config, directory, journal, started, warnings)

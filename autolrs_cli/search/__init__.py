@@ -3,6 +3,8 @@
 It knows nothing of training, files or screens, and draws from no random stream but its own.
 """
 
+import warnings
+
 from autolrs_cli.search.failure import FailureRule
 from autolrs_cli.search.forecasting import forecast
 from autolrs_cli.search.settings import CHOOSE_CLEAN_UP, TRAIN_CLEAN_UP, CleanUp, SearchSettings
@@ -19,4 +21,12 @@ __all__ = [
     "Surrogate",
     "TrialRecord",
     "forecast",
+    "preload",
 ]
+
+
+def preload() -> None:
+    """Import BoTorch now, so that start-up pays for it and not the first question of a search."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import autolrs_cli.search.gp  # noqa: F401
