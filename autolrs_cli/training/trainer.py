@@ -127,7 +127,10 @@ class Trainer:
             self.untrained_loss["choose"] = self.choose_loss()
 
     def choose_loss(self) -> float:
-        """Return the loss on the slice that chooses LRs, which is small: its batches are kept on the device."""
+        """Return the loss on the slice that chooses LRs.
+
+        The slice is small and measured many times a trial, so its batches stay on the device.
+        """
         if self._choose_batches is None:
             self._choose_batches = list(self._held_out("choose"))
         return self.engine.measure(self._choose_batches)["loss"]
