@@ -8,6 +8,7 @@ checks its own arguments, which is what lets a user add one without touching thi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -15,9 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autolrs_cli.errors import ConfigError
 
+# JSON readers and torch's generators take whole numbers of 64 bits.
+MAX_WHOLE = 2**63 - 1
 PositiveSteps = Annotated[int, Field(strict=True, gt=0)]
+# More threads or loader processes than this are a slip of the hand that would bring the machine down.
+MOST_PROCESSORS = 1024
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-MAX_SEED = 2**63 - 1
 
 
 class Section(BaseModel):
@@ -29,7 +33,7 @@ class Section(BaseModel):
 class Named(Section):
     """A group whose only content so far is which option was chosen."""
 
-    name: str
+    name: Literal["none"]
 
 
 class RuntimeSettings(Section):
@@ -39,9 +43,9 @@ class RuntimeSettings(Section):
     """`auto` takes CUDA where there is one."""
     precision: Literal["fp32", "bf16"]
     """`bf16` computes forward and backward under autocast; weights and optimizer stay in float32."""
-    threads: PositiveSteps | None
+    threads: Annotated[int, Field(strict=True, gt=0, le=MOST_PROCESSORS)] | None
     """CPU threads of torch; null takes the cores this process may use. Results depend on it, so it is recorded."""
-    workers: Annotated[int, Field(strict=True, ge=0)]
+    workers: Annotated[int, Field(strict=True, ge=0, le=MOST_PROCESSORS)]
     """Loader processes; 0 loads in the training process. Results do not depend on it."""
     deterministic: bool
     """Deterministic kernels only: same seed, machine and threads give the same result bit for bit."""
@@ -54,7 +58,7 @@ class RuntimeSettings(Section):
 class RunSettings(Section):
     """How long the run is, and what it leaves behind."""
 
-    dir: str | None
+    dir: Annotated[str, Field(min_length=1)] | None
     """Run directory; null: runs/<recipe>/<schedule>/seed<seed>/<time>-<id>."""
     max_steps: PositiveSteps
     """Kept optimizer steps: warm-up and training, discarded search steps not counted."""
@@ -118,7 +122,7 @@ class Settings(Section):
     average: Named
     scale: str
     target: TargetSettings | None
-    seed: Annotated[int, Field(strict=True, ge=0, le=MAX_SEED)]
+    seed: Annotated[int, Field(strict=True, ge=0, le=MAX_WHOLE)]
     runtime: RuntimeSettings
     run: RunSettings
     tracker: Named
@@ -150,6 +154,26 @@ def _message(error: Any, at: str) -> str:
         return f"`{key}` is not a setting. Remove {key}."
     if error["type"] == "missing":
         return f"`{key}` must be given. Set {key}."
-    wanted = error["msg"].removeprefix("Input ").removeprefix("should ")
-    wanted = wanted.removeprefix("Value error, ")
-    return f"`{key}` must {wanted}, but got {key}={error['input']!r}. Set {key}."
+    return complaint(key, error)
+
+
+def complaint(key: str, error: Mapping[str, Any]) -> str:
+    """Say in our words what pydantic found wrong with the value of `key`.
+
+    Args:
+        key: dotted, as a person would write it.
+        error: one of `ValidationError.errors()`.
+    """
+    given = error["input"]
+    way_out = f"Set {key}."
+    if error["type"] == "string_type" and isinstance(given, int | float):
+        way_out = f"If that is meant as text, quote it: '{key}=\"{given}\"'."
+    return f"`{key}` must {_wanted(error)}, but got {key}={given!r}. {way_out}"
+
+
+def _wanted(error: Mapping[str, Any]) -> str:
+    """Return what should have been given, to stand after "must"."""
+    if error["type"] in ("is_instance_of", "sequence_str"):
+        return "be a list"
+    # Pydantic: "Input should be ..., unable to ...", "String should have ...", "Value error, ...".
+    return re.sub(r"^(\w+ should |Value error, )", "", error["msg"]).partition(", unable")[0]

@@ -4,63 +4,72 @@ from __future__ import annotations
 
 import argparse
 import io
-import re
+import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
+from unittest import mock
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
+from autolrs_cli.commands.hydra_words import explain, explain_flag
+
 USAGE = 2
-# What Hydra adds to its messages for its own developers.
-NOISE = re.compile(
-    r"\n*Set the environment variable HYDRA_FULL_ERROR=1.*|\n?Config search path:(\n\t.*)*", re.DOTALL
-)
+# Hydra's flags that take no value; whatever follows another flag may be that flag's.
+SWITCHES = frozenset({"-m", "--multirun", "-r", "--run", "--resolve", "-h", "--help", "--hydra-help"})
+
+
+class NoMoreJobs(BaseException):
+    """Raised by a job to keep Hydra from starting the next; no `Exception`, which Hydra would take for a crash."""
 
 
 def compose_and_call(job: Callable[[DictConfig], None], overrides: Sequence[str], errors: Console) -> int:
     """Let Hydra parse `overrides`, compose the configuration and call `job` for each run it stands for.
 
     Args:
-        job: called with the composed configuration; must handle its own errors.
+        job: called with the composed configuration; must handle the errors that are a person's.
         overrides: Hydra's command line: overrides, `-m`, `--cfg job`, `--info`, `--config-dir` and so on.
         errors: where a composition error goes.
 
     Returns:
         0, or 2 if the configuration could not be composed. `job` reports its own result.
+
+    Raises:
+        Exception: what `job` raised.
     """
     stderr, caught = sys.stderr, io.StringIO()
+    crashed: list[Exception] = []
 
     def task(config: DictConfig) -> None:
-        # Composition is over: from here on standard error is the person's again.
+        # Composition is over: from here on standard error is the person's again, and an exception is our mistake.
         with redirect_stderr(stderr):
-            job(config)
+            try:
+                job(config)
+            except Exception as error:
+                crashed.append(error)
+                raise
 
-    argv, path = sys.argv, list(sys.path)
-    sys.argv = ["autolrs", *overrides]
-    # Hydra puts the person's own folder on its search path for YAML; their recipe's Python lies there too.
-    sys.path += _config_dirs(overrides)
     try:
-        with redirect_stderr(caught):
+        with _command_line(overrides), redirect_stderr(caught):
             hydra.main(version_base="1.3", config_path="pkg://autolrs_configs", config_name="train")(task)()
+    except NoMoreJobs:
+        return 0
     except SystemExit as leaving:
         if leaving.code in (0, None):
             return 0
-        errors.print(
-            f"error: {_explain(caught.getvalue())}",
-            style="red",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
-        return USAGE
-    finally:
-        sys.argv, sys.path[:] = argv, path
-    return 0
+        problem = explain_flag(caught.getvalue())
+    except Exception as error:
+        if crashed:
+            raise
+        problem = explain(error, overrides)
+    else:
+        return 0
+    errors.print(f"error: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
+    return USAGE
 
 
 def given_overrides() -> list[str]:
@@ -68,38 +77,37 @@ def given_overrides() -> list[str]:
     return list(HydraConfig.get().overrides.task)
 
 
+@contextmanager
+def _command_line(overrides: Sequence[str]) -> Iterator[None]:
+    """Make `overrides` the process's arguments, and let Hydra raise its errors instead of printing them."""
+    # Hydra puts the person's own folder on its search path for YAML; their recipe's Python lies there too.
+    path = [*sys.path, *_config_dirs(overrides)]
+    with (
+        mock.patch.object(sys, "argv", ["autolrs", *_overrides_first(overrides)]),
+        mock.patch.object(sys, "path", path),
+        mock.patch.dict(os.environ, {"HYDRA_FULL_ERROR": "1"}),
+    ):
+        yield
+
+
+def _overrides_first(arguments: Sequence[str]) -> list[str]:
+    """Move flags behind the overrides: Hydra's parser takes no override after a flag that comes after one."""
+    after = zip(("-m", *arguments), arguments, strict=False)
+    overrides = [
+        "=" in argument
+        and not argument.startswith("-")
+        and (before in SWITCHES or not before.startswith("-"))
+        for before, argument in after
+    ]
+    # False sorts before True, and equals keep their order.
+    pairs = sorted(zip(overrides, arguments, strict=True), key=lambda pair: not pair[0])
+    return [argument for _, argument in pairs]
+
+
 def _config_dirs(overrides: Sequence[str]) -> list[str]:
     """Return the folders named with Hydra's `--config-dir` (`-cd`)."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config-dir", "-cd")
+    # That a folder is named at all is Hydra's to check.
+    parser.add_argument("--config-dir", "-cd", nargs="?")
     folder = parser.parse_known_args(list(overrides))[0].config_dir
     return [] if folder is None else [str(Path(folder).resolve())]
-
-
-def _explain(message: str) -> str:
-    """Turn Hydra's message into ours: what is wrong, what there is, what to do."""
-    text = NOISE.sub("", message).strip()
-    if text.startswith("You must specify 'recipe'"):
-        return (
-            "`recipe` must be chosen, but none was given. "
-            f"Type: autolrs train recipe=NAME, with NAME one of{_options(text)}"
-        )
-    unknown = re.search(r"Could not find '([^']+)/([^'/]+)'", text)
-    if unknown:
-        group, option = unknown.groups()
-        return (
-            f"`{group}` must be one of the known options, but got {group}={option}. "
-            f"Set {group} to one of{_options(text)}"
-        )
-    key = re.search(r"Could not override '([^']+)'", text)
-    if key:
-        return (
-            f"`{key[1]}` must be a known setting, but it is not one. "
-            "To see what there is: autolrs train recipe=NAME --cfg job"
-        )
-    return text
-
-
-def _options(text: str) -> str:
-    listed = text.partition("vailable options")[2].partition(":")[2] or text
-    return ": " + ", ".join(line.strip() for line in listed.splitlines() if line.startswith("\t"))

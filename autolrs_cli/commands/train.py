@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,13 +12,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from autolrs_cli.commands.hydra_edge import compose_and_call, given_overrides
-from autolrs_cli.dashboard.screen import Screen, Terminal
+from autolrs_cli.commands.console import PatientConsole
+from autolrs_cli.commands.hydra_edge import NoMoreJobs, compose_and_call, given_overrides
+from autolrs_cli.dashboard.screen import Screen
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.reports.card import closing_card
+from autolrs_cli.training.interruption import EXIT_CODES
 
-# Groups that only a searched schedule reads.
-SEARCH_GROUP = "search"
+# The exit codes of a run that a person or the system stopped: nothing after it should start.
+STOPPED = (EXIT_CODES["SIGINT"], EXIT_CODES["SIGTERM"])
 
 
 def main(overrides: Sequence[str], *, started: float) -> int:
@@ -25,15 +30,20 @@ def main(overrides: Sequence[str], *, started: float) -> int:
         overrides: everything after `autolrs train`, Hydra's flags included.
         started: `time.perf_counter()` when the process began.
     """
-    console, errors = Terminal(), Terminal(stderr=True)
+    console, errors = PatientConsole(), PatientConsole(stderr=True)
     codes: list[int] = []
 
     def job(config: DictConfig) -> None:
+        # The first of several runs began with the process, the others begin here.
+        begun = time.perf_counter() if codes else started
         try:
-            codes.append(_run(config, started, console))
+            codes.append(_run(config, begun, console, errors))
         except AutoLRSError as error:
             show_error(errors, error)
             codes.append(error.exit_code)
+        if codes[-1] in STOPPED:
+            _ignore_further_interrupts()
+            raise NoMoreJobs
 
     composed = compose_and_call(job, overrides, errors)
     return max([composed, *codes])
@@ -48,43 +58,69 @@ def show_error(console: Console, error: AutoLRSError) -> None:
         console.print(f"error: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
-def _run(config: DictConfig, started: float, console: Console) -> int:
+def _run(config: DictConfig, started: float, console: Console, errors: Console) -> int:
     from autolrs_cli.runner.checking import check
     from autolrs_cli.runner.execute import execute, open_directory
 
     plain = _resolve(config)
-    with console.status("loading libraries and checking settings and data ..."):
-        plan = check(plain)
+    plan = check(plain)
     directory = open_directory(plan, plain)
-    with Screen(plan.settings.dashboard.name, console) as screen:
-        result = execute(
-            plan,
-            plain,
-            directory,
-            started=started,
-            listeners=(screen.show,),
-            warnings=_without_effect(plan.settings.schedule["name"]),
-        )
-    console.print(closing_card(result.summary, result.directory), highlight=False, soft_wrap=True)
+    try:
+        with Screen(plan.settings.dashboard.name, console) as screen:
+            result = execute(
+                plan,
+                plain,
+                directory,
+                started=started,
+                listeners=(screen.show,),
+                warnings=_without_effect(plan.settings.schedule["name"], config),
+            )
+        console.print(closing_card(result.summary, result.directory), highlight=False, soft_wrap=True)
+    except KeyboardInterrupt:
+        _ignore_further_interrupts()
+        text = f"interrupted at once; what was recorded until then lies in {directory.root}"
+        errors.print(text, markup=False, highlight=False, soft_wrap=True)
+        raise
     return result.exit_code
+
+
+def _ignore_further_interrupts() -> None:
+    """Let the process, which is leaving, do so in peace."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _resolve(config: DictConfig) -> dict[str, Any]:
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(
-            f"The configuration must resolve, but does not: {error}. Set the key it names."
-        ) from error
+        key = error.full_key or "configuration"
+        reason = str(error.msg or error).splitlines()[0]
+        raise ConfigError(f"`{key}` must resolve to a value, but does not: {reason}. Set {key}.") from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 
 
-def _without_effect(schedule: str) -> list[str]:
+def _without_effect(schedule: str, config: DictConfig) -> list[str]:
     """Return a warning for each setting that was given but that this schedule does not read."""
-    if schedule == "autolrs":
-        return []
-    given = [
-        o for o in given_overrides() if o.lstrip("+~").startswith((f"{SEARCH_GROUP}=", f"{SEARCH_GROUP}."))
+    given = [override.lstrip("+~") for override in given_overrides()]
+    found = [
+        (override, reason)
+        for prefix, reason in _unread_groups(schedule).items()
+        for override in given
+        if re.match(f"{prefix}[.]", override) or (prefix == "search" and override.startswith("search="))
     ]
-    return [f"{override} has no effect with schedule={schedule}, which is not searched" for override in given]
+    # The numbers of a schedule may point at those of the original one.
+    text = OmegaConf.to_yaml(config)
+    return [
+        f"{override} has no effect with schedule={schedule}, {reason}"
+        for override, reason in found
+        if f"${{{override.partition('=')[0]}}}" not in text
+    ]
+
+
+def _unread_groups(schedule: str) -> dict[str, str]:
+    """Return the groups whose settings `schedule` does not read, and why."""
+    unread = {} if schedule == "autolrs" else {"search": "which is not searched"}
+    if schedule == "original":
+        return {**unread, "schedule": "whose numbers are original_schedule's"}
+    return {**unread, "original_schedule": "whose numbers are schedule's and search's"}

@@ -13,21 +13,26 @@ from hydra.utils import get_object, instantiate
 from pydantic import TypeAdapter, ValidationError
 
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.settings import complaint
 
+# What Hydra's `instantiate` reads itself.
+INSTANTIATE_KEYS = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
 SCALARS = (int, float, str, bool, type(None))
 
 
-def build(node: Mapping[str, Any], at: str) -> Any:
+def build(node: Mapping[str, Any], at: str, groups: Mapping[str, Any] | None = None) -> Any:
     """Instantiate `node`, and the nodes inside it.
 
     Args:
         node: resolved plain containers; `_target_` names a class or function.
         at: key under which it stands, for messages.
+        groups: top-level nodes by their keys; a node inside `node` that equals the group of its key is that group, and
+            messages call it so.
 
     Raises:
         ConfigError: with every value that does not fit its parameter, or why the object refused to be built.
     """
-    problems = value_problems(node, at)
+    problems = value_problems(node, at, groups or {})
     if problems:
         raise ConfigError(problems)
     try:
@@ -39,19 +44,31 @@ def build(node: Mapping[str, Any], at: str) -> Any:
         raise ConfigError(f"`{at}` must be buildable, but it is not: {cause or error}. Mend {at}.") from error
 
 
-def value_problems(node: Mapping[str, Any], at: str) -> list[str]:
-    """Check the plain values of `node` against the annotations of its target; return every mismatch."""
-    parameters = _annotations(node, at)
+def value_problems(node: Mapping[str, Any], at: str, groups: Mapping[str, Any]) -> list[str]:
+    """Check the keys and plain values of `node` against the parameters of its target; return every mismatch."""
+    function = _function(node, at)
+    parameters, annotations = inspect.signature(function).parameters, typing.get_type_hints(function)
     problems: list[str] = []
     for key, value in node.items():
-        if isinstance(value, Mapping) and "_target_" in value:
-            problems += value_problems(value, f"{at}.{key}")
-        elif key in parameters and _is_plain(parameters[key]):
-            problems += _mismatch(value, parameters[key], f"{at}.{key}")
-    return problems
+        if key in INSTANTIATE_KEYS:
+            continue
+        if key not in parameters and not _takes_any(parameters):
+            problems.append(f"`{at}.{key}` is not a setting. Remove {at}.{key}.")
+        elif isinstance(value, Mapping) and "_target_" in value:
+            inner = key if value == groups.get(key) else f"{at}.{key}"
+            problems += value_problems(value, inner, groups)
+        elif getattr(annotations.get(key), "_is_protocol", False):
+            inner = key if key in groups else f"{at}.{key}"
+            problems.append(
+                f"`{inner}` must name what to build, but got {value!r}. Choose an option of {inner}."
+            )
+        elif key in annotations and _is_plain(annotations[key]):
+            problems += _mismatch(value, annotations[key], f"{at}.{key}")
+    return problems + _missing(node, parameters, at)
 
 
-def _annotations(node: Mapping[str, Any], at: str) -> dict[str, Any]:
+def _function(node: Mapping[str, Any], at: str) -> Callable[..., Any]:
+    """Return what takes the values of `node`: the target, or its `__init__`."""
     target = node.get("_target_")
     if not isinstance(target, str):
         raise ConfigError(
@@ -63,8 +80,22 @@ def _annotations(node: Mapping[str, Any], at: str) -> dict[str, Any]:
         raise ConfigError(
             f"`{at}._target_` must name something importable, but {target!r} is not: {error}. Mend {at}._target_."
         ) from error
-    function = found.__init__ if inspect.isclass(found) else found
-    return typing.get_type_hints(function)
+    return found.__init__ if inspect.isclass(found) else found
+
+
+def _takes_any(parameters: Mapping[str, inspect.Parameter]) -> bool:
+    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+
+
+def _missing(node: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter], at: str) -> list[str]:
+    """Return a problem for each parameter that must be given by keyword and is not."""
+    return [
+        f"`{at}.{name}` must be given. Set {at}.{name}."
+        for name, parameter in parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        and parameter.default is inspect.Parameter.empty
+        and name not in node
+    ]
 
 
 def _is_plain(annotation: Any) -> bool:
@@ -79,6 +110,5 @@ def _mismatch(value: Any, annotation: Any, key: str) -> list[str]:
     try:
         TypeAdapter(annotation).validate_python(value, strict=annotation is not float)
     except ValidationError as error:
-        wanted = error.errors()[0]["msg"].removeprefix("Input should ")
-        return [f"`{key}` must {wanted}, but got {key}={value!r}. Set {key}."]
+        return [complaint(key, error.errors()[0])]
     return []

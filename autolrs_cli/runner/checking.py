@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 import torch
 
 from autolrs_cli import settings as schema
-from autolrs_cli.contracts import OptimizerFactory, Phase, Recipe, Schedule, Target
+from autolrs_cli.contracts import OptimizerFactory, ParameterGroup, Phase, Recipe, Schedule, Target
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.runner.building import build
-from autolrs_cli.search import SearchSettings
+from autolrs_cli.search import CleanUp, SearchSettings
 from autolrs_cli.training.stages import Segment, plan_problems, plan_schedule, plan_search
 
 T = TypeVar("T")
+# Keys of a configuration that hold others, and those of them whose name is part of the record.
+SECTIONS = ("recipe", "optimizer", "schedule", "original_schedule", "search", "runtime", "run")
+NAMED_SECTIONS = ("recipe", "schedule", "search")
+# Far above any use; the plan lists every stage.
+MOST_STAGES = 10_000
 BUDGET_KEYS = frozenset(schema.BudgetSettings.model_fields)
 
 
@@ -67,12 +72,13 @@ def check(config: Mapping[str, Any]) -> Plan:
         ConfigError: carrying every problem found in settings, data and hardware.
     """
     problems = _Problems()
+    _require_shape(config)
     # `run` is parsed twice, so that a mistake in another section does not hide those in the plan.
     run = problems.attempt(lambda: schema.parse(schema.RunSettings, config["run"], "run"))
     settings: schema.Settings | None = problems.attempt(lambda: schema.parse(schema.Settings, config))
-    device = problems.attempt(lambda: _device(config["runtime"]["device"]))
-    recipe: Recipe | None = problems.attempt(lambda: _recipe(config["recipe"]))
-    optimizer = problems.attempt(lambda: build(config["optimizer"], "optimizer"))
+    device = problems.attempt(lambda: _device(config["runtime"].get("device")))
+    recipe: Recipe | None = problems.attempt(lambda: _recipe(config))
+    optimizer = problems.attempt(lambda: _optimizer(config["optimizer"]))
     schedule = problems.attempt(lambda: _schedule(config))
     searched = config["schedule"].get("name") == "autolrs"
     search = problems.attempt(lambda: _search(config["search"])) if searched else None
@@ -104,12 +110,58 @@ def _device(name: object) -> torch.device:
     return torch.device("cuda" if name == "cuda" else "cpu")
 
 
-def _recipe(node: Mapping[str, Any]) -> Recipe:
-    recipe: Recipe = build(node, "recipe")
+def _require_shape(config: Mapping[str, Any]) -> None:
+    """Raise unless every group is there, has a name where the record needs one, and holds what JSON can.
+
+    Raises:
+        ConfigError: with every problem; the checks of what is in the groups would only stumble over these.
+    """
+    problems = [
+        f"`{name}` must be a group of settings, but got {name}={config.get(name)!r}. Set {name}."
+        for name in SECTIONS
+        if not isinstance(config.get(name), Mapping)
+    ]
+    for name in NAMED_SECTIONS if not problems else ():
+        given = config[name].get("name")
+        if not isinstance(given, str):
+            problems.append(f"`{name}.name` must be text, but got {name}.name={given!r}. Set {name}.name.")
+    problems += [problem for key, value in config.items() for problem in _unwritable(value, key)]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _unwritable(value: object, key: str) -> list[str]:
+    """Return the numbers and texts in `value` that the journal could not hold."""
+    if isinstance(value, Mapping):
+        return [problem for name, part in value.items() for problem in _unwritable(part, f"{key}.{name}")]
+    if isinstance(value, list):
+        return [problem for i, part in enumerate(value) for problem in _unwritable(part, f"{key}[{i}]")]
+    if isinstance(value, int) and abs(value) > schema.MAX_WHOLE:
+        return [f"`{key}` must be at most 2^63 - 1, but got {key}={value}. Set {key}."]
+    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        return [f"`{key}` must be text in UTF-8, but got {key}={value!r}. Set {key}."]
+    return []
+
+
+def _recipe(config: Mapping[str, Any]) -> Recipe:
+    recipe: Recipe = build(config["recipe"], "recipe", config)
     found = recipe.problems()
     if found:
         raise ConfigError(found)
     return recipe
+
+
+def _optimizer(node: Mapping[str, Any]) -> OptimizerFactory:
+    factory: OptimizerFactory = build(node, "optimizer")
+    try:
+        factory([ParameterGroup("probe", [torch.nn.Parameter(torch.zeros(1))])])
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(
+            f"`optimizer` must be buildable, but it is not: {error}. Mend optimizer."
+        ) from error
+    return factory
 
 
 def _schedule(config: Mapping[str, Any]) -> Schedule | schema.AutoLRSSettings:
@@ -129,11 +181,29 @@ def _schedule(config: Mapping[str, Any]) -> Schedule | schema.AutoLRSSettings:
 
 
 def _search(node: Mapping[str, Any]) -> SearchSettings:
+    known = {*_names(SearchSettings), *BUDGET_KEYS, "name"}
+    problems = [f"`search.{key}` is not a setting. Remove search.{key}." for key in node if key not in known]
+    for group in ("clean_up_train", "clean_up_choose"):
+        problems += _clean_up_problems(node.get(group), f"search.{group}")
+    if problems:
+        raise ConfigError(problems)
     found = SearchSettings.from_mapping(node)
     problems = found.problems()
     if problems:
         raise ConfigError(problems)
     return found
+
+
+def _clean_up_problems(node: object, at: str) -> list[str]:
+    if not isinstance(node, Mapping):
+        return [f"`{at}` must be a group of settings, but got {at}={node!r}. Set {at}."]
+    return [
+        f"`{at}.{key}` is not a setting. Remove {at}.{key}." for key in node if key not in _names(CleanUp)
+    ]
+
+
+def _names(settings: type) -> list[str]:
+    return [field.name for field in fields(settings)]
 
 
 def _budget(node: Mapping[str, Any]) -> schema.BudgetSettings:
@@ -163,6 +233,12 @@ def _segments(
         return plan_schedule(phases)
     if budget is None:
         return None
+    most = sum(phase.steps for phase in phases) // budget.max_stage_steps
+    if most > MOST_STAGES:
+        raise ConfigError(
+            f"A run may have {MOST_STAGES:,} searched stages at most, but run.max_steps and search.max_stage_steps="
+            f"{budget.max_stage_steps} give up to {most:,}. Raise search.max_stage_steps or shorten run.max_steps."
+        )
     segments = plan_search(phases, schedule.warmup_steps, budget)
     found = plan_problems(segments, phases, schedule.warmup_steps)
     if found:

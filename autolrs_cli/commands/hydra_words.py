@@ -1,0 +1,94 @@
+"""Hydra's complaints in our words: what must hold, what was given, what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from hydra.errors import OverrideParseException
+
+SEE_SETTINGS = "To see what there is: autolrs train recipe=NAME --cfg job"
+
+
+def explain(error: Exception, overrides: Sequence[str]) -> str:
+    """Return what is wrong with a command line that Hydra could not turn into a configuration.
+
+    Args:
+        error: what Hydra raised.
+        overrides: the command line.
+    """
+    if isinstance(error, OverrideParseException):
+        return _unparsable(error)
+    text = str(error).partition("\nConfig search path:")[0].strip()
+    if text.startswith("You must specify 'recipe'"):
+        return (
+            "`recipe` must be chosen, but none was given. "
+            f"Type: autolrs train recipe=NAME, with NAME one of: {_options(text)}"
+        )
+    if "'${recipe}/${scale}'" in text:
+        return (
+            "`recipe` must be one name, since sizes depend on it, also with -m. "
+            "Type: autolrs train recipe=NAME ..., once for each recipe."
+        )
+    return _unknown(text) or _wrong_kind(text, overrides) or _as_it_is(error, text)
+
+
+def explain_flag(usage: str) -> str:
+    """Return what is wrong with a flag, from what `argparse` printed about it."""
+    reason = usage.strip().rpartition("error: ")[2]
+    return f"Flags must be as Hydra has them, but: {reason}. To see them: autolrs train --hydra-help"
+
+
+def _unknown(text: str) -> str | None:
+    """Explain an unknown group, option or key."""
+    option = re.search(r"Could not find '([^']+)/([^'/]*)'", text)
+    if option:
+        group, name = option.groups()
+        known = _options(text)
+        way_out = f"Set {group} to one of: {known}" if known else f"Remove {group}."
+        return f"`{group}` must be one of the known options, but got {group}={name}. {way_out}"
+    key = re.search(r"Could not (?:override|delete)(?: from config\.)? '([^']+)'", text)
+    if key:
+        return f"`{key[1]}` must be a known setting, but it is not one. {SEE_SETTINGS}"
+    return None
+
+
+def _wrong_kind(text: str, overrides: Sequence[str]) -> str | None:
+    """Explain a value of a kind that its key cannot take."""
+    swept = re.match(r"Ambiguous value for argument '(.*)'", text)
+    if swept:
+        key, _, values = swept[1].partition("=")
+        return (
+            f"A single run takes one value for each key, but got {swept[1]}. Add -m for one run with each value, "
+            f"or write a list: {key}=[{values}]."
+        )
+    if "Config group override must be a string" in text:
+        return (
+            "A group must be given the name of one of its options, but one of these is given something else: "
+            f"{' '.join(overrides)}. Write GROUP=OPTION. To see what there is: autolrs train --help"
+        )
+    return None
+
+
+def _as_it_is(error: Exception, text: str) -> str:
+    """Return Hydra's own words, which are good in most cases."""
+    # Hydra wraps OmegaConf's message, which says what is wrong, in one that says where.
+    cause = str(error.__cause__).strip() if error.__cause__ is not None else ""
+    said = "\n".join(filter(None, (text, cause))) or type(error).__name__
+    return f"The configuration must compose, but does not: {said}"
+
+
+def _unparsable(error: OverrideParseException) -> str:
+    """Explain an override that is not in Hydra's grammar."""
+    key, equals, value = error.override.partition("=")
+    given = f"An override must read KEY=VALUE, but got {error.override!r}"
+    if not (key and equals):
+        return f"{given}. Write {key or 'KEY'}=VALUE."
+    bare = value.strip("'\"")
+    return f"{given}, whose value Hydra cannot read. If it is meant as text, quote it: '{key}=\"{bare}\"'."
+
+
+def _options(text: str) -> str:
+    """Return the options that Hydra lists in `text`."""
+    listed = text.partition("vailable options")[2]
+    return ", ".join(line.strip() for line in listed.splitlines() if line.startswith("\t"))
