@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
-from unittest import mock
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -21,6 +20,9 @@ from autolrs_cli.commands.hydra_words import explain, explain_flag
 USAGE = 2
 # Hydra's flags that take no value; whatever follows another flag may be that flag's.
 SWITCHES = frozenset({"-m", "--multirun", "-r", "--run", "--resolve", "-h", "--help", "--hydra-help"})
+
+# Hydra's own switch between printing its errors and raising them.
+FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
 class NoMoreJobs(BaseException):
@@ -81,13 +83,17 @@ def given_overrides() -> list[str]:
 def _command_line(overrides: Sequence[str]) -> Iterator[None]:
     """Make `overrides` the process's arguments, and let Hydra raise its errors instead of printing them."""
     # Hydra puts the person's own folder on its search path for YAML; their recipe's Python lies there too.
-    path = [*sys.path, *_config_dirs(overrides)]
-    with (
-        mock.patch.object(sys, "argv", ["autolrs", *_overrides_first(overrides)]),
-        mock.patch.object(sys, "path", path),
-        mock.patch.dict(os.environ, {"HYDRA_FULL_ERROR": "1"}),
-    ):
+    argv, path, full_error = sys.argv, list(sys.path), os.environ.get(FULL_ERROR)
+    sys.argv = ["autolrs", *_overrides_first(overrides)]
+    sys.path += _config_dirs(overrides)
+    os.environ[FULL_ERROR] = "1"
+    try:
         yield
+    finally:
+        sys.argv, sys.path[:] = argv, path
+        os.environ.pop(FULL_ERROR)
+        if full_error is not None:
+            os.environ[FULL_ERROR] = full_error
 
 
 def _overrides_first(arguments: Sequence[str]) -> list[str]:

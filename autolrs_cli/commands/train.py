@@ -63,7 +63,8 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
     from autolrs_cli.runner.execute import execute, open_directory
 
     plain = _resolve(config)
-    plan = check(plain)
+    with console.status("checking settings and data ..."):
+        plan = check(plain)
     directory = open_directory(plan, plain)
     try:
         with Screen(plan.settings.dashboard.name, console) as screen:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from contextlib import suppress
 from types import TracebackType
 from typing import Literal
 
@@ -20,15 +19,6 @@ Mode = Literal["live", "plain", "none"]
 FRAME_SECONDS = 0.5
 # A terminal that takes nothing any more (Ctrl-S, a dead pipe) must not hold up the exit.
 EXIT_SECONDS = 2.0
-
-
-class Terminal(Console):
-    """A console whose reader may leave (`| head -1`): it then goes quiet, and training goes on."""
-
-    def on_broken_pipe(self) -> None:
-        """Go quiet instead of ending the process."""
-        with suppress(SystemExit):
-            super().on_broken_pipe()
 
 
 class Screen:

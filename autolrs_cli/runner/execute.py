@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from omegaconf import OmegaConf
 
 from autolrs_cli.errors import AutoLRSError
@@ -38,6 +39,9 @@ from autolrs_cli.training.trainer import Cadence, Trainer
 
 # Keys that cannot change a run's results, so that runs differing only in them are the same experiment.
 HARMLESS_KEYS = ("dashboard", "tracker", "run.dir", "run.log_every_steps", "runtime.max_seconds")
+_OUT_OF_MEMORY = (
+    "A step must fit the device's memory, but does not. Lower recipe.micro_batch, or set runtime.snapshot=host."
+)
 Status = Literal["done", "failed", "interrupted"]
 
 
@@ -61,7 +65,10 @@ def open_directory(plan: Plan, config: dict[str, Any]) -> RunDirectory:
     settings = plan.settings
     name = str(settings.recipe["name"]), str(settings.schedule["name"])
     digest = config_id(config, HARMLESS_KEYS)
-    root = Path(settings.run.dir or default_root(*name, settings.seed, digest, datetime.now().astimezone()))
+    if settings.run.dir is None:
+        root = default_root(*name, settings.seed, digest, datetime.now().astimezone())
+    else:
+        root = Path(settings.run.dir).expanduser()
     directory = RunDirectory(root)
     directory.create()
     directory.config.write_text(OmegaConf.to_yaml(OmegaConf.create(config)), encoding="utf-8")
@@ -121,6 +128,12 @@ def _execute(
             status, reason = "interrupted", stopped.reason
         except AutoLRSError as error:
             status, reason = "failed", str(error)
+        except torch.OutOfMemoryError as error:
+            status, reason = "failed", f"{_OUT_OF_MEMORY} {error}"
+        except Exception as error:
+            # A mistake of ours, or of a user's recipe: keep the account of the run, then let it be seen.
+            _finish(plan, directory, trainer, "failed", f"{type(error).__name__}: {error}")
+            raise
     return _finish(plan, directory, trainer, status, reason)
 
 

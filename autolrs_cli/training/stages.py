@@ -68,7 +68,7 @@ def plan_problems(segments: Sequence[Segment], phases: Sequence[Phase], warmup_s
         return []
     worst = min(short, key=lambda s: s.trial_steps)
     return [
-        f"A trial must have {MIN_TRIAL_STEPS} steps or more, but stage {worst.stage} of {worst.steps} steps gives "
+        f"A trial must have {MIN_TRIAL_STEPS} steps or more, but stage {(worst.stage or 0) + 1} of {worst.steps} steps gives "
         f"trials of {worst.trial_steps}. Raise search.trial_fraction or search.initial_stage_steps, or lengthen "
         "run.max_steps."
     ]

@@ -20,7 +20,6 @@ TREE = Path(str(files("autolrs_configs")))
 FILES = sorted(path.relative_to(TREE).with_suffix("").as_posix() for path in TREE.rglob("*.yaml"))
 # Groups that a recipe or a scale chooses from, not a person.
 INNER = re.compile(r"(size|data|model)/\w+/\w+$")
-WITHOUT_COMMAND = re.compile(r"(average|tracker|scale)/\w+$|(data|model)/\w+/\w+$")
 
 
 def options(group: str) -> list[str]:
@@ -59,13 +58,7 @@ def test_a_file_begins_with_a_comment(name: str) -> None:
     assert header(name)
 
 
-def commented(name: str) -> object:
-    """Return a test parameter; some headers are still to get their command."""
-    todo = pytest.mark.xfail(reason="its header does not show a command yet", strict=False)
-    return pytest.param(name, marks=[todo] if WITHOUT_COMMAND.match(name) else [])
-
-
-@pytest.mark.parametrize("name", [commented(name) for name in FILES])
+@pytest.mark.parametrize("name", FILES)
 def test_the_comment_shows_a_command(name: str) -> None:
     assert re.search(r"autolrs \w+ \w+=", "\n".join(header(name)))
 

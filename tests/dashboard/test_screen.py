@@ -14,7 +14,7 @@ from rich.console import Console
 
 from autolrs_cli.dashboard import plain, words
 from autolrs_cli.dashboard.render import render, sparkline
-from autolrs_cli.dashboard.screen import Screen, Terminal
+from autolrs_cli.dashboard.screen import Screen
 from autolrs_cli.dashboard.state import MAX_POINTS, Points, Record, State, reduce
 
 
@@ -179,23 +179,6 @@ def test_a_blocked_terminal_blocks_neither_training_nor_the_exit(records: list[R
     assert screen._thread.is_alive()
     release.set()
     screen._thread.join()
-
-
-def test_a_terminal_that_went_away_is_no_error(
-    records: list[Record], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("os.dup2", lambda *_: None)  # rich points standard output, here pytest's, at nothing
-
-    class Gone(io.StringIO):
-        def write(self, text: str) -> int:
-            raise BrokenPipeError
-
-    console = Terminal(file=Gone(), width=80)
-    with Screen("plain", console) as screen:
-        for record in records:
-            screen.show(record)
-    screen._thread.join()
-    assert console.quiet
 
 
 def test_durations_read_as_clocks() -> None:
