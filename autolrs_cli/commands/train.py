@@ -65,6 +65,10 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
     plain = _resolve(config)
     with console.status("checking settings and data ..."):
         plan = check(plain)
+    warnings = _without_effect(plan.settings.schedule["name"], config)
+    if plan.settings.dashboard.name == "none":
+        for message in warnings:
+            errors.print(f"warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     directory = open_directory(plan, plain)
     try:
         with Screen(plan.settings.dashboard.name, console) as screen:
@@ -74,7 +78,7 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
                 directory,
                 started=started,
                 listeners=(screen.show,),
-                warnings=_without_effect(plan.settings.schedule["name"], config),
+                warnings=warnings,
             )
         console.print(closing_card(result.summary, result.directory), highlight=False, soft_wrap=True)
     except KeyboardInterrupt:

@@ -210,6 +210,12 @@ def _budget(node: Mapping[str, Any]) -> schema.BudgetSettings:
     budget: schema.BudgetSettings = schema.parse(
         schema.BudgetSettings, {k: v for k, v in node.items() if k in BUDGET_KEYS}, "search"
     )
+    if budget.initial_stage_steps > budget.max_stage_steps:
+        raise ConfigError(
+            "`initial_stage_steps <= max_stage_steps` must hold, but got search.initial_stage_steps="
+            f"{budget.initial_stage_steps}, search.max_stage_steps={budget.max_stage_steps}. "
+            "Set search.max_stage_steps."
+        )
     return budget
 
 

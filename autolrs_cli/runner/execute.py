@@ -39,8 +39,8 @@ from autolrs_cli.training.trainer import Cadence, Trainer
 
 # Keys that cannot change a run's results, so that runs differing only in them are the same experiment.
 HARMLESS_KEYS = ("dashboard", "tracker", "run.dir", "run.log_every_steps", "runtime.max_seconds")
-_OUT_OF_MEMORY = (
-    "A step must fit the device's memory, but does not. Lower recipe.micro_batch, or set runtime.snapshot=host."
+OUT_OF_MEMORY = (
+    "The device's memory must hold a step. Lower recipe.micro_batch, or set runtime.snapshot=host."
 )
 Status = Literal["done", "failed", "interrupted"]
 
@@ -129,7 +129,7 @@ def _execute(
         except AutoLRSError as error:
             status, reason = "failed", str(error)
         except torch.OutOfMemoryError as error:
-            status, reason = "failed", f"{_OUT_OF_MEMORY} {error}"
+            status, reason = "failed", f"{OUT_OF_MEMORY} {error}"
         except Exception as error:
             # A mistake of ours, or of a user's recipe: keep the account of the run, then let it be seen.
             _finish(plan, directory, trainer, "failed", f"{type(error).__name__}: {error}")

@@ -67,8 +67,9 @@ def plan_problems(segments: Sequence[Segment], phases: Sequence[Phase], warmup_s
     if not short:
         return []
     worst = min(short, key=lambda s: s.trial_steps)
+    number = (worst.stage or 0) + 1
     return [
-        f"A trial must have {MIN_TRIAL_STEPS} steps or more, but stage {(worst.stage or 0) + 1} of {worst.steps} steps gives "
+        f"A trial must have {MIN_TRIAL_STEPS} steps or more, but stage {number} of {worst.steps} steps gives "
         f"trials of {worst.trial_steps}. Raise search.trial_fraction or search.initial_stage_steps, or lengthen "
         "run.max_steps."
     ]
@@ -83,7 +84,7 @@ def _trial_steps(stage_steps: int, budget: BudgetSettings) -> int:
 
 
 def _lengths(left: int, budget: BudgetSettings) -> Iterator[tuple[int, LossKind]]:
-    nominal = min(budget.initial_stage_steps, budget.max_stage_steps)
+    nominal = budget.initial_stage_steps
     longest_before = 0
     while left > 0:
         length = min(nominal, left)

@@ -43,6 +43,10 @@ NUMBERS = {
         "search.lr_min=0.",
         "Set search.lr_max.",
     ),
+    "stages that shrink": (
+        ("search.initial_stage_steps=100",),
+        "`initial_stage_steps <= max_stage_steps` must hold, but got search.initial_stage_steps=100",
+    ),
     "short trials": (("search.trial_fraction=0.05",), "A trial must have 20 steps or more, but stage"),
     "trials longer than their stage, and one of them": (
         ("search.trial_fraction=1.5", "search.num_trials=1"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import torch
 from harness import events, toy
 
 EXPLODING = ("optimizer.nesterov=false", "optimizer.momentum=0", "search.lr_max=1e12", "search.lr_min=1e-3")
@@ -55,6 +57,29 @@ def test_a_loss_that_blows_up_in_training_fails_the_run_with_a_clear_account(
     assert events(tmp_path)[-1]["event"] == "run_finished"
     assert result.summary["reason"] == result.reason
     assert result.summary["step"] == len(events(tmp_path, "step"))
+
+
+def test_a_crash_leaves_a_whole_account_and_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fail_in_training(monkeypatch, RuntimeError("a mistake"))
+    with pytest.raises(RuntimeError, match="a mistake"):
+        toy(tmp_path, "schedule=constant")
+    assert events(tmp_path)[-1]["event"] == "run_finished"
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["status"], summary["reason"]) == ("failed", "RuntimeError: a mistake")
+
+
+def test_too_little_device_memory_says_what_to_lower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fail_in_training(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"))
+    result = toy(tmp_path, "schedule=constant")
+    assert result.exit_code == 1
+    assert "Lower recipe.micro_batch" in str(result.reason)
+
+
+def _fail_in_training(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object) -> float:
+        raise error
+
+    monkeypatch.setattr("autolrs_cli.training.engine.Engine.step", fail)
 
 
 def _blow_up_above(
