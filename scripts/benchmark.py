@@ -212,7 +212,7 @@ def bookkeeping() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         trainer, mine = ours(plan, Path(folder))
-        trainer.engine.step = lambda *_: 1.0  # type: ignore[method-assign]
+        trainer.engine.step = lambda *_: (1.0, 32)  # type: ignore[method-assign]
         loader = trainer._loader(0)
         loader.read = list  # type: ignore[method-assign, assignment]
         loader.seek = lambda *_: None  # type: ignore[method-assign, assignment]

@@ -74,6 +74,13 @@ def compose_and_call(job: Callable[[DictConfig], None], overrides: Sequence[str]
     return USAGE
 
 
+def given_config_dir() -> list[str]:
+    """Return the `--config-dir` that the person typed, as arguments; only inside a job."""
+    sources = HydraConfig.get().runtime.config_sources
+    paths = [source.path for source in sources if source.provider == "command-line"]
+    return ["--config-dir", paths[0]] if paths else []
+
+
 def given_overrides() -> list[str]:
     """Return the overrides that the person typed; only inside a job."""
     return list(HydraConfig.get().overrides.task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from autolrs_cli.commands.console import PatientConsole
-from autolrs_cli.commands.hydra_edge import NoMoreJobs, compose_and_call, given_overrides
+from autolrs_cli.commands.hydra_edge import NoMoreJobs, compose_and_call, given_config_dir, given_overrides
 from autolrs_cli.dashboard.screen import Screen
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.reports.card import closing_card
@@ -80,7 +81,9 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
                 listeners=(screen.show,),
                 warnings=warnings,
             )
-        console.print(closing_card(result.summary, result.directory), highlight=False, soft_wrap=True)
+        command = _other_side(plan.settings.schedule["name"])
+        card = closing_card(result.summary, result.directory, command)
+        console.print(card, highlight=False, soft_wrap=True)
     except KeyboardInterrupt:
         _ignore_further_interrupts()
         text = f"interrupted at once; what was recorded until then lies in {directory.root}"
@@ -103,6 +106,16 @@ def _resolve(config: DictConfig) -> dict[str, Any]:
         raise ConfigError(f"`{key}` must resolve to a value, but does not: {reason}. Set {key}.") from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def _other_side(schedule: str) -> str:
+    """Return the command of the same run under the schedule it would be compared with."""
+    own = ("schedule=", "schedule.", "run.dir=")
+    kept = [override for override in given_overrides() if not override.startswith(own)]
+    if schedule == "autolrs":
+        kept = [override for override in kept if not override.startswith(("search=", "search."))]
+    other = "original" if schedule == "autolrs" else "autolrs"
+    return shlex.join(["autolrs", "train", *given_config_dir(), *kept, f"schedule={other}"])
 
 
 def _without_effect(schedule: str, config: DictConfig) -> list[str]:

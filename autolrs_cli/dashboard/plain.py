@@ -39,10 +39,8 @@ def _text(event: str, state: State, record: Record) -> str | None:
         flags = f" ({words.flags(record['flags'])})" if record["flags"] else ""
         return f"  chosen LR {words.lr(record['lr'])}{flags}"
     if event == "eval":
-        loss = state.losses.items[-1][1] if state.losses.items else None
-        return (
-            f"{words.metrics(record)} (held out); training loss {words.number(loss)}, LR {words.lr(state.lr)}"
-        )
+        now = f"training loss {words.number(state.loss)}, LR {words.lr(state.lr)}"
+        return f"{words.metrics(record)} (held out); {now}"
     if event == "target_reached":
         return f"target reached at step {record['reached_step']}: {record['metric']} {record['value']:g}"
     if event == "warned":

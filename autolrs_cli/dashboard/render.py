@@ -64,7 +64,7 @@ def _progress(state: State, width: int) -> RenderableType:
 def _figures(state: State) -> Text:
     parts = [f"LR {words.lr(state.lr)}"]
     if state.losses.items:
-        parts.append(f"training loss {words.number(state.losses.items[-1][1])}")
+        parts.append(f"training loss {words.number(state.loss)}")
     if state.evals:
         parts.append(f"held out: {words.metrics(state.evals[-1])}")
     if state.target_reached:
@@ -74,7 +74,7 @@ def _figures(state: State) -> Text:
 
 def _curves(state: State, width: int) -> list[Text]:
     room = max(10, width - 34)
-    lrs = [math.log10(lr) for _, lr in state.lrs.items]
+    lrs = [math.log10(lr) for _, lr in state.lrs.items if lr > 0]
     losses = [loss for _, loss in state.losses.items]
     found = []
     if lrs:

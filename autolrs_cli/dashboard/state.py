@@ -73,6 +73,10 @@ class State:
     """Kept steps are being made (or none has been made yet and no trial is on)."""
     chosen: tuple[ChosenRow, ...] = ()
     lr: float | None = None
+    loss: float | None = None
+    """Training loss of the latest logged step."""
+    unspent_steps: int = 0
+    """Planned search steps that failures saved."""
     losses: Points = Points()
     lrs: Points = Points()
     evals: tuple[Mapping[str, Any], ...] = ()
@@ -85,7 +89,8 @@ class State:
     @property
     def planned_steps(self) -> int:
         """All optimizer steps, the search's included."""
-        return int(self.plan.get("max_steps", 0)) + int(self.plan.get("search_steps", 0))
+        planned = int(self.plan.get("max_steps", 0)) + int(self.plan.get("search_steps", 0))
+        return planned - self.unspent_steps
 
     @property
     def seconds_left(self) -> float | None:
@@ -123,7 +128,7 @@ def _step(state: State, record: Record) -> State:
     if record["loss"] is not None:
         losses = losses.add(record["step"], record["loss"])
     lrs = state.lrs.add(record["step"], record["lr"])
-    return _paced(replace(state, lr=record["lr"], losses=losses, lrs=lrs, training=True))
+    return _paced(replace(state, lr=record["lr"], loss=record["loss"], losses=losses, lrs=lrs, training=True))
 
 
 def _stage_started(state: State, record: Record) -> State:
@@ -153,6 +158,10 @@ def _trial_finished(state: State, record: Record) -> State:
 
 
 def _lr_chosen(state: State, record: Record) -> State:
+    stage = state.stage or {"num_trials": 0, "trial_steps": 0}
+    planned = stage["num_trials"] * stage["trial_steps"]
+    spared = planned - sum(trial.step for trial in state.trials)
+    state = replace(state, unspent_steps=state.unspent_steps + max(0, spared))
     row = ChosenRow(
         record["stage"], record["step"], record["lr"], record["predicted"], tuple(record["flags"])
     )

@@ -21,6 +21,8 @@ class RunStarted:
     plan: dict[str, Any]
     config: dict[str, Any]
     versions: dict[str, str]
+    data_fingerprint: str
+    code_version: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
@@ -72,8 +73,9 @@ class Journal:
             listener(record)
 
     def close(self) -> None:
-        """Write what is buffered and close the file."""
-        self._file.close()
+        """Write what is buffered and close the file; a disk that is full or gone was reported by `write`."""
+        with suppress(OSError):
+            self._file.close()
 
     def _record(self, event: Event) -> Record:
         place = self.place

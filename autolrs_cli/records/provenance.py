@@ -14,6 +14,7 @@ LIBRARIES = (
     "gpytorch",
     "hydra-core",
     "numpy",
+    "pillow",
     "scikit-learn",
     "scipy",
     "torch",

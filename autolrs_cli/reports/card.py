@@ -13,8 +13,17 @@ from rich.text import Text
 Summary = Mapping[str, Any]
 
 
-def closing_card(summary: Summary, directory: Path) -> RenderableType:
-    """Return the card for a run's summary."""
+FILES = "config.yaml  journal.jsonl  schedule.csv  model.safetensors  summary.json"
+
+
+def closing_card(summary: Summary, directory: Path, next_command: str) -> RenderableType:
+    """Return the card for a run's summary.
+
+    Args:
+        summary: contents of summary.json.
+        directory: the run directory.
+        next_command: what one would type next.
+    """
     parts: list[RenderableType] = [Text(_verdict(summary), style="bold")]
     if summary["chosen"]:
         parts += [Text(""), _chosen(summary["chosen"])]
@@ -27,15 +36,8 @@ def closing_card(summary: Summary, directory: Path) -> RenderableType:
         Text(f"run directory: {directory}"),
     ]
     if summary["status"] == "done":
-        parts.append(
-            Text(
-                "  "
-                + "  ".join(
-                    ("config.yaml", "journal.jsonl", "schedule.csv", "model.safetensors", "summary.json")
-                )
-            )
-        )
-        parts.append(Text(_next(summary)))
+        parts.append(Text(f"  {FILES}"))
+        parts.append(Text(f"next, the other side of the comparison: {next_command}"))
     return Group(*parts)
 
 
@@ -85,7 +87,8 @@ _MEANINGS = {
     "all_failed": "every trial diverged, so the last safe LR was used. Lower search.lr_max.",
     "negative": "the winning forecast is a negative loss: the published forecast has no lower bound.",
     "overflow": "the winning forecast overflowed, and is the trial's last loss instead.",
-    "undetermined": "the winning forecast is a straight line: the trial's losses do not determine a decay.",
+    "undetermined": "the winning trial's losses do not determine a decay (flat, noisy, or a straight line).",
+    "few_points": "the winning trial has too few losses for a fit.",
 }
 
 
@@ -109,14 +112,6 @@ def _cost(summary: Summary) -> str:
         return ""
     return (
         f"The search cost {total - kept} discarded steps: {total / kept:.2f} steps made for each step kept."
-    )
-
-
-def _next(summary: Summary) -> str:
-    other = "original" if summary["schedule"] == "autolrs" else "autolrs"
-    return (
-        f"next: autolrs train recipe={summary['recipe']} schedule={other} scale={summary['scale']} "
-        f"seed={summary['seed']}   # the other side of the comparison"
     )
 
 

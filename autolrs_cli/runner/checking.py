@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 import torch
+from joblib import cpu_count
 
 from autolrs_cli import settings as schema
 from autolrs_cli.contracts import OptimizerFactory, ParameterGroup, Phase, Recipe, Schedule, Target
@@ -86,8 +86,8 @@ def check(config: Mapping[str, Any]) -> Plan:
     target = problems.attempt(lambda: _target(settings.target, recipe)) if settings and recipe else None
     phases = recipe.phases(run.max_steps) if recipe and run else ()
     segments = None
-    if phases and schedule:
-        segments = problems.attempt(lambda: _segments(phases, schedule, budget))
+    if run and phases and schedule:
+        segments = problems.attempt(lambda: _segments(phases, run.max_steps, schedule, budget))
     if problems.messages:
         raise ConfigError(list(dict.fromkeys(problems.messages)))
     assert settings is not None
@@ -95,7 +95,7 @@ def check(config: Mapping[str, Any]) -> Plan:
     assert schedule is not None
     assert segments is not None
     assert device is not None
-    threads = settings.runtime.threads or len(os.sched_getaffinity(0))
+    threads = settings.runtime.threads or cpu_count()
     return Plan(settings, recipe, optimizer, phases, segments, schedule, search, target, device, threads)
 
 
@@ -232,9 +232,16 @@ def _target(settings: schema.TargetSettings | None, recipe: Recipe) -> Target | 
 
 def _segments(
     phases: Sequence[Phase],
+    max_steps: int,
     schedule: Schedule | schema.AutoLRSSettings,
     budget: schema.BudgetSettings | None,
 ) -> Sequence[Segment] | None:
+    planned = sum(phase.steps for phase in phases)
+    if planned != max_steps:
+        raise ConfigError(
+            f"The phases of a recipe must add up to run.max_steps, but add up to {planned} of {max_steps}. "
+            "Mend the recipe's phases()."
+        )
     if not isinstance(schedule, schema.AutoLRSSettings):
         return plan_schedule(phases)
     if budget is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any, Literal
 import torch
 from omegaconf import OmegaConf
 
-from autolrs_cli.errors import AutoLRSError
+from autolrs_cli.errors import AutoLRSError, TrainingError
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal, Listener
-from autolrs_cli.records.provenance import versions
+from autolrs_cli.records.provenance import code_version, versions
 from autolrs_cli.records.run_directory import (
     RunDirectory,
     config_id,
@@ -38,7 +39,15 @@ from autolrs_cli.training.target import TargetWatch
 from autolrs_cli.training.trainer import Cadence, Trainer
 
 # Keys that cannot change a run's results, so that runs differing only in them are the same experiment.
-HARMLESS_KEYS = ("dashboard", "tracker", "run.dir", "run.log_every_steps", "runtime.max_seconds")
+HARMLESS_KEYS = (
+    "dashboard",
+    "tracker",
+    "run.dir",
+    "run.log_every_steps",
+    "runtime.max_seconds",
+    "runtime.snapshot",
+    "runtime.workers",
+)
 OUT_OF_MEMORY = (
     "The device's memory must hold a step. Lower recipe.micro_batch, or set runtime.snapshot=host."
 )
@@ -207,20 +216,24 @@ def _run_started(plan: Plan, config: dict[str, Any]) -> events.RunStarted:
         },
         config=config,
         versions=versions(),
+        data_fingerprint=plan.recipe.fingerprint(),
+        code_version=code_version(),
     )
 
 
 def _finish(
     plan: Plan, directory: RunDirectory, trainer: Trainer, status: Status, reason: str | None
 ) -> Result:
+    write_schedule(directory.schedule, trainer.outcome.schedule.spans)
     if status == "done":
         with trainer.ledger.span("checkpoint"):
             save_weights(trainer.engine.model, directory.model)
-    if status == "interrupted":
-        trainer.journal.write(events.Interrupted(str(reason)))
-    else:
-        trainer.journal.write(events.RunFinished(status, reason, trainer.ledger.totals()))
-    write_schedule(directory.schedule, trainer.outcome.schedule.spans)
+    # The journal may be what failed; the summary is still owed.
+    with suppress(TrainingError) if status == "failed" else nullcontext():
+        if status == "interrupted":
+            trainer.journal.write(events.Interrupted(str(reason)))
+        else:
+            trainer.journal.write(events.RunFinished(status, reason, trainer.ledger.totals()))
     summary = summarize(plan, trainer, status, reason)
     write_json(directory.summary, summary)
     exit_code = {"done": 0, "failed": 1, "interrupted": EXIT_CODES.get(str(reason), 1)}[status]

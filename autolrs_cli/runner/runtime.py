@@ -24,6 +24,8 @@ def prepare(runtime: RuntimeSettings, threads: int) -> None:
         # It is a property of the module's class, which type checkers do not see.
         setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010
     torch.backends.cudnn.benchmark = not runtime.deterministic
+    # Convolutions default to TF32 on CUDA, which is not what a record that says fp32 means.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = runtime.precision != "fp32"
 
 
 def device_name(device: torch.device) -> str:

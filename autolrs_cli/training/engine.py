@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import random
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from autolrs_cli.contracts import Batch, OptimizerFactory, Recipe
+from autolrs_cli.errors import TrainingError
 from autolrs_cli.seeding import derive_seed
 from autolrs_cli.training.world import World
 
@@ -46,20 +49,23 @@ class Engine:
         torch.manual_seed(derive_seed(seed, "initialisation"))
         self.model: nn.Module = recipe.model().to(device).train()
         self.optimizer: torch.optim.Optimizer = make_optimizer(recipe.parameter_groups(self.model))
-        torch.manual_seed(derive_seed(seed, "dropout"))
+        _seed_everything(derive_seed(seed, "dropout"))
 
-    def step(self, batches: Sequence[Batch], lr: float) -> float:
-        """Make one optimizer update from the micro-batches of one step, and return its mean loss.
+    def step(self, batches: Iterable[Batch], lr: float, micro_batches: int = 1) -> tuple[float, int]:
+        """Make one optimizer update from the micro-batches of one step; return its mean loss and its examples.
 
         The mean is taken over the terms of the whole global batch, so it does not depend on the split into
         micro-batches. The loss is that of the weights before the update, and may be non-finite.
+
+        Raises:
+            TrainingError: if the step has no term that could be learnt from.
         """
         self._set_lr(lr)
         self.optimizer.zero_grad(set_to_none=True)
-        loss_sum, weight = self._backward(batches)
+        loss_sum, weight, examples = self._backward(batches, micro_batches)
         self.optimizer.step()
         # The device is waited for only here, when the whole step has been handed to it.
-        return self.world.sum(float(loss_sum)) / self.world.sum(weight)
+        return self.world.sum(float(loss_sum)) / self.world.sum(weight), examples
 
     def measure(self, batches: Iterable[Batch]) -> dict[str, float]:
         """Return the mean of each of the recipe's measures over held-out batches; training state is untouched."""
@@ -85,22 +91,38 @@ class Engine:
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["lr_ratio"]
 
-    def _backward(self, batches: Sequence[Batch]) -> tuple[torch.Tensor, float]:
+    def _backward(self, batches: Iterable[Batch], micro_batches: int) -> tuple[torch.Tensor, float, int]:
         # Gradients are divided by the weight that the step would have if all micro-batches weighed as much as
         # the first; for equal weights (images) that is exact, and one pass over the gradients is saved.
         assumed = 0.0
-        total, weight = torch.zeros((), device=self.device), 0.0
+        total, weight, examples = torch.zeros((), device=self.device), 0.0, 0
         for batch in batches:
             with self._autocast():
                 loss_sum, terms = self.recipe.loss(self.model, batch)
-            assumed = assumed or terms * len(batches)
+            assumed = assumed or (terms or 1.0) * micro_batches
             torch.autograd.backward(loss_sum / assumed)
             total = total + loss_sum.detach()
             weight += terms
+            examples += self.recipe.examples(batch)
+        if not weight:
+            raise TrainingError(
+                "A step must have at least one term in its loss, but this one has none. "
+                "Raise recipe.global_batch, or check the data."
+            )
         if weight != assumed:
             gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
             torch._foreach_mul_(gradients, assumed / weight)
-        return total, weight
+        return total, weight, examples
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._precision == "bf16")
+
+
+def _seed_everything(seed: int) -> None:
+    """Put torch's, Python's and NumPy's global streams at a start that depends on `seed` alone.
+
+    Ours draws from torch's only; other people's models may draw from any.
+    """
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - the legacy state is what other people's models draw from

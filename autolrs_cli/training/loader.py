@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from autolrs_cli.contracts import Batch, EvalStream, Position, TrainStream
+from autolrs_cli.errors import AutoLRSError
 
 # Micro-batches that each worker holds ready.
 PREFETCH = 2
@@ -32,14 +33,14 @@ class TrainLoader:
     ) -> None:
         self._positions = _PositionsFrom(phase, stream.micro_batches, rank)
         self._device = device
-        self._micro_batches = stream.micro_batches
-        dataset = _TrainDataset(stream)
-        self._source: Iterable[Batch] = (
+        self.micro_batches = stream.micro_batches
+        dataset = _Batches(stream)
+        self._source: Iterable[Batch | AutoLRSError] = (
             _workers(dataset, self._positions, workers, device)
             if workers
             else map_lazily(dataset, self._positions)
         )
-        self._batches: Iterator[Batch] | None = None
+        self._batches: Iterator[Batch | AutoLRSError] | None = None
         self._next_step = 0
 
     def seek(self, step: int) -> None:
@@ -49,55 +50,62 @@ class TrainLoader:
         self._positions.first_step = self._next_step = step
         self._batches = iter(self._source)
 
-    def read(self) -> list[Batch]:
-        """Return the micro-batches of the next step, on the device."""
+    def read(self) -> Iterator[Batch]:
+        """Yield the micro-batches of the next step, on the device, each when it is asked for.
+
+        Raises:
+            AutoLRSError: what the stream raised, also in a worker.
+        """
         if self._batches is None:
             self.seek(self._next_step)
         assert self._batches is not None
         self._next_step += 1
-        return [to_device(next(self._batches), self._device) for _ in range(self._micro_batches)]
+        for batch in itertools.islice(self._batches, self.micro_batches):
+            yield to_device(batch, self._device)
 
 
 def read_all(stream: EvalStream, workers: int, device: torch.device) -> Iterator[Batch]:
     """Yield every batch of a held-out slice, on the device."""
-    dataset, indices = _EvalDataset(stream), range(stream.num_batches)
-    source: Iterable[Batch] = (
+    dataset, indices = _Batches(stream), range(stream.num_batches)
+    source: Iterable[Batch | AutoLRSError] = (
         _workers(dataset, indices, workers, device) if workers else map_lazily(dataset, indices)
     )
     for batch in source:
         yield to_device(batch, device)
 
 
-def to_device(batch: Batch, device: torch.device) -> Batch:
+def to_device(batch: Batch | AutoLRSError, device: torch.device) -> Batch:
     """Move a batch, keeping its memory format; asynchronously where the batch is pinned."""
+    if isinstance(batch, AutoLRSError):
+        raise batch
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 
 class map_lazily:  # noqa: N801 - reads as the function it is, but can be iterated again
     """Iterate `dataset[key]` over `keys`; every `iter()` starts anew."""
 
-    def __init__(self, dataset: Dataset[Batch], keys: Iterable[Any]) -> None:
+    def __init__(self, dataset: _Batches, keys: Iterable[Any]) -> None:
         self._dataset = dataset
         self._keys = keys
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch | AutoLRSError]:
         return (self._dataset[key] for key in self._keys)
 
 
-class _TrainDataset(Dataset[Batch]):
-    def __init__(self, stream: TrainStream) -> None:
+class _Batches(Dataset["Batch | AutoLRSError"]):
+    """A stream's batches; an error that a person can act on comes as a value.
+
+    Raised in a worker, it would reach the person wrapped in that worker's traceback.
+    """
+
+    def __init__(self, stream: TrainStream | EvalStream) -> None:
         self._stream = stream
 
-    def __getitem__(self, position: Position) -> Batch:
-        return self._stream.batch(position)
-
-
-class _EvalDataset(Dataset[Batch]):
-    def __init__(self, stream: EvalStream) -> None:
-        self._stream = stream
-
-    def __getitem__(self, index: int) -> Batch:
-        return self._stream.batch(index)
+    def __getitem__(self, place: Any) -> Batch | AutoLRSError:
+        try:
+            return self._stream.batch(place)
+        except AutoLRSError as error:
+            return error
 
 
 class _PositionsFrom(Sampler[Position]):
@@ -106,18 +114,18 @@ class _PositionsFrom(Sampler[Position]):
     def __init__(self, phase: int, micro_batches: int, rank: int) -> None:
         self.first_step = 0
         self._phase = phase
-        self._micro_batches = micro_batches
+        self.micro_batches = micro_batches
         self._rank = rank
 
     def __iter__(self) -> Iterator[Position]:
         for step in itertools.count(self.first_step):
-            for micro in range(self._micro_batches):
+            for micro in range(self.micro_batches):
                 yield Position(self._phase, step, micro, self._rank)
 
 
 def _workers(
-    dataset: Dataset[Batch], keys: Iterable[Any], workers: int, device: torch.device
-) -> DataLoader[Batch]:
+    dataset: _Batches, keys: Iterable[Any], workers: int, device: torch.device
+) -> DataLoader[Batch | AutoLRSError]:
     return DataLoader(
         dataset,
         batch_size=None,  # the dataset already returns whole micro-batches
@@ -128,12 +136,14 @@ def _workers(
             keys, Sampler
         ),  # seeking restarts the iterator: 4 ms, against 45 for a fork
         pin_memory=device.type == "cuda",
-        worker_init_fn=_ignore_interrupts,
+        worker_init_fn=_ignore_signals,
         # Without one of its own, the loader draws its base seed from the global state that drives dropout.
         generator=torch.Generator(),
     )
 
 
-def _ignore_interrupts(_: int) -> None:
-    # Ctrl-C reaches the whole process group; the training process alone decides when to stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _ignore_signals(_: int) -> None:
+    # Ctrl-C, and a scheduler's SIGTERM, reach the whole process group; the training process alone decides when to
+    # stop. A worker whose training process is gone ends by itself.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

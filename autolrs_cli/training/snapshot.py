@@ -50,7 +50,7 @@ class Snapshot:
         self._copy_in(dict(_model_tensors(self._model)))
         self._state = [self._save_state(i, p) for i, p in enumerate(self._parameters())]
         self._groups = [{k: v for k, v in g.items() if k != "params"} for g in self._optimizer.param_groups]
-        self._random = _random_states()
+        self._random = _random_states(cuda=_on_cuda(self._model))
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -111,9 +111,9 @@ class Snapshot:
         return torch.empty_like(tensor)
 
     def _roomiest(self) -> str:
-        parameters = list(self._model.parameters())
-        if not parameters or parameters[0].device.type != "cuda":
+        if not _on_cuda(self._model):
             return "device"
+        parameters = list(self._model.parameters())
         free, _ = torch.cuda.mem_get_info(parameters[0].device)
         # Adam, the largest of the usual optimizers, holds two more tensors per parameter.
         needed = 3 * sum(p.nbytes for p in parameters)
@@ -129,10 +129,14 @@ def _fits(copy: Tensor | None, tensor: Tensor) -> bool:
     return copy is not None and copy.shape == tensor.shape and copy.dtype == tensor.dtype
 
 
-def _random_states() -> dict[str, Any]:
+def _on_cuda(model: nn.Module) -> bool:
+    return any(p.device.type == "cuda" for p in model.parameters())
+
+
+def _random_states(*, cuda: bool) -> dict[str, Any]:
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state_all() if cuda else [],
         "python": random.getstate(),
         "numpy": np.random.get_state(),  # noqa: NPY002 - the legacy state is what other people's models draw from
     }

@@ -48,14 +48,19 @@ class StageLoop:
         )
         while trial := self._ask(search):
             self._restore()
-            self._tell(search, trial, self._probe(search, trial, stage))
+            self._tell(search, trial, *self._probe(search, trial, stage))
         self._restore()
         lr = self._choose(search)
         self._trainer.keep(stage, lambda _: lr)
         self._trainer.place.stage = None
 
-    def _probe(self, search: StageSearch, trial: Trial, stage: Segment) -> Curve | Failure:
-        """Train `stage.trial_steps` steps at the trial's LR and return the losses, or why it failed."""
+    def _probe(self, search: StageSearch, trial: Trial, stage: Segment) -> tuple[Curve | Failure, int]:
+        """Train up to `stage.trial_steps` steps at the trial's LR.
+
+        Returns:
+            The losses, or why the trial failed; and how many steps were made.
+        """
+        number = 0
         steps: list[int] = []
         values: list[float] = []
         curve = Curve(steps, values, stage.objective)
@@ -76,7 +81,7 @@ class StageLoop:
                 if search.report(trial, curve) == "stop":
                     break
         failure = self._failure_rule.check(curve, self._trainer.untrained_loss[stage.objective])
-        return failure or curve
+        return failure or curve, number
 
     def _begin(self, stage: Segment) -> None:
         trainer = self._trainer
@@ -106,7 +111,7 @@ class StageLoop:
         self._trainer.journal.write(events.TrialStarted(trial.lr))
         return trial
 
-    def _tell(self, search: StageSearch, trial: Trial, outcome: Curve | Failure) -> None:
+    def _tell(self, search: StageSearch, trial: Trial, outcome: Curve | Failure, steps: int) -> None:
         with self._trainer.ledger.span("search_model"):
             best = search.tell(trial, outcome)
         record = search.trials[-1]
@@ -119,7 +124,7 @@ class StageLoop:
                 predicted=None if forecast is None else forecast.mean,
                 std=None if forecast is None else forecast.std,
                 flags=() if forecast is None else forecast.flags,
-                steps=outcome.step if isinstance(outcome, Failure) else outcome.steps[-1],
+                steps=steps,
                 reason=f"{outcome.reason}: {outcome.detail}" if isinstance(outcome, Failure) else None,
                 best=best,
             )

@@ -100,10 +100,10 @@ class Trainer:
             for step in range(segment.first_step, segment.first_step + segment.steps):
                 lr = self.engine.world.broadcast(lr_at(step))
                 loss = self.advance(segment.phase, step, lr, bucket)
-                self._require_finite(loss, step, lr)
                 self.place.step = step + 1
                 self.outcome.schedule.add(label, lr)
                 self._log(lr, loss)
+                self._require_finite(loss, step, lr)
                 self._evaluate_if_due()
 
     def advance(self, phase: int, step: int, lr: float, bucket: Bucket) -> float:
@@ -111,14 +111,13 @@ class Trainer:
         self._stop.check()
         loader = self._loader(phase)
         loader.seek(step - sum(p.steps for p in self._phases[:phase]))
-        batches = loader.read()
-        loss = self.engine.step(batches, lr)
+        loss, examples = self.engine.step(loader.read(), lr, loader.micro_batches)
         # The first step's loss is that of the initial weights: nothing was updated before it.
         self.untrained_loss.setdefault("train", loss)
         self.place.total_steps += 1
         self.ledger.count(bucket)
         if bucket != "search_discarded":
-            self.outcome.examples += sum(self.engine.recipe.examples(batch) for batch in batches)
+            self.outcome.examples += examples
         return loss
 
     def measure_untrained(self) -> None:
@@ -156,8 +155,11 @@ class Trainer:
         return self._loaders[phase]
 
     def _log(self, lr: float, loss: float) -> None:
-        if self.place.step % self._cadence.log_every_steps == 0 or self.place.step == self._cadence.max_steps:
-            self.journal.write(events.Step(lr, loss, self.outcome.examples))
+        due = (
+            self.place.step % self._cadence.log_every_steps == 0 or self.place.step == self._cadence.max_steps
+        )
+        if due or not math.isfinite(loss):
+            self.journal.write(events.Step(lr, finite(loss), self.outcome.examples))
 
     def _evaluate_if_due(self) -> None:
         last = self.place.step == self._cadence.max_steps

@@ -19,7 +19,3 @@ class World:
     def broadcast(self, value: float) -> float:
         """Return rank 0's `value`: the LR that every process trains with."""
         return value
-
-    def any(self, flag: bool) -> bool:
-        """Return whether any process says yes: a stop that all obey at the same step."""
-        return flag

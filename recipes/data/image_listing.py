@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from joblib import cpu_count
 from PIL import Image, UnidentifiedImageError
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
@@ -110,7 +111,7 @@ def unreadable(root: Path, listings: list[Listing], most: int) -> tuple[list[str
 
 def _decode_all(paths: list[Path]) -> list[str | None]:
     """Return for each image what is wrong with it, or None."""
-    threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+    threads = min(_MOST_THREADS, cpu_count())
     with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
         warnings.simplefilter("ignore")  # broken metadata of a good image is no concern of ours
         warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -85,7 +85,7 @@ class TestFirstRun:
             assert f"\n{bucket} " in card
         assert f"run directory: {directory.relative_to(folder)}\n" in card
         assert all(name in card for name in FILES)
-        assert "next: autolrs train recipe=resnet50 schedule=original scale=tiny seed=0" in card
+        assert "autolrs train recipe=resnet50 scale=tiny schedule=original\n" in card
 
     def test_it_leaves_the_files_of_a_run_and_no_other(self, directory: Path, folder: Path) -> None:
         assert {path.name for path in directory.iterdir()} == FILES

@@ -56,7 +56,9 @@ def test_a_loss_that_blows_up_in_training_fails_the_run_with_a_clear_account(
     assert "must stay finite" in str(result.reason)
     assert events(tmp_path)[-1]["event"] == "run_finished"
     assert result.summary["reason"] == result.reason
-    assert result.summary["step"] == len(events(tmp_path, "step"))
+    steps = events(tmp_path, "step")
+    assert result.summary["step"] == result.summary["total_steps"] == len(steps)
+    assert steps[-1]["loss"] is None, "the failing step is on record"
 
 
 def test_a_crash_leaves_a_whole_account_and_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +78,7 @@ def test_too_little_device_memory_says_what_to_lower(tmp_path: Path, monkeypatch
 
 
 def _fail_in_training(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def fail(*_: object) -> float:
+    def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr("autolrs_cli.training.engine.Engine.step", fail)
@@ -91,10 +93,10 @@ def _blow_up_above(
     step = Engine.step
     run = {"lr": 0.0, "length": 0}
 
-    def wrapped(self: Engine, batches: object, lr: float) -> float:
-        loss = step(self, batches, lr)
+    def wrapped(self: Engine, batches: object, lr: float, micro_batches: int) -> tuple[float, int]:
+        loss, examples = step(self, batches, lr, micro_batches)
         run["length"] = run["length"] + 1 if lr == run["lr"] else 1
         run["lr"] = lr
-        return float("nan") if lr > lr_limit and run["length"] >= at_trial_step else loss
+        return float("nan") if lr > lr_limit and run["length"] >= at_trial_step else loss, examples
 
     monkeypatch.setattr(Engine, "step", wrapped)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from toy_recipe import ToyRecipe
 
 from autolrs_cli.contracts import Batch, Position
+from autolrs_cli.errors import TrainingError
 from autolrs_cli.training.engine import Engine
 from autolrs_recipes.optimizers import sgd
 
@@ -30,7 +34,7 @@ def batch() -> Batch:
     )
 
 
-@pytest.mark.parametrize("cuts", [(6,), (4, 8), (1, 2), (1, 11)], ids=str)
+@pytest.mark.parametrize("cuts", [(6,), (4, 8), (1, 2), (1, 11), (0, 5)], ids=str)
 def test_the_step_does_not_depend_on_the_cut_into_micro_batches(cuts: tuple[int, ...]) -> None:
     whole, cut = engine(), engine()
     for e in (whole, cut):
@@ -40,9 +44,27 @@ def test_the_step_does_not_depend_on_the_cut_into_micro_batches(cuts: tuple[int,
         {name: tensor[a:b] for name, tensor in full.items()}
         for a, b in zip((0, *cuts), (*cuts, 12), strict=True)
     ]
-    assert whole.step([full], 0.1) == pytest.approx(cut.step(parts, 0.1), rel=1e-12)
+    (loss, examples), (cut_loss, cut_examples) = whole.step([full], 0.1), cut.step(parts, 0.1, len(parts))
+    assert loss == pytest.approx(cut_loss, rel=1e-12)
+    assert examples == cut_examples == 12
     for a, b in zip(whole.model.parameters(), cut.model.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_a_step_without_any_term_is_an_error_not_a_nan() -> None:
+    nothing = {name: tensor[:0] for name, tensor in batch().items()}
+    e = engine()
+    e.model.eval()
+    with pytest.raises(TrainingError, match="at least one term"):
+        e.step([nothing], 0.1)
+
+
+def test_the_same_seed_seeds_every_global_stream() -> None:
+    draws = []
+    for _ in range(2):
+        engine()
+        draws.append((float(torch.rand(())), random.random(), float(np.random.rand())))  # noqa: NPY002
+    assert draws[0] == draws[1]
 
 
 def test_each_group_keeps_its_lr_ratio() -> None:

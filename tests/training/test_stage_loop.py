@@ -14,6 +14,8 @@ from harness import assert_equal_weights, events, toy
 
 from autolrs_cli.contracts import Batch, Position
 
+HELD_OUT = ("search.objective=choose",)
+
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -45,8 +47,18 @@ def replay(monkeypatch: pytest.MonkeyPatch) -> Path:
         ("recipe.micro_batches=2",),
         ("runtime.workers=2",),
         ("optimizer.momentum=0", "optimizer.nesterov=false"),
+        ("search.objective=choose", "run.eval_every_steps=15"),
+        ("search.objective=choose", "runtime.workers=2"),
     ],
-    ids=["plain", "two phases", "accumulation", "workers", "no momentum"],
+    ids=[
+        "plain",
+        "two phases",
+        "accumulation",
+        "workers",
+        "no momentum",
+        "held-out loss",
+        "held-out loss and workers",
+    ],
 )
 def test_a_search_leaves_no_trace(tmp_path: Path, replay, overrides: tuple[str, ...]) -> None:
     """A run at the LRs that a search chose, without the search, ends bit-equal."""
@@ -70,15 +82,15 @@ def test_the_first_step_after_a_restore_trains_at_the_new_lr(
     seen: list[float] = []
     step = Engine.step
 
-    def spy(self: Engine, batches: list[Batch], lr: float) -> float:
+    def spy(self: Engine, batches: list[Batch], lr: float, micro_batches: int) -> tuple[float, int]:
         before = self.model[0].weight.detach().clone()
-        loss = step(self, batches, lr)
+        result = step(self, batches, lr, micro_batches)
         group = self.optimizer.param_groups[0]
         momentum = self.optimizer.state[group["params"][0]]["momentum_buffer"]
         gradient = self.model[0].weight.grad + group["weight_decay"] * before
         change = (before - self.model[0].weight.detach()) / (gradient + group["momentum"] * momentum)
         seen.append(float(change.median()) / 0.5)
-        return loss
+        return result
 
     monkeypatch.setattr(Engine, "step", spy)
     toy(tmp_path)
@@ -132,6 +144,16 @@ def test_the_ledger_adds_up(searched: Path) -> None:
     assert summary["step"] == 250
     assert summary["total_steps"] == sum(steps.values()) == 610
     assert events(searched, "run_finished")[0]["ledger"].keys() == ledger.keys()
+
+
+def test_a_trial_counts_the_steps_it_made_not_its_last_loss_point(tmp_path: Path) -> None:
+    toy(tmp_path, "run.max_steps=92", "search.initial_stage_steps=82", "search.max_stage_steps=82", *HELD_OUT)
+    trials = events(tmp_path, "trial_finished")
+    points = events(tmp_path, "trial_step")
+    assert {t["steps"] for t in trials} == {41}
+    assert max(p["trial_step"] for p in points) == 40
+    ledger = events(tmp_path, "run_finished")[0]["ledger"]
+    assert ledger["search_discarded"]["steps"] == sum(t["steps"] for t in trials)
 
 
 def test_the_chosen_lr_is_that_of_the_lowest_forecast(searched: Path) -> None:
