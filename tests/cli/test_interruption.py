@@ -60,17 +60,6 @@ def test_ctrl_c_inside_a_trial_with_workers(tmp_path: Path) -> None:
     assert alive == []
 
 
-def test_a_scheduler_ends_the_whole_group_with_sigterm(tmp_path: Path) -> None:
-    """Slurm and systemd signal the loader's workers too; they must not fail the run."""
-    process = start(*LONG, "runtime.workers=2", cwd=tmp_path)
-    wait_for_event(tmp_path / "run", "trial_finished", process)
-    workers = psutil.Process(process.pid).children(recursive=True)
-    os.killpg(process.pid, signal.SIGTERM)
-    assert_stopped_cleanly(tmp_path / "run", "SIGTERM", *finished(process))
-    _, alive = psutil.wait_procs(workers, timeout=20)
-    assert alive == []
-
-
 def test_sigterm_in_training(tmp_path: Path) -> None:
     process = start(*TRAINING, cwd=tmp_path)
     wait_for_event(tmp_path / "run", "eval", process)
