@@ -5,11 +5,13 @@ A *step* is one optimizer update. An LR is the base LR; each parameter group tra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 LossKind = Literal["train", "choose"]
@@ -19,6 +21,8 @@ EvalSplit = Literal["choose", "target"]
 WeightsKind = Literal["raw", "averaged"]
 Direction = Literal["min", "max"]
 Batch: TypeAlias = "dict[str, Tensor]"
+Report: TypeAlias = Callable[[str, int, "int | None"], None]
+"""Told how a long preparation goes: what is being done, how much of it is, and of how much (None: unknown)."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class Phase:
     name: str
     steps: int
     global_batch: int
-    """Examples per optimizer step, over all ranks and micro-batches."""
+    """Examples (or tokens) per optimizer step, over all ranks and micro-batches."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,51 @@ class Recipe(Protocol):
 
     def examples(self, batch: Batch) -> int:
         """Count the examples (or tokens) in one micro-batch, in `example_unit`."""
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """A recipe whose data must be made ready once: tokenized, for example."""
+
+    def prepare(self, report: Report) -> None:
+        """Make what the streams read, unless it was made before; called before any stream is opened.
+
+        Raises:
+            ConfigError: if the data cannot be used; each problem names its key and the way out.
+        """
+
+
+@dataclass(frozen=True)
+class FullMeasure:
+    """What a full evaluation found."""
+
+    metrics: dict[str, float]
+    notes: dict[str, str] = field(default_factory=dict)
+    """How a metric was computed, where its name does not say it: name -> description."""
+
+
+@runtime_checkable
+class FullyMeasured(Protocol):
+    """A recipe judged by more than a pass over held-out batches: by decoding, for example.
+
+    It is measured with the mean of the weights of the last checkpoints, as such recipes publish it.
+    """
+
+    averaged_checkpoints: int
+    """How many of the last checkpoints are averaged; 1: the weights as they are."""
+    checkpoint_every_steps: int
+    """Kept steps between two of those checkpoints."""
+
+    def measure_fully(self, model: nn.Module, device: torch.device) -> FullMeasure:
+        """Measure the slice that decides targets; `model` is in eval mode, without gradients."""
+
+
+@runtime_checkable
+class Exportable(Protocol):
+    """A recipe whose trained model other libraries can load."""
+
+    def export(self, model: nn.Module, folder: Path) -> str:
+        """Write `model` (on the CPU) into the empty `folder`; return Python code that loads it from there."""
 
 
 class Schedule(Protocol):
