@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -47,6 +48,65 @@ def _sgd_problems(momentum: float, nesterov: bool, weight_decay: float) -> list[
             "`optimizer.nesterov` needs momentum, but got optimizer.momentum=0. "
             "Set optimizer.momentum above 0 or optimizer.nesterov=false."
         )
+    return problems
+
+
+def adam(
+    groups: list[ParameterGroup],
+    *,
+    betas: Sequence[float],
+    eps: float,
+    weight_decay: float,
+    max_grad_norm: float | None,
+) -> torch.optim.Optimizer:
+    """Build Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019).
+
+    One torch parameter group per `ParameterGroup`.
+
+    Args:
+        groups: the model's parameters, already on their device.
+        betas: decay rates of the running means of the gradient and of its square, each in [0, 1).
+        eps: added to the root of the second; positive.
+        weight_decay: share of each weight taken off per step and unit of LR, in the groups that decay.
+        max_grad_norm: gradients are scaled down to this norm over all parameters; None: never.
+
+    Raises:
+        ConfigError: with everything that is wrong with the settings.
+    """
+    if problems := _adam_problems(betas, eps, weight_decay, max_grad_norm):
+        raise ConfigError(problems)
+    optimizer = torch.optim.AdamW(
+        [_torch_group(group, weight_decay) for group in groups],
+        lr=0.0,
+        betas=(betas[0], betas[1]),
+        eps=eps,
+        fused=_can_fuse(groups),
+    )
+    if max_grad_norm is not None:
+        parameters = [p for group in groups for p in group.parameters]
+
+        def clip(*_: object) -> None:
+            torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+
+        optimizer.register_step_pre_hook(clip)
+    return optimizer
+
+
+def _adam_problems(
+    betas: Sequence[float], eps: float, weight_decay: float, max_grad_norm: float | None
+) -> list[str]:
+    if not isinstance(betas, Sequence) or isinstance(betas, str) or len(betas) != 2:
+        problems = [
+            f"`optimizer.betas` must be two numbers, but got optimizer.betas={betas!r}. Set optimizer.betas."
+        ]
+    else:
+        problems = [p for i, b in enumerate(betas) for p in number(f"optimizer.betas[{i}]", b, 0, 0.999999)]
+    problems += [
+        *number("optimizer.eps", eps, 1e-30, 1),
+        *number("optimizer.weight_decay", weight_decay, 0, 1),
+    ]
+    if max_grad_norm is not None:
+        problems += number("optimizer.max_grad_norm", max_grad_norm, 1e-30, 1e30)
     return problems
 
 
