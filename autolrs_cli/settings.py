@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from autolrs_cli.errors import ConfigError
 
@@ -64,8 +64,21 @@ class RunSettings(Section):
     """Kept optimizer steps: warm-up and training, discarded search steps not counted."""
     eval_every_steps: PositiveSteps
     """Kept steps between two evaluations of the slice that decides targets."""
+    full_eval_every_steps: PositiveSteps | None
+    """Kept steps between two full evaluations (decoding, for example), a multiple of `eval_every_steps`; null: only
+    at the end. Recipes that have none ignore it."""
     log_every_steps: PositiveSteps
     """Kept steps between two `step` events of the journal."""
+    config_dir: str | None
+    """The folder given with --config-dir, which holds the recipe; written by `autolrs train`, not by hand."""
+
+    @field_validator("full_eval_every_steps")
+    @classmethod
+    def _coincides(cls, value: int | None, info: ValidationInfo) -> int | None:
+        every = info.data.get("eval_every_steps")
+        if value is not None and every is not None and value % every:
+            raise ValueError(f"be a multiple of run.eval_every_steps={every}")
+        return value
 
 
 class TargetSettings(Section):

@@ -171,6 +171,10 @@ def _lr_chosen(state: State, record: Record) -> State:
 def _eval(state: State, record: Record) -> State:
     if record["split"] != "target":
         return state
+    last = state.evals[-1] if state.evals else None
+    if last is not None and last["step"] == record["step"]:  # a full evaluation adds to the one before it
+        merged = {**record, "metrics": {**last["metrics"], **record["metrics"]}}
+        return replace(state, evals=(*state.evals[:-1], merged))
     return replace(state, evals=(*state.evals[-1:], record))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 
@@ -105,6 +105,8 @@ class Eval:
     split: Literal["choose", "target"]
     weights: Literal["raw", "averaged"]
     metrics: dict[str, float | None]
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """How a metric was computed, where its name does not say it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class RunDirectory:
         self.journal = root / "journal.jsonl"
         self.schedule = root / "schedule.csv"
         self.model = root / "model.safetensors"
+        self.last_weights = root / "checkpoints" / "averaging"
         self.summary = root / "summary.json"
 
     def create(self) -> None:

@@ -25,6 +25,7 @@ def closing_card(summary: Summary, directory: Path, next_command: str) -> Render
         next_command: what one would type next.
     """
     parts: list[RenderableType] = [Text(_verdict(summary), style="bold")]
+    parts += [Text(f"{name}: {note}") for name, note in summary["notes"].items()]
     if summary["chosen"]:
         parts += [Text(""), _chosen(summary["chosen"])]
     parts += [Text(f"warning: {line}", style="yellow") for line in _doubts(summary)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Any, Literal
 
 import torch
 from omegaconf import OmegaConf
+from safetensors import SafetensorError
 
+from autolrs_cli.contracts import FullyMeasured
 from autolrs_cli.errors import AutoLRSError, TrainingError
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal, Listener
@@ -26,7 +27,6 @@ from autolrs_cli.records.run_directory import (
 from autolrs_cli.runner.checking import Plan
 from autolrs_cli.runner.runtime import device_name, prepare
 from autolrs_cli.runner.summary import summarize
-from autolrs_cli.runner.weights import save_weights
 from autolrs_cli.schedules import Constant
 from autolrs_cli.search import preload
 from autolrs_cli.settings import AutoLRSSettings
@@ -37,12 +37,14 @@ from autolrs_cli.training.snapshot import Snapshot
 from autolrs_cli.training.stage_loop import StageLoop
 from autolrs_cli.training.target import TargetWatch
 from autolrs_cli.training.trainer import Cadence, Trainer
+from autolrs_cli.training.weights import LastCheckpoints, save_weights
 
 # Keys that cannot change a run's results, so that runs differing only in them are the same experiment.
 HARMLESS_KEYS = (
     "dashboard",
     "tracker",
     "run.dir",
+    "run.config_dir",
     "run.log_every_steps",
     "runtime.max_seconds",
     "runtime.snapshot",
@@ -126,24 +128,46 @@ def _execute(
     journal.write(_run_started(plan, config))
     for message in warnings:
         journal.write(events.Warned(message))
-    trainer = _trainer(plan, journal, Ledger(started), stop)
+    trainer = _trainer(plan, directory, journal, Ledger(started), stop)
     status: Status = "done"
     reason: str | None = None
     with stop.listening():
         trainer.ledger.charge_until_now("startup")
         try:
             _train(plan, trainer)
+            _save(trainer, directory)
         except RunInterrupted as stopped:
             status, reason = "interrupted", stopped.reason
-        except AutoLRSError as error:
-            status, reason = "failed", str(error)
-        except torch.OutOfMemoryError as error:
-            status, reason = "failed", f"{OUT_OF_MEMORY} {error}"
         except Exception as error:
-            # A mistake of ours, or of a user's recipe: keep the account of the run, then let it be seen.
-            _finish(plan, directory, trainer, "failed", f"{type(error).__name__}: {error}")
-            raise
+            status, reason, expected = _verdict(error, stop)
+            if not expected:
+                # A mistake of ours, or of a user's recipe: keep the account of the run, then let it be seen.
+                _finish(plan, directory, trainer, status, reason)
+                raise
     return _finish(plan, directory, trainer, status, reason)
+
+
+def _verdict(error: Exception, stop: StopRequest) -> tuple[Status, str, bool]:
+    """Return what `error` makes of the run: status, reason, and whether a person can act on it as it is."""
+    if stop.reason is not None:
+        # The SIGTERM that asked this process to stop may have ended its loader workers first.
+        return "interrupted", stop.reason, True
+    if isinstance(error, torch.OutOfMemoryError):
+        return "failed", f"{OUT_OF_MEMORY} {error}", True
+    if isinstance(error, AutoLRSError):
+        return "failed", str(error), True
+    return "failed", f"{type(error).__name__}: {error}", False
+
+
+def _save(trainer: Trainer, directory: RunDirectory) -> None:
+    with trainer.ledger.span("checkpoint"):
+        try:
+            save_weights(trainer.engine.model, directory.model)
+        except (OSError, SafetensorError) as error:
+            raise TrainingError(
+                f"The run directory must take the weights, but {directory.model} cannot be written: {error}. "
+                "Free some space or mend the folder's permissions."
+            ) from error
 
 
 def _train(plan: Plan, trainer: Trainer) -> None:
@@ -168,8 +192,15 @@ def _train(plan: Plan, trainer: Trainer) -> None:
     trainer.place.phase = None
 
 
-def _trainer(plan: Plan, journal: Journal, ledger: Ledger, stop: StopRequest) -> Trainer:
-    settings = plan.settings
+def _trainer(
+    plan: Plan, directory: RunDirectory, journal: Journal, ledger: Ledger, stop: StopRequest
+) -> Trainer:
+    settings, recipe = plan.settings, plan.recipe
+    checkpoints = None
+    if isinstance(recipe, FullyMeasured):
+        checkpoints = LastCheckpoints(
+            directory.last_weights, recipe.averaged_checkpoints, recipe.checkpoint_every_steps
+        )
     engine = Engine(
         plan.recipe,
         plan.make_optimizer,
@@ -183,11 +214,17 @@ def _trainer(plan: Plan, journal: Journal, ledger: Ledger, stop: StopRequest) ->
         plan.phases,
         seed=settings.seed,
         workers=settings.runtime.workers,
-        cadence=Cadence(settings.run.max_steps, settings.run.eval_every_steps, settings.run.log_every_steps),
+        cadence=Cadence(
+            settings.run.max_steps,
+            settings.run.eval_every_steps,
+            settings.run.log_every_steps,
+            settings.run.full_eval_every_steps,
+        ),
         journal=journal,
         ledger=ledger,
         stop=stop,
         watch=TargetWatch(plan.target),
+        checkpoints=checkpoints,
     )
 
 
@@ -224,17 +261,25 @@ def _run_started(plan: Plan, config: dict[str, Any]) -> events.RunStarted:
 def _finish(
     plan: Plan, directory: RunDirectory, trainer: Trainer, status: Status, reason: str | None
 ) -> Result:
-    write_schedule(directory.schedule, trainer.outcome.schedule.spans)
-    if status == "done":
-        with trainer.ledger.span("checkpoint"):
-            save_weights(trainer.engine.model, directory.model)
-    # The journal may be what failed; the summary is still owed.
-    with suppress(TrainingError) if status == "failed" else nullcontext():
-        if status == "interrupted":
-            trainer.journal.write(events.Interrupted(str(reason)))
-        else:
-            trainer.journal.write(events.RunFinished(status, reason, trainer.ledger.totals()))
+    ended = (
+        events.Interrupted(str(reason))
+        if status == "interrupted"
+        else events.RunFinished(status, reason, trainer.ledger.totals())
+    )
+    try:
+        trainer.journal.write(ended)
+    except TrainingError as error:
+        # The journal may be what failed; schedule and summary are still owed.
+        if status == "done":
+            status, reason = "failed", str(error)
     summary = summarize(plan, trainer, status, reason)
-    write_json(directory.summary, summary)
+    try:
+        write_schedule(directory.schedule, trainer.outcome.schedule.spans)
+        write_json(directory.summary, summary)
+    except OSError as error:
+        raise TrainingError(
+            f"The run directory must take the summary, but {directory.root} cannot be written: {error.strerror}. "
+            "Free some space or mend the folder's permissions."
+        ) from error
     exit_code = {"done": 0, "failed": 1, "interrupted": EXIT_CODES.get(str(reason), 1)}[status]
     return Result(status, exit_code, reason, directory.root, summary)

@@ -36,6 +36,7 @@ def summarize(plan: Plan, trainer: Trainer, status: str, reason: str | None) -> 
         "total_steps": place.total_steps,
         "examples": trainer.outcome.examples,
         "metrics": {name: finite(value) for name, value in trainer.outcome.metrics.items()},
+        "notes": trainer.outcome.notes,
         "untrained_loss": {kind: finite(value) for kind, value in trainer.untrained_loss.items()},
         "target": _target(trainer),
         "ledger": trainer.ledger.totals(),

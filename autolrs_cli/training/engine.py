@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from autolrs_cli.contracts import Batch, OptimizerFactory, Recipe
+from autolrs_cli.contracts import Batch, FullMeasure, FullyMeasured, OptimizerFactory, Recipe
 from autolrs_cli.errors import TrainingError
 from autolrs_cli.seeding import derive_seed
 from autolrs_cli.training.world import World
@@ -81,6 +81,13 @@ class Engine:
         finally:
             self.model.train()
         return {name: float(value) / weights[name] for name, value in sums.items()}
+
+    def measure_fully(self, model: nn.Module) -> FullMeasure:
+        """Return the measures that need more than a pass over batches, of a copy of the model."""
+        assert isinstance(self.recipe, FullyMeasured)
+        model.eval()
+        with torch.no_grad(), self._autocast():
+            return self.recipe.measure_fully(model, self.device)
 
     def synchronize(self) -> None:
         """Wait until the device has done what it was given."""

@@ -30,6 +30,11 @@ class StopRequest:
         self._deadline = deadline
         self._reason: str | None = None
 
+    @property
+    def reason(self) -> str | None:
+        """Who asked for a stop, a key of `EXIT_CODES`; None: nobody yet."""
+        return self._reason
+
     def check(self) -> None:
         """Return, or obey.
 

@@ -33,8 +33,8 @@ class TargetWatch:
 
         The target then counts as reached at the first of the two evaluations.
         """
-        if self.target is None or self.reached is not None:
-            return False
+        if self.target is None or self.reached is not None or self.target.metric not in metrics:
+            return False  # a metric of full evaluations is not in the others
         if not self._past(metrics[self.target.metric]):
             self._candidate = None
             return False

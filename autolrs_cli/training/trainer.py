@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from autolrs_cli.contracts import Batch, EvalSplit, LossKind, Phase
+from autolrs_cli.contracts import Batch, EvalSplit, LossKind, Phase, WeightsKind
 from autolrs_cli.errors import TrainingError
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal, Place
@@ -17,6 +17,7 @@ from autolrs_cli.training.ledger import Bucket, Ledger
 from autolrs_cli.training.loader import TrainLoader, read_all
 from autolrs_cli.training.stages import Segment
 from autolrs_cli.training.target import Sighting, TargetWatch
+from autolrs_cli.training.weights import LastCheckpoints
 
 BUCKETS: dict[str, Bucket] = {"warm_up": "warm_up", "schedule": "training", "stage": "training"}
 
@@ -28,6 +29,8 @@ class Cadence:
     max_steps: int
     eval_every_steps: int
     log_every_steps: int
+    full_eval_every_steps: int | None = None
+    """None: only at the end."""
 
 
 @dataclass
@@ -36,6 +39,8 @@ class Outcome:
 
     metrics: dict[str, float] = field(default_factory=dict)
     """Of the latest evaluation of the target slice."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """How metrics of the latest full evaluation were computed."""
     schedule: ScheduleLog = field(default_factory=ScheduleLog)
     chosen: list[events.LrChosen] = field(default_factory=list)
     examples: int = 0
@@ -53,6 +58,7 @@ class Trainer:
         cadence: lengths and intervals.
         journal, ledger, stop: where events and costs go, and who may end the run.
         watch: decides when the target is reached.
+        checkpoints: keeps the weights whose mean a full evaluation measures; None for recipes that have none.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class Trainer:
         ledger: Ledger,
         stop: StopRequest,
         watch: TargetWatch,
+        checkpoints: LastCheckpoints | None = None,
     ) -> None:
         self.engine = engine
         self.journal = journal
@@ -79,6 +86,7 @@ class Trainer:
         self._workers = workers
         self._cadence = cadence
         self._stop = stop
+        self._checkpoints = checkpoints
         self._loaders: dict[int, TrainLoader] = {}
         self._choose_batches: list[Batch] | None = None
 
@@ -104,6 +112,7 @@ class Trainer:
                 self.outcome.schedule.add(label, lr)
                 self._log(lr, loss)
                 self._require_finite(loss, step, lr)
+                self._keep_weights_if_due()
                 self._evaluate_if_due()
 
     def advance(self, phase: int, step: int, lr: float, bucket: Bucket) -> float:
@@ -138,11 +147,35 @@ class Trainer:
         """Measure the slice that decides targets, and note whether the target is reached."""
         with self.ledger.span("evaluation"):
             metrics = self.engine.measure(self._held_out("target"))
+            self.journal.write(events.Eval("target", "raw", {k: finite(v) for k, v in metrics.items()}))
+            if self._is_due(self._cadence.full_eval_every_steps, last):
+                metrics |= self._measure_fully()
         self.outcome.metrics = metrics
-        self.journal.write(events.Eval("target", "raw", {k: finite(v) for k, v in metrics.items()}))
         now = Sighting(self.place.step, self.place.total_steps, self.journal.t)
         if self.watch.see(metrics, now, last=last):
             self._note_target()
+
+    def _measure_fully(self) -> dict[str, float]:
+        """Take the measures that need more than a pass over batches, with the mean of the last weights."""
+        if self._checkpoints is None:
+            return {}
+        found = self.engine.measure_fully(self._checkpoints.mean(self.engine.model))
+        self.outcome.notes = found.notes
+        weights: WeightsKind = "raw" if self._checkpoints.count == 1 else "averaged"
+        metrics = {name: finite(value) for name, value in found.metrics.items()}
+        self.journal.write(events.Eval("target", weights, metrics, found.notes))
+        return found.metrics
+
+    def _keep_weights_if_due(self) -> None:
+        if self._checkpoints is None:
+            return
+        last = self.place.step == self._cadence.max_steps
+        if self._is_due(self._checkpoints.every_steps, last):
+            with self.ledger.span("checkpoint"):
+                self._checkpoints.keep(self.engine.model, self.place.step)
+
+    def _is_due(self, every_steps: int | None, last: bool) -> bool:
+        return last or (every_steps is not None and self.place.step % every_steps == 0)
 
     def _held_out(self, split: EvalSplit) -> Iterator[Batch]:
         stream = self.engine.recipe.eval_stream(split)
@@ -163,7 +196,7 @@ class Trainer:
 
     def _evaluate_if_due(self) -> None:
         last = self.place.step == self._cadence.max_steps
-        if last or self.place.step % self._cadence.eval_every_steps == 0:
+        if self._is_due(self._cadence.eval_every_steps, last):
             self.evaluate(last=last)
 
     def _note_target(self) -> None:

@@ -73,7 +73,7 @@ class TokenTable:
         column = Dataset.from_file(str(self.path)).data.column(self.column)
         self._offsets: list[NDArray[np.int32]] = [chunk.offsets.to_numpy() for chunk in column.chunks]
         self._values: list[NDArray[np.int32]] = [chunk.values.to_numpy() for chunk in column.chunks]
-        self._first_rows = [0, *np.cumsum([len(chunk) for chunk in column.chunks]).tolist()]
+        self._first_rows: list[int] = [0, *np.cumsum([len(chunk) for chunk in column.chunks]).tolist()]
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "column": self.column}

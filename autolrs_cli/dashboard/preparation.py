@@ -1,0 +1,49 @@
+"""How the preparation of data goes: bars in a terminal, a line per piece of work elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+
+class PreparationProgress:
+    """A `Report` (see contracts) that shows itself; a context manager around the preparation.
+
+    Nothing is shown before the first report, so data that is ready costs no line.
+
+    Args:
+        console: where to draw.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._tasks: dict[str, TaskID] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal or console.is_dumb_terminal,
+        )
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        """Show that `done` of `total` of `what` is done."""
+        if what not in self._tasks:
+            if not self._tasks:
+                self._progress.start()
+            if self._progress.disable:
+                self._console.print(f"{what} ...", markup=False, highlight=False, soft_wrap=True)
+            self._tasks[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._tasks[what], completed=done, total=total)
+
+    def __enter__(self) -> PreparationProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._tasks:
+            self._progress.stop()

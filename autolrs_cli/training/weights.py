@@ -1,0 +1,108 @@
+"""Weights on disk, in a format that loads without running code; and the mean of the last few of them."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from autolrs_cli.errors import ConfigError
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write the model's state dict to `path`, whole or not at all.
+
+    Tensors go out contiguous, since safetensors knows no other memory format, and tied ones once: under the
+    name that the state dict gives first.
+    """
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in _untied(model.state_dict()).items()
+    }
+    aside = path.with_name(f"{path.name}.part")
+    save_file(tensors, aside)
+    aside.replace(path)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Copy weights written by `save_weights` into `model`, whose memory format and ties stay.
+
+    Raises:
+        ConfigError: if the file cannot be read, or is not of this model.
+    """
+    try:
+        stored = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(
+            f"The weights must be a whole safetensors file, but {path} is not: {error}. Train again."
+        ) from error
+    own = _untied(model.state_dict())
+    if {name: t.shape for name, t in own.items()} != {name: t.shape for name, t in stored.items()}:
+        raise ConfigError(
+            f"The weights must be those of the configured model, but {path} holds other names or shapes. "
+            "Use the config.yaml that was written with them."
+        )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(stored[name])
+
+
+class LastCheckpoints:
+    """The weights at the last few checkpoints of the kept steps, for recipes that publish their mean.
+
+    They lie on disk: for a big model several copies would not fit beside the training state, and a resumed run
+    finds them again.
+
+    Args:
+        folder: where they lie; made at the first `keep`.
+        count: how many are kept.
+        every_steps: kept steps between two.
+    """
+
+    def __init__(self, folder: Path, count: int, every_steps: int) -> None:
+        self.folder = folder
+        self.count = count
+        self.every_steps = every_steps
+
+    def keep(self, model: nn.Module, step: int) -> None:
+        """Write the weights after kept step `step` (1-based count), and drop those that are too old."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        save_weights(model, self.folder / f"weights-{step:09}.safetensors")
+        for path in self.paths()[: -self.count]:
+            path.unlink()
+
+    def paths(self) -> list[Path]:
+        """Return the files, oldest first."""
+        return sorted(self.folder.glob("weights-*.safetensors"))
+
+    def mean(self, model: nn.Module) -> nn.Module:
+        """Return a copy of `model` with the mean of the kept weights; buffers are those of the model as it is.
+
+        With nothing kept yet, that is the model as it is.
+        """
+        averaged = copy.deepcopy(model)
+        paths = self.paths()
+        own = _untied(dict(averaged.named_parameters()))
+        with torch.no_grad():
+            for place, path in enumerate(paths):
+                stored = load_file(path)
+                for name, parameter in own.items():
+                    value = stored[name].to(parameter) / len(paths)
+                    parameter.copy_(parameter + value if place else value)
+        return averaged
+
+
+def _untied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors without those that share all their memory with an earlier one."""
+    seen: set[tuple[int, torch.Size]] = set()
+    kept: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        storage = (tensor.data_ptr(), tensor.shape)
+        if tensor.numel() and storage in seen:
+            continue
+        seen.add(storage)
+        kept[name] = tensor
+    return kept
