@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -54,7 +55,9 @@ def train(
 
       autolrs train recipe=resnet50                          under AutoLRS, on bundled data
 
-      autolrs train recipe=resnet50 schedule=original        under its paper's schedule
+      autolrs train recipe=transformer schedule=original     under its paper's schedule
+
+      autolrs train recipe=bert scale=bench seed=1           a small stand-in, for statistics over seeds
 
       autolrs train recipe=resnet50 search.num_trials=6 search.lr_max=0.5
 
@@ -64,9 +67,9 @@ def train(
 
     [bold]What to choose[/bold]
 
-      recipe=resnet50   schedule=autolrs|original|constant   search=paper|code
+      recipe=resnet50|transformer|bert   schedule=autolrs|original|constant   search=paper|code
 
-      scale=tiny|demo|bench|gpu|paper   data=digits|image_folder   dashboard=live|plain|none
+      scale=tiny|demo|bench|gpu|paper   dashboard=live|plain|none   data: see autolrs list
 
     Hydra's flags work: -m, --cfg job, --info, --config-dir. Exit codes: 0 done; 1 failed while running;
     2 usage or configuration; 130, 143 interrupted; 75 stopped by runtime.max_seconds.
@@ -75,6 +78,92 @@ def train(
     from autolrs_cli.commands.train import main as run
 
     raise typer.Exit(run(list(overrides or ()), started=STARTED))
+
+
+@app.command()
+def export(
+    run_dir: Annotated[Path, typer.Argument(help="The run directory, named by the run's closing card.")],
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+) -> None:
+    """Write a trained model so that transformers or torchvision loads it, with the LR of every step beside it.
+
+    Where the recipe is judged by the mean of its last checkpoints (transformer), that mean is exported.
+
+    [bold]Example[/bold]
+
+      autolrs export runs/bert/autolrs/seed0/20261122-101500-1a2b3c4d my-bert
+    """
+    from autolrs_cli.commands.export import main as run
+
+    raise typer.Exit(run(run_dir, folder))
+
+
+@app.command("list")
+def list_(
+    group: Annotated[
+        str | None, typer.Argument(help="One group, for example data; all if left out.", show_default=False)
+    ] = None,
+    config_dir: Annotated[
+        Path | None,
+        typer.Option("--config-dir", help="Show your own configurations too.", show_default=False),
+    ] = None,
+) -> None:
+    """Show what there is to choose from: recipes with their data, target and cost; data, schedules, searches, ...
+
+    [bold]Examples[/bold]
+
+      autolrs list
+
+      autolrs list data
+    """
+    from autolrs_cli.commands.listing import main as run
+
+    raise typer.Exit(run(group, config_dir))
+
+
+data_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings=HELP,
+    help="Prepare and check a recipe's data.",
+)
+app.add_typer(data_app, name="data")
+
+
+@data_app.command(context_settings=RAW_TAIL)
+def prepare(
+    overrides: Annotated[list[str] | None, typer.Argument(help=OVERRIDES_HELP, show_default=False)] = None,
+) -> None:
+    """Make a recipe's data ready (tokenizer, token tables), which training would otherwise do first.
+
+    Nothing is made twice: what is ready lies in $AUTOLRS_CACHE_DIR, else in the user's cache folder.
+
+    [bold]Examples[/bold]
+
+      autolrs data prepare recipe=bert
+
+      autolrs data prepare recipe=transformer data=wmt14 data.name=wmt/wmt14 scale=paper
+    """
+    from autolrs_cli.commands.data import prepare as run
+
+    raise typer.Exit(run(list(overrides or ())))
+
+
+@data_app.command(context_settings=RAW_TAIL)
+def check(
+    overrides: Annotated[list[str] | None, typer.Argument(help=OVERRIDES_HELP, show_default=False)] = None,
+) -> None:
+    """Check a recipe's settings and data, make the data ready, and show what a batch of each stream holds.
+
+    [bold]Examples[/bold]
+
+      autolrs data check recipe=resnet50 data=image_folder data.root=PATH
+
+      autolrs data check recipe=bert data=text_files data.files=[mine.txt]
+    """
+    from autolrs_cli.commands.data import check as run
+
+    raise typer.Exit(run(list(overrides or ())))
 
 
 def _share_cores_politely() -> None:

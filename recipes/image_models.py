@@ -23,6 +23,9 @@ class ImageModel(Protocol):
     def build(self, num_classes: int) -> nn.Module:
         """Build it with fresh weights drawn from torch's global random state."""
 
+    def code(self, num_classes: int) -> str:
+        """Return Python code that builds it as `model`, for people who have only its weights."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TorchvisionResNet50:
@@ -54,3 +57,7 @@ class TorchvisionResNet50:
         )
         nn.init.normal_(model.get_parameter("fc.weight"), std=self.classifier_std)
         return model
+
+    def code(self, num_classes: int) -> str:
+        """Return Python code that builds it with torchvision alone."""
+        return f"from torchvision.models import resnet50\nmodel = resnet50(num_classes={num_classes})"

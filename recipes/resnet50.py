@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F  # noqa: N812
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from autolrs_cli.contracts import (
@@ -145,6 +148,14 @@ class ResNet50:
     def examples(self, batch: Batch) -> int:
         """Count the images of a micro-batch."""
         return len(batch["labels"])
+
+    def export(self, model: nn.Module, folder: Path) -> str:
+        """Write a state dict with torchvision's names, in safetensors; return code that loads it."""
+        state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+        path = folder / "model.safetensors"
+        save_file(state, path)
+        building = self.architecture.code(self.data.num_classes)
+        return f"from safetensors.torch import load_file\n{building}\nmodel.load_state_dict(load_file({str(path)!r}))"
 
 
 def _logits(model: nn.Module, batch: Batch) -> Tensor:

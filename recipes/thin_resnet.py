@@ -71,6 +71,15 @@ class ThinResNet:
         self._initialise(model)
         return model
 
+    def code(self, num_classes: int) -> str:
+        """Return Python code that builds it; torchvision has no such model, so it needs this package."""
+        return (
+            "from autolrs_recipes.thin_resnet import ThinResNet\n"
+            f"model = ThinResNet(widths={list(self.widths)}, blocks_per_stage={self.blocks_per_stage}, "
+            f"zero_init_residual={self.zero_init_residual}, classifier_std={self.classifier_std})"
+            f".build(num_classes={num_classes})"
+        )
+
     def _initialise(self, model: nn.Module) -> None:
         """Draw the weights as torchvision's ResNet does, but for the classifier."""
         for module in model.modules():

@@ -7,16 +7,16 @@ import shlex
 import signal
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
+from autolrs_cli.commands.configuration import resolve, show_error
 from autolrs_cli.commands.console import PatientConsole
 from autolrs_cli.commands.hydra_edge import NoMoreJobs, compose_and_call, given_config_dir, given_overrides
+from autolrs_cli.dashboard.preparation import PreparationProgress
 from autolrs_cli.dashboard.screen import Screen
-from autolrs_cli.errors import AutoLRSError, ConfigError
+from autolrs_cli.errors import AutoLRSError
 from autolrs_cli.reports.card import closing_card
 from autolrs_cli.training.interruption import EXIT_CODES
 
@@ -50,22 +50,16 @@ def main(overrides: Sequence[str], *, started: float) -> int:
     return max([composed, *codes])
 
 
-def show_error(console: Console, error: AutoLRSError) -> None:
-    """Print an error for a person: its problems, one a line, and no traceback."""
-    problems = error.problems if isinstance(error, ConfigError) else (str(error),)
-    if len(problems) > 1:
-        console.print(f"{len(problems)} problems, nothing was started:", style="bold red", markup=False)
-    for problem in problems:
-        console.print(f"error: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
-
-
 def _run(config: DictConfig, started: float, console: Console, errors: Console) -> int:
     from autolrs_cli.runner.checking import check
     from autolrs_cli.runner.execute import execute, open_directory
+    from autolrs_cli.runner.preparation import prepare_data
 
-    plain = _resolve(config)
+    plain = resolve(config)
     with console.status("checking settings and data ..."):
         plan = check(plain)
+    with PreparationProgress(console) as progress:
+        prepare_data(plan.recipe, progress)
     warnings = _without_effect(plan.settings.schedule["name"], config)
     if plan.settings.dashboard.name == "none":
         for message in warnings:
@@ -95,17 +89,6 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
 def _ignore_further_interrupts() -> None:
     """Let the process, which is leaving, do so in peace."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _resolve(config: DictConfig) -> dict[str, Any]:
-    try:
-        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        key = error.full_key or "configuration"
-        reason = str(error.msg or error).splitlines()[0]
-        raise ConfigError(f"`{key}` must resolve to a value, but does not: {reason}. Set {key}.") from error
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
 
 
 def _other_side(schedule: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def closing_card(summary: Summary, directory: Path, next_command: str) -> Render
     if summary["status"] == "done":
         parts.append(Text(f"  {FILES}"))
         parts.append(Text(f"next, the other side of the comparison: {next_command}"))
+        parts.append(Text(f"to use the model elsewhere: autolrs export {shlex.quote(str(directory))} FOLDER"))
     return Group(*parts)
 
 

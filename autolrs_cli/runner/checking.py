@@ -13,13 +13,11 @@ from autolrs_cli import settings as schema
 from autolrs_cli.contracts import OptimizerFactory, ParameterGroup, Phase, Recipe, Schedule, Target
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.runner.building import build
+from autolrs_cli.runner.shape import require_shape
 from autolrs_cli.search import CleanUp, SearchSettings
 from autolrs_cli.training.stages import Segment, plan_problems, plan_schedule, plan_search
 
 T = TypeVar("T")
-# Keys of a configuration that hold others, and those of them whose name is part of the record.
-SECTIONS = ("recipe", "optimizer", "schedule", "original_schedule", "search", "runtime", "run")
-NAMED_SECTIONS = ("recipe", "schedule", "search")
 # Far above any use; the plan lists every stage.
 MOST_STAGES = 10_000
 BUDGET_KEYS = frozenset(schema.BudgetSettings.model_fields)
@@ -72,12 +70,12 @@ def check(config: Mapping[str, Any]) -> Plan:
         ConfigError: carrying every problem found in settings, data and hardware.
     """
     problems = _Problems()
-    _require_shape(config)
+    require_shape(config)
     # `run` is parsed twice, so that a mistake in another section does not hide those in the plan.
     run = problems.attempt(lambda: schema.parse(schema.RunSettings, config["run"], "run"))
     settings: schema.Settings | None = problems.attempt(lambda: schema.parse(schema.Settings, config))
     device = problems.attempt(lambda: _device(config["runtime"].get("device")))
-    recipe: Recipe | None = problems.attempt(lambda: _recipe(config))
+    recipe: Recipe | None = problems.attempt(lambda: build_recipe(config))
     optimizer = problems.attempt(lambda: _optimizer(config["optimizer"]))
     schedule = problems.attempt(lambda: _schedule(config))
     searched = config["schedule"].get("name") == "autolrs"
@@ -110,40 +108,12 @@ def _device(name: object) -> torch.device:
     return torch.device("cuda" if name == "cuda" else "cpu")
 
 
-def _require_shape(config: Mapping[str, Any]) -> None:
-    """Raise unless every group is there, has a name where the record needs one, and holds what JSON can.
+def build_recipe(config: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that a resolved configuration describes.
 
     Raises:
-        ConfigError: with every problem; the checks of what is in the groups would only stumble over these.
+        ConfigError: with every problem of its settings and data.
     """
-    problems = [
-        f"`{name}` must be a group of settings, but got {name}={config.get(name)!r}. Set {name}."
-        for name in SECTIONS
-        if not isinstance(config.get(name), Mapping)
-    ]
-    for name in NAMED_SECTIONS if not problems else ():
-        given = config[name].get("name")
-        if not isinstance(given, str):
-            problems.append(f"`{name}.name` must be text, but got {name}.name={given!r}. Set {name}.name.")
-    problems += [problem for key, value in config.items() for problem in _unwritable(value, key)]
-    if problems:
-        raise ConfigError(problems)
-
-
-def _unwritable(value: object, key: str) -> list[str]:
-    """Return the numbers and texts in `value` that the journal could not hold."""
-    if isinstance(value, Mapping):
-        return [problem for name, part in value.items() for problem in _unwritable(part, f"{key}.{name}")]
-    if isinstance(value, list):
-        return [problem for i, part in enumerate(value) for problem in _unwritable(part, f"{key}[{i}]")]
-    if isinstance(value, int) and abs(value) > schema.MAX_WHOLE:
-        return [f"`{key}` must be at most 2^63 - 1, but got {key}={value}. Set {key}."]
-    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
-        return [f"`{key}` must be text in UTF-8, but got {key}={value!r}. Set {key}."]
-    return []
-
-
-def _recipe(config: Mapping[str, Any]) -> Recipe:
     recipe: Recipe = build(config["recipe"], "recipe", config)
     found = recipe.problems()
     if found:

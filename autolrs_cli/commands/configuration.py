@@ -1,0 +1,62 @@
+"""What commands that take a configuration share: resolving it, and showing what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+
+from autolrs_cli.commands.hydra_edge import compose_and_call, given_config_dir
+from autolrs_cli.errors import AutoLRSError, ConfigError
+
+
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """Return `config` as plain containers, with the folder that the person's own recipe comes from.
+
+    Raises:
+        ConfigError: if a value refers to one that is not there.
+    """
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        key = error.full_key or "configuration"
+        reason = str(error.msg or error).splitlines()[0]
+        raise ConfigError(f"`{key}` must resolve to a value, but does not: {reason}. Set {key}.") from error
+    assert isinstance(plain, dict)
+    folder = given_config_dir()
+    if folder and isinstance(plain.get("run"), dict):
+        plain["run"]["config_dir"] = folder[-1]
+    return {str(key): value for key, value in plain.items()}
+
+
+def run_jobs(job: Callable[[dict[str, Any]], None], overrides: Sequence[str], errors: Console) -> int:
+    """Compose each configuration that `overrides` stand for and hand it to `job`; return the exit code.
+
+    Args:
+        job: may raise `AutoLRSError`, which is shown; the next job then still runs.
+        overrides: Hydra's command line.
+        errors: where problems go.
+    """
+    codes: list[int] = []
+
+    def guarded(config: DictConfig) -> None:
+        try:
+            job(resolve(config))
+        except AutoLRSError as error:
+            show_error(errors, error)
+            codes.append(error.exit_code)
+
+    composed = compose_and_call(guarded, overrides, errors)
+    return max([composed, *codes])
+
+
+def show_error(console: Console, error: AutoLRSError) -> None:
+    """Print an error for a person: its problems, one a line, and no traceback."""
+    problems = error.problems if isinstance(error, ConfigError) else (str(error),)
+    if len(problems) > 1:
+        console.print(f"{len(problems)} problems, nothing was started:", style="bold red", markup=False)
+    for problem in problems:
+        console.print(f"error: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,76 @@
+"""`autolrs data prepare` and `autolrs data check`: a recipe's data, without training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from autolrs_cli.commands.configuration import run_jobs
+from autolrs_cli.commands.console import PatientConsole
+from autolrs_cli.dashboard.preparation import PreparationProgress
+from autolrs_cli.settings import RunSettings, parse
+
+if TYPE_CHECKING:
+    from autolrs_cli.contracts import Batch, Recipe
+
+
+def prepare(overrides: Sequence[str]) -> int:
+    """Make the data ready that the configuration asks for; return the exit code."""
+    return _with_recipe(overrides, read_batches=False)
+
+
+def check(overrides: Sequence[str]) -> int:
+    """Make the data ready, read a batch of every stream, and say what is in them; return the exit code."""
+    return _with_recipe(overrides, read_batches=True)
+
+
+def _with_recipe(overrides: Sequence[str], *, read_batches: bool) -> int:
+    console, errors = PatientConsole(), PatientConsole(stderr=True)
+
+    def job(config: dict[str, Any]) -> None:
+        from autolrs_cli.runner.checking import build_recipe
+        from autolrs_cli.runner.preparation import prepare_data
+        from autolrs_cli.runner.shape import require_shape
+
+        with console.status("checking settings and data ..."):
+            require_shape(config)
+            run = parse(RunSettings, config["run"], "run")
+            recipe = build_recipe(config)
+        with PreparationProgress(console) as progress:
+            prepare_data(recipe, progress)
+        lines = [*_summary(recipe), *(_batches(recipe, run.max_steps) if read_batches else ())]
+        for line in lines:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    return run_jobs(job, overrides, errors)
+
+
+def _summary(recipe: Recipe) -> Iterator[str]:
+    description = recipe.describe()
+    yield f"{recipe.name}: {description.data}"
+    if description.sizes:
+        yield "  " + ", ".join(f"{name} {size:,}" for name, size in description.sizes.items())
+    yield f"  fingerprint {recipe.fingerprint()}; ready"
+
+
+def _batches(recipe: Recipe, max_steps: int) -> Iterator[str]:
+    """Describe the first batch of each stream (of seed 0), read exactly as training reads it."""
+    from autolrs_cli.contracts import Position
+
+    for index, phase in enumerate(recipe.phases(max_steps)):
+        stream = recipe.train_stream(index, 0)
+        batch = stream.batch(Position(index, 0, 0))
+        yield (
+            f"phase {phase.name}: {phase.steps:,} steps of {phase.global_batch:,} in {stream.micro_batches} "
+            f"micro-batches; the first has {recipe.examples(batch):,} {recipe.example_unit}: {_shapes(batch)}"
+        )
+    splits = ("choose", "target")
+    for split, purpose in zip(splits, ("chooses LRs", "decides targets"), strict=True):
+        held_out = recipe.eval_stream(split)  # type: ignore[arg-type]
+        batch = held_out.batch(0)
+        yield f"{split} ({purpose}): {held_out.num_batches:,} batches; the first: {_shapes(batch)}"
+
+
+def _shapes(batch: Batch) -> str:
+    parts = (f"{name} {list(tensor.shape)}" for name, tensor in batch.items())
+    return ", ".join(parts)

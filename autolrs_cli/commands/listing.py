@@ -1,0 +1,148 @@
+"""`autolrs list`: the YAML tree, read for a person. The tree is the only list there is."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from autolrs_cli.commands.console import PatientConsole
+
+GROUPS = (
+    "recipe",
+    "data",
+    "model",
+    "optimizer",
+    "schedule",
+    "search",
+    "average",
+    "scale",
+    "tracker",
+    "dashboard",
+)
+SCALES = ("tiny", "demo", "bench", "gpu", "paper")
+USAGE = 2
+
+
+@dataclass(frozen=True)
+class Option:
+    """One YAML file of a group."""
+
+    name: str
+    path: Path
+    values: dict[str, Any]
+
+    @property
+    def headline(self) -> str:
+        """The first line of the comment that the file begins with, without the command that may end it."""
+        first = next((line for line in self._comment() if line), "")
+        return first.partition("   ")[0].strip().rstrip(".")
+
+    @property
+    def cost(self) -> str:
+        """The line of that comment that begins with "Cost:"."""
+        costs = (line.removeprefix("Cost:").strip() for line in self._comment() if line.startswith("Cost:"))
+        return next(costs, "")
+
+    def _comment(self) -> Iterator[str]:
+        lines = self.path.read_text(encoding="utf-8").splitlines()
+        comment = itertools.takewhile(lambda line: line.startswith("#"), lines)
+        return (line[1:].strip() for line in comment if "@package" not in line)
+
+
+def main(group: str | None, config_dir: Path | None) -> int:
+    """Print the options of `group`, or of all groups; return the exit code."""
+    console, errors = PatientConsole(), PatientConsole(stderr=True)
+    roots = [Path(str(files("autolrs_configs")))]
+    if config_dir is not None:
+        if not config_dir.is_dir():
+            errors.print(
+                f"error: `--config-dir` must be a folder, but {config_dir} is not one.", markup=False
+            )
+            return USAGE
+        roots.append(config_dir)
+    wanted = _group(group)
+    if wanted is None:
+        errors.print(f"error: the group must be one of {', '.join(GROUPS)}, but got {group}.", markup=False)
+        return USAGE
+    for name in wanted:
+        options = [option for root in roots for option in _options(root, name)]
+        if options:
+            console.print(_recipes(roots, options) if name == "recipe" else _table(name, options))
+            console.print()
+    if group is None:
+        _footer(console)
+    return 0
+
+
+def _group(given: str | None) -> tuple[str, ...] | None:
+    if given is None:
+        return GROUPS
+    names = {alias: name for name in GROUPS for alias in (name, f"{name}s", f"{name}es")}
+    return (names[given],) if given in names else None
+
+
+def _options(root: Path, group: str) -> Iterator[Option]:
+    for path in sorted((root / group).glob("*.yaml")):
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        yield Option(path.stem, path, values if isinstance(values, dict) else {})
+
+
+def _table(group: str, options: list[Option]) -> RenderableType:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for option in options:
+        table.add_row(f"{group}={option.name}", option.headline)
+    return table
+
+
+def _recipes(roots: list[Path], options: list[Option]) -> RenderableType:
+    return Group(*(part for option in options for part in _recipe(roots, option)))
+
+
+def _recipe(roots: list[Path], option: Option) -> Iterator[RenderableType]:
+    yield Text.assemble((f"recipe={option.name}", "bold"), f"  {option.headline}")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("  scale", "data", "target"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("steps", justify="right")
+    table.add_column("cost")
+    for scale in SCALES:
+        for root in roots:
+            path = root / "size" / option.name / f"{scale}.yaml"
+            if path.exists():
+                size = Option(scale, path, yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+                table.add_row(f"  {scale}", _data(root, option.name, scale), *_row(size))
+    if table.row_count:
+        yield table
+
+
+def _row(size: Option) -> tuple[str, str, str]:
+    target = size.values.get("target")
+    goal = f"{target['metric']} {target['value']:g}" if target else "-"
+    return goal, f"{size.values['run']['max_steps']:,}", size.cost
+
+
+def _data(root: Path, recipe: str, scale: str) -> str:
+    path = root / "data" / recipe / f"{scale}.yaml"
+    if not path.exists():
+        return "-"
+    (default,) = yaml.safe_load(path.read_text(encoding="utf-8"))["defaults"]
+    return str(default).removeprefix("/data/").partition("@")[0]
+
+
+def _footer(console: Console) -> None:
+    console.print(
+        "Choose with autolrs train recipe=NAME GROUP=OPTION; every value: autolrs train recipe=NAME --cfg job",
+        markup=False,
+        highlight=False,
+    )

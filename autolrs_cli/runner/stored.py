@@ -1,0 +1,155 @@
+"""A run that lies on disk, built again from its own config.yaml."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+from hydra.utils import get_object
+from omegaconf import OmegaConf
+from torch import nn
+
+from autolrs_cli.contracts import FullyMeasured, Recipe
+from autolrs_cli.errors import ConfigError
+from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.runner.checking import build_recipe
+from autolrs_cli.runner.preparation import prepare_data
+from autolrs_cli.runner.shape import require_shape
+from autolrs_cli.seeding import isolated
+from autolrs_cli.training.weights import LastCheckpoints, load_weights
+
+OUR_PACKAGES = ("autolrs_cli", "autolrs_recipes")
+
+
+class StoredRun:
+    """A finished run.
+
+    Args:
+        root: its run directory.
+
+    Raises:
+        ConfigError: if it is no run directory, its configuration names code that is neither ours nor in the folder
+            that the run recorded, or its data are not what they were.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.directory = RunDirectory(root)
+        self.config = _read_config(self.directory)
+        _require_trusted(self.config)
+        self.recipe: Recipe = build_recipe(self.config)
+        prepare_data(self.recipe)
+        self._require_same_data()
+
+    def model(self) -> nn.Module:
+        """Return the trained model on the CPU: the mean of the last checkpoints where the recipe is judged by it.
+
+        Raises:
+            ConfigError: if the run has not ended, or its weights do not fit.
+        """
+        if not self.directory.model.exists():
+            raise ConfigError(
+                f"The run must have ended to have weights, but {self.directory.root} has no "
+                f"{self.directory.model.name}. Train it to its end."
+            )
+        with isolated(0, "initialisation"):
+            model = self.recipe.model()
+        load_weights(model, self.directory.model)
+        if isinstance(self.recipe, FullyMeasured) and self.recipe.averaged_checkpoints > 1:
+            model = LastCheckpoints(self.directory.last_weights, self.recipe.averaged_checkpoints, 1).mean(
+                model
+            )
+        return model.eval()
+
+    def _require_same_data(self) -> None:
+        try:
+            recorded = orjson.loads(self.directory.summary.read_bytes())["data_fingerprint"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # a run that never ended has no summary; it has no weights either
+        if recorded != self.recipe.fingerprint():
+            raise ConfigError(
+                "The data must be those that the run was trained on, but their fingerprint is "
+                f"{self.recipe.fingerprint()} and the run recorded {recorded}. Restore the data (bundled data "
+                "depend on the versions in summary.json)."
+            )
+
+
+def _read_config(directory: RunDirectory) -> dict[str, Any]:
+    try:
+        config = OmegaConf.to_container(OmegaConf.load(directory.config), resolve=False)
+    except OSError as error:
+        raise ConfigError(
+            f"A run directory must hold config.yaml, but {directory.config} cannot be read: {error.strerror}. "
+            "Name the directory that the run's closing card names."
+        ) from error
+    except (yaml.YAMLError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"A run's config.yaml must be YAML, but {directory.config} is not: {reason}. Restore it."
+        ) from error
+    if not isinstance(config, dict):
+        raise ConfigError(
+            f"A run's config.yaml must hold groups, but {directory.config} does not. Restore it."
+        )
+    named = {str(key): value for key, value in config.items()}
+    require_shape(named)
+    return named
+
+
+def _require_trusted(config: Mapping[str, Any]) -> None:
+    """Raise unless every `_target_` is ours, or lies in the folder that the run was given with --config-dir.
+
+    A stored file must not become a way to run any function on this machine: `instantiate` would call whatever is
+    importable.
+    """
+    folder = config["run"].get("config_dir")
+    user = Path(str(folder)).resolve() if folder else None
+    if user is not None and str(user) not in sys.path:
+        sys.path.append(str(user))
+    wrong = [target for target in _targets(config) if not _is_trusted(target, user)]
+    if wrong:
+        raise ConfigError(
+            f"A stored configuration may only name classes of autolrs, or of the run's --config-dir ({folder}), but "
+            f"it names {', '.join(wrong)}. If you trust the file, put that code there and train again."
+        )
+
+
+def _targets(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key == "_target_":
+                yield str(value)
+            else:
+                yield from _targets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _targets(value)
+
+
+def _is_trusted(target: str, user: Path | None) -> bool:
+    top = target.partition(".")[0]
+    if not _may_import(top, user):
+        return False
+    try:
+        found = get_object(target)
+    except Exception:
+        return True  # there is nothing to call; building says so in its own words
+    # Through "our_module.torch.load" one would reach a function that is not ours.
+    home = str(getattr(found, "__module__", ""))
+    return _may_import(home.partition(".")[0], user)
+
+
+def _may_import(top: str, user: Path | None) -> bool:
+    if top in OUR_PACKAGES:
+        return True
+    if user is None or not top:
+        return False
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return False
+    return spec is not None and spec.origin is not None and Path(spec.origin).resolve().is_relative_to(user)
