@@ -1,0 +1,77 @@
+"""Weights on disk: whole, loadable into a living model, and averaged as published."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from autolrs_cli.errors import ConfigError
+from autolrs_cli.training.weights import LastCheckpoints, load_weights, save_weights
+
+
+def model(seed: int = 0) -> nn.Module:
+    """Tied weights, a memory format that safetensors does not know, and buffers."""
+    torch.manual_seed(seed)
+    made = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(5, 5), nn.Linear(5, 5))
+    made[3].weight = made[2].weight
+    return made.to(memory_format=torch.channels_last)
+
+
+def test_weights_come_back_into_a_model_that_stays_tied_and_channels_last(tmp_path: Path) -> None:
+    saved, other = model(0), model(1)
+    save_weights(saved, tmp_path / "w.safetensors")
+    load_weights(other, tmp_path / "w.safetensors")
+    assert all(a.equal(b) for a, b in zip(saved.state_dict().values(), other.state_dict().values(), strict=True))
+    assert other[3].weight is other[2].weight
+    assert other[0].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    save_weights(nn.Linear(2, 3), tmp_path / "w.safetensors")
+    with pytest.raises(ConfigError, match="configured model"):
+        load_weights(nn.Linear(3, 3), tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a safetensors file", None])
+def test_a_file_that_is_none_is_named(tmp_path: Path, damage: bytes | None) -> None:
+    path = tmp_path / "w.safetensors"
+    save_weights(nn.Linear(2, 3), path)
+    if damage is None:
+        path.write_bytes(path.read_bytes()[:-3])
+    else:
+        path.write_bytes(damage)
+    with pytest.raises(ConfigError, match=r"w\.safetensors"):
+        load_weights(nn.Linear(2, 3), path)
+
+
+class TestLastCheckpoints:
+    def test_the_mean_is_that_of_the_last_ones(self, tmp_path: Path) -> None:
+        kept = LastCheckpoints(tmp_path / "averaging", count=3, every_steps=1)
+        models = [model(seed) for seed in range(5)]
+        for step, each in enumerate(models, 1):
+            kept.keep(each, step)
+        assert len(kept.paths()) == 3
+        before = copy.deepcopy(models[-1].state_dict())
+        mean = kept.mean(models[-1])
+        for name, parameter in mean.named_parameters():
+            expected = sum(dict(m.named_parameters())[name].detach().double() for m in models[2:]) / 3
+            assert torch.allclose(parameter.double(), expected, atol=1e-7)
+        assert mean[3].weight is mean[2].weight
+        # The training state is not touched.
+        assert all(before[name].equal(value) for name, value in models[-1].state_dict().items())
+
+    def test_buffers_are_the_latest(self, tmp_path: Path) -> None:
+        kept = LastCheckpoints(tmp_path / "averaging", count=2, every_steps=1)
+        one = model()
+        kept.keep(one, 1)
+        one[1].running_mean.fill_(7.0)
+        assert (kept.mean(one)[1].running_mean == 7).all()
+
+    def test_with_none_it_is_the_model_as_it_is(self, tmp_path: Path) -> None:
+        one = model()
+        mean = LastCheckpoints(tmp_path / "averaging", count=5, every_steps=1).mean(one)
+        assert all(a.equal(b) for a, b in zip(one.parameters(), mean.parameters(), strict=True))
