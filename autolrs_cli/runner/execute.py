@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -53,6 +54,9 @@ HARMLESS_KEYS = (
 OUT_OF_MEMORY = (
     "The device's memory must hold a step. Lower recipe.micro_batch, or set runtime.snapshot=host."
 )
+WORKER_DIED = "Every loader worker must live. If memory ran out, lower runtime.workers; 0 needs none."
+# Time for a signal that other processes have had to reach this one.
+SIGNAL_SECONDS = 0.5
 Status = Literal["done", "failed", "interrupted"]
 
 
@@ -149,9 +153,14 @@ def _execute(
 
 def _verdict(error: Exception, stop: StopRequest) -> tuple[Status, str, bool]:
     """Return what `error` makes of the run: status, reason, and whether a person can act on it as it is."""
+    worker_died = isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
+    if worker_died and stop.reason is None:
+        # A SIGTERM to all processes may reach the workers first, and what torch makes of that, before it comes here.
+        time.sleep(SIGNAL_SECONDS)
     if stop.reason is not None:
-        # The SIGTERM that asked this process to stop may have ended its loader workers first.
         return "interrupted", stop.reason, True
+    if worker_died:
+        return "failed", f"{WORKER_DIED} {error}", True
     if isinstance(error, torch.OutOfMemoryError):
         return "failed", f"{OUT_OF_MEMORY} {error}", True
     if isinstance(error, AutoLRSError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -66,6 +67,17 @@ def test_sigterm_in_training(tmp_path: Path) -> None:
     records = assert_stopped_cleanly(tmp_path / "run", "SIGTERM", *finished(process))
     kept = [record for record in records if record["event"] == "step"]
     assert kept[-1]["step"] <= records[-1]["step"] < kept[-1]["step"] + 10
+
+
+def test_sigterm_to_the_whole_group_ends_workers_too(tmp_path: Path) -> None:
+    """As a scheduler sends it: torch then sees a worker die, which is no failure of the run."""
+    process = start(*TRAINING, "runtime.workers=2", cwd=tmp_path)
+    wait_for_event(tmp_path / "run", "eval", process)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert_stopped_cleanly(tmp_path / "run", "SIGTERM", *finished(process))
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert alive == []
 
 
 def test_the_time_limit(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-from toy_recipe import HeldOutRings, ToyRecipe
 from torch import nn
+from toy_recipe import HeldOutRings, ToyRecipe
 
 from autolrs_cli.contracts import FullMeasure, Metric
 
@@ -25,4 +25,6 @@ class DecodingRecipe(ToyRecipe):
         both = (found & is_outer).sum()
         score = 2 * both / (found.sum() + is_outer.sum())
         weights = torch.cat([p.flatten() for p in model.parameters()]).norm()
-        return FullMeasure({"f_score": float(score), "weight_norm": float(weights)}, {"f_score": "of the outer ring"})
+        return FullMeasure(
+            {"f_score": float(score), "weight_norm": float(weights)}, {"f_score": "of the outer ring"}
+        )
