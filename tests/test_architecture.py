@@ -60,7 +60,7 @@ def test_help_says_what_there_is(tmp_path: Path) -> None:
     assert "autolrs train recipe=resnet50" in top
     train = " ".join(autolrs("train", "--help", cwd=tmp_path).stdout.replace("│", " ").split())
     for needed in (
-        "autolrs train recipe=resnet50 schedule=original",
+        "autolrs train recipe=transformer schedule=original",
         "data=image_folder data.root=PATH",
         "search=paper|code",
         "scale=tiny|demo|bench|gpu|paper",

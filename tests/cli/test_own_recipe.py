@@ -1,0 +1,46 @@
+"""The example in docs/own-recipe.md, as it stands there."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from processes import autolrs
+
+DOC = Path(__file__).parents[2] / "docs" / "own-recipe.md"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a reader has who saved the two files under the names given."""
+    root = tmp_path_factory.mktemp("reader")
+    files = re.findall(r"^`(mine/\S+)`:\n\n```\w+\n(.*?)^```", DOC.read_text(), re.DOTALL | re.MULTILINE)
+    assert [name for name, _ in files] == ["mine/cancer.py", "mine/recipe/cancer.yaml"]
+    for name, content in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+    return root
+
+
+def commands() -> list[list[str]]:
+    block = re.search(r"```sh\n(.*?)```", DOC.read_text(), re.DOTALL)
+    assert block is not None
+    return [line.split()[1:] for line in block.group(1).splitlines()]
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_a_command_of_the_page_runs(folder: Path, command: list[str]) -> None:
+    done = autolrs(*command, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "cancer" in done.stdout
+
+
+def test_it_is_searched_and_learns(folder: Path) -> None:
+    done = autolrs("train", "--config-dir", "mine", "recipe=cancer", "run.dir=run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((folder / "run" / "summary.json").read_text())
+    assert len(summary["chosen"]) == 3
+    assert summary["metrics"]["accuracy"] > 0.9
+    assert "export` method" in autolrs("export", "run", "out", cwd=folder).stderr
