@@ -1,0 +1,251 @@
+"""BERT's pre-training, as [Devlin2019]_ has it and as AutoLRS's third claim does: masked tokens, next sentences.
+
+.. [Devlin2019] Devlin et al., BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding,
+   NAACL 2019, arXiv 1810.04805.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from autolrs_cli.contracts import (
+    Batch,
+    Description,
+    EvalSplit,
+    EvalStream,
+    Metric,
+    ParameterGroup,
+    Phase,
+    Report,
+    TrainStream,
+)
+from autolrs_recipes.bert_models import PretrainingBert, losses, masked_and_next_logits
+from autolrs_recipes.checks import number, whole_number
+from autolrs_recipes.data.pretraining import PretrainingData
+from autolrs_recipes.data.pretraining_streams import HeldOutPairs, Task, TrainPairs
+from autolrs_recipes.data.pretraining_tokenizer import SPECIAL_TOKENS
+from autolrs_recipes.data.sentence_pairs import LEAST_LENGTH, NUM_SPECIAL
+
+_TO_GET_THE_PAPERS = (
+    "scale=paper data.wikipedia=NAME data.books=NAME, with English Wikipedia and BooksCorpus by their names on the "
+    "Hugging Face hub or as folders"
+)
+
+
+class Bert:
+    """Pre-train on sentence pairs, first short ones, then long ones; judged by the loss at masked tokens.
+
+    Args:
+        name: what the run directory calls it.
+        model: builds the encoder.
+        data: the three slices of sentences.
+        global_batch: pairs per optimizer step, over all ranks.
+        micro_batch: pairs per forward pass; divides `global_batch`; None: all at once.
+        eval_batch: held-out pairs per forward pass.
+        short_length: positions of a sequence in the first phase, special tokens included.
+        long_length: positions in the second.
+        short_fraction: share of the steps in the first phase; 0 or 1: there is only one.
+        eval_length: positions of held-out sequences, the same in both phases: so their losses can be compared.
+        mask_fraction: share of the tokens that are masked.
+        choose_pairs: held-out pairs that choose LRs.
+        target_pairs: held-out pairs that decide targets.
+    """
+
+    metric = Metric("mlm_loss", "min", "nats")
+    example_unit = "tokens"
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        model: PretrainingBert,
+        data: PretrainingData,
+        global_batch: int,
+        micro_batch: int | None,
+        eval_batch: int,
+        short_length: int,
+        long_length: int,
+        short_fraction: float,
+        eval_length: int,
+        mask_fraction: float,
+        choose_pairs: int,
+        target_pairs: int,
+    ) -> None:
+        self.name = name
+        self.architecture = model
+        self.data = data
+        self.global_batch = global_batch
+        self.micro_batch = global_batch if micro_batch is None else micro_batch
+        self.eval_batch = eval_batch
+        self.short_length = short_length
+        self.long_length = long_length
+        self.short_fraction = short_fraction
+        self.eval_length = eval_length
+        self.mask_fraction = mask_fraction
+        self.choose_pairs = choose_pairs
+        self.target_pairs = target_pairs
+
+    def describe(self) -> Description:
+        """Say what is trained, in words."""
+        room = max(length for _, length in self._stretches()) - NUM_SPECIAL
+        too_long = self.data.longer_than(room)
+        cut = f"; {too_long:,} of them longer than {room} tokens, and cut" if too_long else ""
+        return Description(
+            data=self.data.describe() + cut,
+            model=self.architecture.describe(),
+            to_get_the_papers=_TO_GET_THE_PAPERS,
+            sizes={
+                "train": self.data.sentences("train").num_anchors,
+                "choose": self.choose_pairs,
+                "target": self.target_pairs,
+            },
+        )
+
+    def problems(self) -> list[str]:
+        """Return every problem with settings and data."""
+        return [
+            *self._batch_problems(),
+            *self._length_problems(),
+            *number("recipe.mask_fraction", self.mask_fraction, 0.01, 0.9),
+            *self.architecture.problems(),
+            *self.data.problems(),
+        ]
+
+    def _batch_problems(self) -> list[str]:
+        found = [
+            *whole_number("recipe.global_batch", self.global_batch, 1),
+            *whole_number("recipe.micro_batch", self.micro_batch, 1),
+            *whole_number("recipe.eval_batch", self.eval_batch, 1),
+            *whole_number("recipe.choose_pairs", self.choose_pairs, 1),
+            *whole_number("recipe.target_pairs", self.target_pairs, 1),
+        ]
+        if not found and self.global_batch % self.micro_batch:
+            found.append(
+                f"`micro_batch` must divide `global_batch`, but got recipe.micro_batch={self.micro_batch}, "
+                f"recipe.global_batch={self.global_batch}. Set recipe.micro_batch."
+            )
+        return found
+
+    def _length_problems(self) -> list[str]:
+        keys = ("short_length", "long_length", "eval_length")
+        lengths = {f"recipe.{key}": getattr(self, key) for key in keys}
+        found = [p for key, value in lengths.items() for p in whole_number(key, value, LEAST_LENGTH)]
+        if not found and not self.architecture.problems():
+            found = [
+                f"A sequence must fit the model, but got {key}={value}, model.max_length="
+                f"{self.architecture.max_length}. Lower {key} or raise model.max_length."
+                for key, value in lengths.items()
+                if value > self.architecture.max_length
+            ]
+        return [*found, *number("recipe.short_fraction", self.short_fraction, 0, 1)]
+
+    def prepare(self, report: Report) -> None:
+        """Train the vocabulary and tokenize the text, unless it was done before."""
+        self.data.prepare(report)
+
+    def fingerprint(self) -> str:
+        """Hash of the data's content, split and vocabulary."""
+        return self.data.fingerprint()
+
+    def phases(self, max_steps: int) -> tuple[Phase, ...]:
+        """Cut the run into steps on short and steps on long sequences ([Devlin2019]_ Sec. A.2)."""
+        stretches = self._stretches()
+        if len(stretches) == 1:
+            return (Phase(stretches[0][0], max_steps, self.global_batch),)
+        short = min(max(1, round(max_steps * self.short_fraction)), max_steps - 1)
+        return (
+            Phase("short", short, self.global_batch),
+            Phase("long", max_steps - short, self.global_batch),
+        )
+
+    def _stretches(self) -> list[tuple[str, int]]:
+        """Name and length of the sequences of each phase."""
+        both = [("short", self.short_length), ("long", self.long_length)]
+        return both[:1] if self.short_fraction == 1 else both[1:] if self.short_fraction == 0 else both
+
+    def model(self) -> nn.Module:
+        """Build the encoder and its two heads with fresh weights."""
+        return self.architecture.build(self.data.tokenizer.get_vocab_size())
+
+    def parameter_groups(self, model: nn.Module) -> list[ParameterGroup]:
+        """Keep weight decay off biases and LayerNorm, as the public code does."""
+        named = list(model.named_parameters())
+        kept = {name for name, _ in named if name.endswith("bias") or "LayerNorm" in name}
+        return [
+            ParameterGroup("weights", [p for name, p in named if name not in kept]),
+            ParameterGroup("bias_and_norm", [p for name, p in named if name in kept], decay=False),
+        ]
+
+    def train_stream(self, phase: int, seed: int, world_size: int = 1) -> TrainStream:
+        """Open the training stream of a phase; `seed` fixes order, pairs and masks, never the split."""
+        _, length = self._stretches()[phase]
+        return TrainPairs(
+            self.data.sentences("train"),
+            self._task(length),
+            seed=seed,
+            phase=phase,
+            global_batch=self.global_batch,
+            micro_batch=self.micro_batch,
+            world_size=world_size,
+        )
+
+    def eval_stream(self, split: EvalSplit) -> EvalStream:
+        """Open a held-out slice."""
+        pairs = self.choose_pairs if split == "choose" else self.target_pairs
+        return HeldOutPairs(self.data.sentences(split), self._task(self.eval_length), pairs, self.eval_batch)
+
+    def _task(self, length: int) -> Task:
+        return Task(length, self.mask_fraction, self.data.tokenizer.get_vocab_size())
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, float]:
+        """Return the loss of a micro-batch times its number of pairs, and that number.
+
+        The loss is the mean over the masked tokens plus the mean over the pairs of the *global* batch
+        ([Devlin2019]_ Sec. A.2); see `Losses.total`.
+        """
+        masked, follows = masked_and_next_logits(model, batch)
+        return losses(masked, follows, batch).total, float(len(follows))
+
+    def measure(self, model: nn.Module, batch: Batch) -> dict[str, tuple[Tensor, float]]:
+        """Return sums of losses and of right answers over a held-out batch."""
+        masked, follows = masked_and_next_logits(model, batch)
+        sums = losses(masked, follows, batch)
+        right_tokens = (masked.argmax(1) == batch["masked_tokens"]).sum()
+        right_pairs = (follows.argmax(1) == batch["next_sentence_label"]).sum()
+        num_masked, num_pairs = float(len(masked)), float(len(follows))
+        return {
+            "loss": (sums.total, num_pairs),
+            "mlm_loss": (sums.masked, num_masked),
+            "mlm_accuracy": (right_tokens, num_masked),
+            "nsp_loss": (sums.follows, num_pairs),
+            "nsp_accuracy": (right_pairs, num_pairs),
+        }
+
+    def examples(self, batch: Batch) -> int:
+        """Count the tokens of a micro-batch, special ones included, padding not."""
+        return int(batch["attention_mask"].sum())
+
+    def export(self, model: nn.Module, folder: Path) -> str:
+        """Write model and tokenizer as transformers loads them; return code that fills in a masked word."""
+        from transformers import BertTokenizer
+
+        unknown, pad, cls, sep, mask = (SPECIAL_TOKENS[i] for i in (1, 0, 2, 3, 4))
+        tokenizer = BertTokenizer(
+            vocab=self.data.tokenizer.get_vocab(),
+            do_lower_case=True,
+            unk_token=unknown,
+            pad_token=pad,
+            cls_token=cls,
+            sep_token=sep,
+            mask_token=mask,
+            model_max_length=self.architecture.max_length,
+        )
+        model.save_pretrained(folder)  # type: ignore[operator]
+        tokenizer.save_pretrained(folder)
+        return (
+            "from transformers import pipeline\n"
+            f'fill = pipeline("fill-mask", model={str(folder)!r})\n'
+            'print(fill("This method returns a [MASK] of strings."))'
+        )
