@@ -1,0 +1,260 @@
+"""The Transformer on translations, as [Vaswani2017]_ trains it and as AutoLRS's second claim has it.
+
+.. [Vaswani2017] Vaswani et al., Attention Is All You Need, arXiv 1706.03762.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from transformers import GenerationConfig, MarianMTModel, PreTrainedTokenizerFast
+
+from autolrs_cli.contracts import (
+    Batch,
+    Description,
+    EvalSplit,
+    EvalStream,
+    FullMeasure,
+    Metric,
+    ParameterGroup,
+    Phase,
+    Report,
+    TrainStream,
+)
+from autolrs_recipes.checks import number, whole_number
+from autolrs_recipes.data.translation import END, END_ID, PAD, PAD_ID, UNKNOWN, TranslationData
+from autolrs_recipes.data.translation_batches import HeldOutPairs, TrainPairs
+from autolrs_recipes.translation_decoding import BeamSearch, bleu, encoded, spread
+from autolrs_recipes.translation_models import TranslationModel
+
+_TO_GET_THE_PAPERS = (
+    "scale=paper data=wmt14 data.name=wmt/wmt14 (downloads WMT 2014 from the Hugging Face hub), "
+    "or data.name=FOLDER with a copy"
+)
+_USAGE = """\
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+tokenizer, model = AutoTokenizer.from_pretrained({folder!r}), AutoModelForSeq2SeqLM.from_pretrained({folder!r})
+tokens = model.generate(**tokenizer({sentence!r}, return_tensors="pt"))
+print(tokenizer.decode(tokens[0], skip_special_tokens=True))
+"""
+
+
+class Transformer:
+    """Translate sentences; judged by BLEU.
+
+    Args:
+        name: what the run directory calls it.
+        model: builds the network.
+        data: the three slices of sentence pairs.
+        batch_tokens: tokens of each side per optimizer step over all ranks, padding included, at most.
+        micro_batches: parts that a step is computed in; results do not depend on it, but for rounding and dropout.
+        eval_tokens: tokens of each side per forward pass of held-out pairs, and per call of the beam search.
+        label_smoothing: share of each target's probability that is spread evenly over the vocabulary.
+        beam_size: of the beam search that BLEU is computed on.
+        length_penalty: of that beam search.
+        bleu_sentences: how many test pairs BLEU is computed on, spread evenly over all; None: all.
+        averaged_checkpoints: how many of the last checkpoints are averaged for BLEU.
+        checkpoint_every_steps: steps between two of them.
+    """
+
+    metric = Metric("bleu", "max")
+    example_unit = "tokens"
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        model: TranslationModel,
+        data: TranslationData,
+        batch_tokens: int,
+        micro_batches: int,
+        eval_tokens: int,
+        label_smoothing: float,
+        beam_size: int,
+        length_penalty: float,
+        bleu_sentences: int | None,
+        averaged_checkpoints: int,
+        checkpoint_every_steps: int,
+    ) -> None:
+        self.name = name
+        self.architecture = model
+        self.data = data
+        self.batch_tokens = batch_tokens
+        self.micro_batches = micro_batches
+        self.eval_tokens = eval_tokens
+        self.label_smoothing = label_smoothing
+        self.beam_size = beam_size
+        self.length_penalty = length_penalty
+        self.bleu_sentences = bleu_sentences
+        self.averaged_checkpoints = averaged_checkpoints
+        self.checkpoint_every_steps = checkpoint_every_steps
+
+    def describe(self) -> Description:
+        """Say what is trained, in words."""
+        return Description(
+            data=self.data.describe(),
+            model=self.architecture.describe(),
+            to_get_the_papers=_TO_GET_THE_PAPERS,
+            sizes=self.data.prepared.sizes,
+        )
+
+    def problems(self) -> list[str]:
+        """Return every problem with settings and data."""
+        own = [*self._setting_problems(), *self.architecture.problems(), *self.data.problems()]
+        return own or self._length_problems()
+
+    def _setting_problems(self) -> list[str]:
+        sentences = self.bleu_sentences
+        return [
+            *whole_number("recipe.batch_tokens", self.batch_tokens, 2),
+            *whole_number("recipe.micro_batches", self.micro_batches, 1),
+            *whole_number("recipe.eval_tokens", self.eval_tokens, 1),
+            *number("recipe.label_smoothing", self.label_smoothing, 0, 0.99),
+            *whole_number("recipe.beam_size", self.beam_size, 1),
+            *number("recipe.length_penalty", self.length_penalty, 0, 10),
+            *([] if sentences is None else whole_number("recipe.bleu_sentences", sentences, 1)),
+            *whole_number("recipe.averaged_checkpoints", self.averaged_checkpoints, 1),
+            *whole_number("recipe.checkpoint_every_steps", self.checkpoint_every_steps, 1),
+        ]
+
+    def _length_problems(self) -> list[str]:
+        found, longest = [], self.data.max_length
+        if longest > self.architecture.max_length:
+            found.append(
+                "`data.max_length <= model.max_length` must hold, but got "
+                f"data.max_length={longest}, model.max_length={self.architecture.max_length}. "
+                "Set data.max_length, or model.max_length."
+            )
+        if self.batch_tokens < self.micro_batches * longest:
+            found.append(
+                "A step must hold a sentence of data.max_length tokens for each micro-batch, but got "
+                f"recipe.batch_tokens={self.batch_tokens}, recipe.micro_batches={self.micro_batches}, "
+                f"data.max_length={longest}. Set recipe.batch_tokens to {self.micro_batches * longest} or more."
+            )
+        return found
+
+    def prepare(self, report: Report) -> None:
+        """Make the tokens that the streams read, unless they were made before."""
+        self.data.prepare(report)
+
+    def fingerprint(self) -> str:
+        """Hash of the data's content and split."""
+        return self.data.prepared.facts.fingerprint
+
+    def phases(self, max_steps: int) -> tuple[Phase, ...]:
+        """Return the one phase of the run."""
+        return (Phase("train", max_steps, self.batch_tokens),)
+
+    def model(self) -> nn.Module:
+        """Build the network with fresh weights."""
+        return self.architecture.build(
+            vocab_size=self.data.prepared.facts.vocabulary, pad_id=PAD_ID, end_id=END_ID
+        )
+
+    def parameter_groups(self, model: nn.Module) -> list[ParameterGroup]:
+        """Return one group: nothing sets parameters apart in [Vaswani2017]_ Sec. 5.3."""
+        return [ParameterGroup("weights", [p for p in model.parameters() if p.requires_grad])]
+
+    def train_stream(self, phase: int, seed: int, world_size: int = 1) -> TrainStream:
+        """Open the training stream; `seed` fixes the order, never the split."""
+        return TrainPairs(
+            self.data.prepared.pairs("train"),
+            batch_tokens=self.batch_tokens,
+            micro_batches=self.micro_batches,
+            seed=seed,
+            phase=phase,
+            world_size=world_size,
+        )
+
+    def eval_stream(self, split: EvalSplit) -> EvalStream:
+        """Open a held-out slice."""
+        return HeldOutPairs(self.data.prepared.pairs(split), self.eval_tokens)
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, float]:
+        """Return the summed smoothed cross-entropy of a micro-batch and its number of target tokens."""
+        loss = _cross_entropy(_logits(model, batch), batch["target"], self.label_smoothing)
+        return loss, float(self.examples(batch))
+
+    def measure(self, model: nn.Module, batch: Batch) -> dict[str, tuple[Tensor, float]]:
+        """Return sums over a held-out batch's target tokens: loss (nats), the smoothed one, right first guesses."""
+        logits, target = _logits(model, batch), batch["target"]
+        sums = {
+            "loss": _cross_entropy(logits, target, 0.0),
+            "smoothed_loss": _cross_entropy(logits, target, self.label_smoothing),
+            "accuracy": ((logits.argmax(-1) == target) & (target != PAD_ID)).sum(),
+        }
+        return {name: (value, float(self.examples(batch))) for name, value in sums.items()}
+
+    def examples(self, batch: Batch) -> int:
+        """Count the target tokens of a micro-batch, without padding."""
+        return int((batch["target"] != PAD_ID).sum())
+
+    def measure_fully(self, model: nn.Module, device: torch.device) -> FullMeasure:
+        """Return BLEU of beam search on the test pairs, and that of copying the source."""
+        assert isinstance(model, MarianMTModel)
+        assert model.device.type == device.type
+        tokenizer, pairs = self.data.prepared.tokenizer(), spread(self._test(), self.bleu_sentences)
+        sources, references = zip(*pairs, strict=True)
+        search = self._beam_search()
+        translations = tokenizer.decode_batch(search.translate(model, encoded(tokenizer, sources)))
+        ours, copied = bleu(translations, references), bleu(sources, references)
+        return FullMeasure(
+            {"bleu": ours.score, "bleu_of_copying_source": copied.score},
+            {"bleu": f"sacrebleu {ours.signature}; {len(pairs):,} sentences; {search.describe()}"},
+        )
+
+    def _test(self) -> list[tuple[str, str]]:
+        return self.data.prepared.test_sentences()
+
+    def _beam_search(self) -> BeamSearch:
+        return BeamSearch(self.beam_size, self.length_penalty, self.eval_tokens)
+
+    def export(self, model: nn.Module, folder: Path) -> str:
+        """Write what transformers' `from_pretrained` loads; return code that loads it and translates a sentence."""
+        assert isinstance(model, MarianMTModel)
+        model.generation_config = GenerationConfig(
+            pad_token_id=PAD_ID,
+            eos_token_id=END_ID,
+            decoder_start_token_id=PAD_ID,
+            max_length=self.architecture.max_length,
+            num_beams=self.beam_size,
+            length_penalty=self.length_penalty,
+        )
+        model.save_pretrained(folder)
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_file=str(self.data.prepared.tokenizer_file),
+            pad_token=PAD,
+            eos_token=END,
+            unk_token=UNKNOWN,
+            model_max_length=self.architecture.max_length,
+        )
+        tokenizer.save_pretrained(folder)
+        return _USAGE.format(folder=str(folder), sentence=self._test()[0][0])
+
+
+def _logits(model: nn.Module, batch: Batch) -> Tensor:
+    """Return logits [B, T, vocabulary] in float32, also under autocast: each is told the tokens before its own."""
+    source, target = batch["source"], batch["target"]
+    start = target.new_full((len(target), 1), PAD_ID)
+    output = model(
+        input_ids=source,
+        attention_mask=source != PAD_ID,
+        decoder_input_ids=torch.cat((start, target[:, :-1]), dim=1),
+        use_cache=False,
+    )
+    logits: Tensor = output.logits
+    return logits.float()
+
+
+def _cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
+    """Return the cross-entropy summed over the tokens of `target` [B, T], without padding."""
+    return F.cross_entropy(
+        logits.flatten(0, 1),
+        target.flatten(),
+        ignore_index=PAD_ID,
+        label_smoothing=label_smoothing,
+        reduction="sum",
+    )
