@@ -67,9 +67,11 @@ def train(
 
     [bold]What to choose[/bold]
 
-      recipe=resnet50|transformer|bert   schedule=autolrs|original|constant   search=paper|code
+      recipe=resnet50|transformer|bert   scale=tiny|demo|bench|gpu|paper   search=paper|code
 
-      scale=tiny|demo|bench|gpu|paper   dashboard=live|plain|none   data: see autolrs list
+      schedule=autolrs|original|constant|step|linear|cosine|sgdr|clr|one_cycle|...   dashboard=live|plain|none
+
+      All there is, data included: autolrs list
 
     Hydra's flags work: -m, --cfg job, --info, --config-dir. Exit codes: 0 done; 1 failed while running;
     2 usage or configuration; 130, 143 interrupted; 75 stopped by runtime.max_seconds.

@@ -253,8 +253,8 @@ class Schedule(Protocol):
     def lr(self, step: int) -> float:
         """Return the base LR used by optimizer step `step`."""
 
-    def problems(self) -> list[str]:
-        """Check the settings; return every problem, each naming its key and the way out."""
+    def problems(self, at: str) -> list[str]:
+        """Check the settings; return every problem, each naming its key under the node `at`, and the way out."""
 
 
 OptimizerFactory: TypeAlias = Any

@@ -64,8 +64,22 @@ def assert_equal_weights(one: Path, other: Path) -> None:
 
 GOLDEN_OVERRIDES = {
     "autolrs": ("search.num_random_trials=3",),
-    "constant": (),
-    "original": (),
+    **dict.fromkeys(
+        (
+            "clr",
+            "constant",
+            "cosine",
+            "inverse_square_root",
+            "linear",
+            "one_cycle",
+            "original",
+            "polynomial",
+            "sgdr",
+            "step",
+            "wsd",
+        ),
+        (),
+    ),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra.errors import HydraException
@@ -17,7 +17,26 @@ from autolrs_cli.settings import complaint
 
 # What Hydra's `instantiate` reads itself.
 INSTANTIATE_KEYS = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
+OUR_PACKAGES = ("autolrs_cli", "autolrs_recipes")
 SCALARS = (int, float, str, bool, type(None))
+
+
+def targets(node: Any) -> Iterator[str]:
+    """Yield every `_target_` in a configuration."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key == "_target_":
+                yield str(value)
+            else:
+                yield from targets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from targets(value)
+
+
+def user_modules(config: Mapping[str, Any]) -> set[str]:
+    """Return the top-level modules, other than ours, that a configuration builds objects from."""
+    return {target.partition(".")[0] for target in targets(config)} - set(OUR_PACKAGES)
 
 
 def build(node: Mapping[str, Any], at: str, groups: Mapping[str, Any] | None = None) -> Any:

@@ -144,7 +144,7 @@ def _schedule(config: Mapping[str, Any]) -> Schedule | schema.AutoLRSSettings:
     node = dict(config[at])
     node.pop("name", None)
     schedule: Schedule = build(node, at)
-    found = schedule.problems()
+    found = schedule.problems(at)
     if found:
         raise ConfigError(found)
     return schedule

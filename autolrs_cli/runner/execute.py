@@ -25,6 +25,7 @@ from autolrs_cli.records.run_directory import (
     write_json,
     write_schedule,
 )
+from autolrs_cli.runner.building import user_modules
 from autolrs_cli.runner.checking import Plan
 from autolrs_cli.runner.runtime import device_name, prepare
 from autolrs_cli.runner.summary import summarize
@@ -263,7 +264,7 @@ def _run_started(plan: Plan, config: dict[str, Any]) -> events.RunStarted:
         config=config,
         versions=versions(),
         data_fingerprint=plan.recipe.fingerprint(),
-        code_version=code_version(),
+        code_version=code_version(user_modules(config)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,12 @@ from torch import nn
 from autolrs_cli.contracts import FullyMeasured, Recipe
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.runner.building import OUR_PACKAGES, targets
 from autolrs_cli.runner.checking import build_recipe
 from autolrs_cli.runner.preparation import prepare_data
 from autolrs_cli.runner.shape import require_shape
 from autolrs_cli.seeding import isolated
 from autolrs_cli.training.weights import LastCheckpoints, load_weights
-
-OUR_PACKAGES = ("autolrs_cli", "autolrs_recipes")
 
 
 class StoredRun:
@@ -110,24 +109,12 @@ def _require_trusted(config: Mapping[str, Any]) -> None:
     user = Path(str(folder)).resolve() if folder else None
     if user is not None and str(user) not in sys.path:
         sys.path.append(str(user))
-    wrong = [target for target in _targets(config) if not _is_trusted(target, user)]
+    wrong = [target for target in targets(config) if not _is_trusted(target, user)]
     if wrong:
         raise ConfigError(
             f"A stored configuration may only name classes of autolrs, or of the run's --config-dir ({folder}), but "
             f"it names {', '.join(wrong)}. If you trust the file, put that code there and train again."
         )
-
-
-def _targets(node: Any) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            if key == "_target_":
-                yield str(value)
-            else:
-                yield from _targets(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _targets(value)
 
 
 def _is_trusted(target: str, user: Path | None) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from autolrs_cli.records.provenance import code_version, versions
 from autolrs_cli.records.run_directory import SCHEMA_VERSION
+from autolrs_cli.runner.building import user_modules
 from autolrs_cli.runner.checking import Plan
 from autolrs_cli.runner.runtime import device_name
 from autolrs_cli.training.stages import Segment
@@ -31,7 +32,7 @@ def summarize(plan: Plan, trainer: Trainer, status: str, reason: str | None) -> 
         "seed": settings.seed,
         "device": device_name(plan.device),
         "versions": versions(),
-        "code_version": code_version(),
+        "code_version": code_version(user_modules(settings.model_dump())),
         "step": place.step,
         "total_steps": place.total_steps,
         "examples": trainer.outcome.examples,

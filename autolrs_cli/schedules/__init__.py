@@ -1,6 +1,25 @@
 """Baseline schedules: pure functions from the 0-based optimizer step to the base LR of that step."""
 
 from autolrs_cli.schedules.basic import Constant, WarmupStepDecay, linear_warmup
-from autolrs_cli.schedules.sequence import InverseSquareRoot, LinearDecay
+from autolrs_cli.schedules.cyclic import Cyclical, OneCycle, WarmRestarts
+from autolrs_cli.schedules.decaying import (
+    Cosine,
+    InverseSquareRoot,
+    LinearDecay,
+    PolynomialDecay,
+    WarmupStableDecay,
+)
 
-__all__ = ["Constant", "InverseSquareRoot", "LinearDecay", "WarmupStepDecay", "linear_warmup"]
+__all__ = [
+    "Constant",
+    "Cosine",
+    "Cyclical",
+    "InverseSquareRoot",
+    "LinearDecay",
+    "OneCycle",
+    "PolynomialDecay",
+    "WarmRestarts",
+    "WarmupStableDecay",
+    "WarmupStepDecay",
+    "linear_warmup",
+]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from autolrs_cli.schedules.checks import floor_problems, length_problems, peak_problems
 
 
 def linear_warmup(step: int, warmup_steps: int, peak_lr: float, start_lr: float = 0.0) -> float:
@@ -18,18 +19,6 @@ def linear_warmup(step: int, warmup_steps: int, peak_lr: float, start_lr: float 
         start_lr: LR that the line starts from, one step before the first.
     """
     return start_lr + (peak_lr - start_lr) * (step + 1) / warmup_steps
-
-
-def common_problems(peak_lr: float, warmup_steps: int, at: str) -> list[str]:
-    """Return what is wrong with a peak LR and a warm-up length, for the config node `at`."""
-    problems = []
-    if not (math.isfinite(peak_lr) and peak_lr > 0):
-        problems.append(
-            f"`peak_lr` must be positive and finite, but got {at}.peak_lr={peak_lr}. Set {at}.peak_lr."
-        )
-    if warmup_steps < 0:
-        problems.append(f"`warmup_steps` must be 0 or more, but got {warmup_steps}. Set {at}.warmup_steps.")
-    return problems
 
 
 @dataclass(frozen=True)
@@ -45,9 +34,9 @@ class Constant:
             return linear_warmup(step, self.warmup_steps, self.peak_lr)
         return self.peak_lr
 
-    def problems(self) -> list[str]:
+    def problems(self, at: str) -> list[str]:
         """Return every problem with the settings."""
-        return common_problems(self.peak_lr, self.warmup_steps, "schedule")
+        return peak_problems(self.peak_lr, self.warmup_steps, at)
 
 
 @dataclass(frozen=True)
@@ -77,15 +66,13 @@ class WarmupStepDecay:
         steps = [round(share * self.max_steps) for share in self.milestones]
         return float(self.peak_lr * self.factor ** bisect_right(steps, step))
 
-    def problems(self) -> list[str]:
+    def problems(self, at: str) -> list[str]:
         """Return every problem with the settings."""
-        at = "original_schedule"
-        problems = common_problems(self.peak_lr, self.warmup_steps, at)
-        if not 0 <= self.warmup_start_lr <= self.peak_lr:
-            problems.append(
-                f"`0 <= warmup_start_lr <= peak_lr` must hold, but got {at}.warmup_start_lr="
-                f"{self.warmup_start_lr}, {at}.peak_lr={self.peak_lr}. Set {at}.warmup_start_lr."
-            )
+        problems = [
+            *peak_problems(self.peak_lr, self.warmup_steps, at),
+            *floor_problems("warmup_start_lr", self.warmup_start_lr, self.peak_lr, at),
+            *length_problems(self.warmup_steps, self.max_steps, at),
+        ]
         shares = list(self.milestones)
         if shares != sorted(set(shares)) or not all(0 < s < 1 for s in shares):
             problems.append(
@@ -93,9 +80,4 @@ class WarmupStepDecay:
             )
         if not 0 < self.factor < 1:
             problems.append(f"`factor` must be in (0, 1), but got {self.factor}. Set {at}.factor.")
-        if self.warmup_steps >= self.max_steps:
-            problems.append(
-                f"The warm-up must end before the run, but got {at}.warmup_steps={self.warmup_steps} of "
-                f"run.max_steps={self.max_steps}. Shorten the warm-up or lengthen the run."
-            )
         return problems

@@ -115,5 +115,19 @@ def test_the_code_version_covers_what_can_change_results(
     assert len(seen) == 5
 
 
+def test_the_code_version_covers_a_persons_own_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    seen = {code_version()}
+    for content in ("x = 1", "x = 2"):
+        (tmp_path / "my_own_recipe.py").write_text(content)
+        seen.add(code_version(["my_own_recipe"]))
+    (tmp_path / "what_it_imports.py").write_text("")
+    seen.add(code_version(["my_own_recipe"]))
+    assert len(seen) == 4
+    assert code_version(["there_is_no_such_module"]) == code_version()
+
+
 def test_versions_name_the_libraries_that_compute() -> None:
     assert {"python", "autolrs", "torch", "torchvision", "botorch", "scipy"} <= versions().keys()

@@ -59,5 +59,7 @@ def test_a_target_in_its_metric_waits_for_it(tmp_path: Path) -> None:
 
 
 def test_a_cadence_that_does_not_coincide_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"run\.full_eval_every_steps.*multiple of run\.eval_every_steps=20"):
+    with pytest.raises(
+        ConfigError, match=r"run\.full_eval_every_steps.*multiple of run\.eval_every_steps=20"
+    ):
         check(composed(*DECODING, "run.full_eval_every_steps=30"))

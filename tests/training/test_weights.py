@@ -25,7 +25,9 @@ def test_weights_come_back_into_a_model_that_stays_tied_and_channels_last(tmp_pa
     saved, other = model(0), model(1)
     save_weights(saved, tmp_path / "w.safetensors")
     load_weights(other, tmp_path / "w.safetensors")
-    assert all(a.equal(b) for a, b in zip(saved.state_dict().values(), other.state_dict().values(), strict=True))
+    assert all(
+        a.equal(b) for a, b in zip(saved.state_dict().values(), other.state_dict().values(), strict=True)
+    )
     assert other[3].weight is other[2].weight
     assert other[0].weight.is_contiguous(memory_format=torch.channels_last)
 

@@ -1,0 +1,154 @@
+"""Schedules that decay over the run: inverse square root, linear, polynomial, cosine, and warm-up-stable-decay."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from autolrs_cli.schedules.basic import linear_warmup
+from autolrs_cli.schedules.checks import floor_problems, least, length_problems, peak_problems, share
+
+
+@dataclass(frozen=True)
+class InverseSquareRoot:
+    """Linear warm-up, then decay with the inverse square root of the step (Vaswani et al. 2017, Eq. 3).
+
+    With n = step + 1: peak_lr * min(n / warmup_steps, sqrt(warmup_steps / n)), which is the paper's
+    d_model^-0.5 * min(n^-0.5, n * warmup_steps^-1.5) for peak_lr = (d_model * warmup_steps)^-0.5.
+
+    Args:
+        peak_lr: LR at the end of the warm-up.
+        warmup_steps: at least 1.
+    """
+
+    peak_lr: float
+    warmup_steps: int
+
+    def lr(self, step: int) -> float:
+        """Return the base LR of `step` (0-based)."""
+        if step < self.warmup_steps:
+            return linear_warmup(step, self.warmup_steps, self.peak_lr)
+        return self.peak_lr * math.sqrt(self.warmup_steps / (step + 1))
+
+    def problems(self, at: str) -> list[str]:
+        """Return every problem with the settings."""
+        problems = peak_problems(self.peak_lr, self.warmup_steps, at)
+        if self.warmup_steps == 0:
+            problems.append(
+                "`warmup_steps` must be 1 or more: the inverse square root starts from there, but got "
+                f"{at}.warmup_steps=0. Set {at}.warmup_steps."
+            )
+        return problems
+
+
+@dataclass(frozen=True)
+class _Decay:
+    """Linear warm-up, then decay from `peak_lr` to `final_lr` at the end of the run.
+
+    After the warm-up, step s has progress p = (s - warmup_steps) / (max_steps - warmup_steps), which is below 1 in
+    the run, so that no step is trained at `final_lr` = 0.
+
+    Args:
+        peak_lr: LR at the end of the warm-up.
+        max_steps: length of the run, over which the LR is fully decayed.
+        warmup_steps: length of the warm-up.
+        final_lr: what the LR decays to.
+    """
+
+    peak_lr: float
+    max_steps: int
+    warmup_steps: int
+    final_lr: float
+
+    def lr(self, step: int) -> float:
+        """Return the base LR of `step` (0-based)."""
+        if step < self.warmup_steps:
+            return linear_warmup(step, self.warmup_steps, self.peak_lr)
+        progress = (step - self.warmup_steps) / (self.max_steps - self.warmup_steps)
+        return self.final_lr + (self.peak_lr - self.final_lr) * self._left(min(1.0, progress))
+
+    def _left(self, progress: float) -> float:
+        """Return how much of the way down is still to go, in [0, 1], at `progress` in [0, 1]."""
+        raise NotImplementedError
+
+    def problems(self, at: str) -> list[str]:
+        """Return every problem with the settings."""
+        return [
+            *peak_problems(self.peak_lr, self.warmup_steps, at),
+            *length_problems(self.warmup_steps, self.max_steps, at),
+            *floor_problems("final_lr", self.final_lr, self.peak_lr, at),
+        ]
+
+
+@dataclass(frozen=True)
+class LinearDecay(_Decay):
+    """Linear warm-up, then linear decay (Devlin et al. 2019, A.2).
+
+    As transformers' `get_linear_schedule_with_warmup`. BERT's public code decays from step 0 on, so that its LR
+    drops by warmup_steps / max_steps (1 % as published) when the warm-up ends; here it does not.
+    """
+
+    def _left(self, progress: float) -> float:
+        return 1 - progress
+
+
+@dataclass(frozen=True)
+class PolynomialDecay(_Decay):
+    """Linear warm-up, then (1 - p)^power, as transformers' `get_polynomial_decay_schedule_with_warmup`."""
+
+    power: float
+
+    def _left(self, progress: float) -> float:
+        return float((1 - progress) ** self.power)
+
+    def problems(self, at: str) -> list[str]:
+        """Return every problem with the settings."""
+        return [*super().problems(at), *least("power", self.power, 0, at, exclusive=True)]
+
+
+@dataclass(frozen=True)
+class Cosine(_Decay):
+    """Linear warm-up, then half a cosine, (1 + cos(pi p)) / 2 (Loshchilov & Hutter 2017, without restarts)."""
+
+    def _left(self, progress: float) -> float:
+        return (1 + math.cos(math.pi * progress)) / 2
+
+
+@dataclass(frozen=True)
+class WarmupStableDecay(_Decay):
+    """Linear warm-up, a plateau at the peak, and a decay at the end (Hu et al. 2024, MiniCPM, arXiv 2404.06395).
+
+    Args:
+        decay_share: share of `max_steps` in which the LR decays, at the end.
+        shape: "linear", "cosine", or "sqrt": 1 - sqrt(progress of the decay) (Haegele et al. 2024, arXiv 2405.18392).
+    """
+
+    decay_share: float
+    shape: Literal["linear", "cosine", "sqrt"]
+
+    def lr(self, step: int) -> float:
+        """Return the base LR of `step` (0-based)."""
+        if step < self.warmup_steps:
+            return linear_warmup(step, self.warmup_steps, self.peak_lr)
+        length = round(self.decay_share * self.max_steps)
+        progress = max(0.0, (step - (self.max_steps - length)) / length)
+        return self.final_lr + (self.peak_lr - self.final_lr) * self._left(min(1.0, progress))
+
+    def _left(self, progress: float) -> float:
+        if self.shape == "linear":
+            return 1 - progress
+        if self.shape == "cosine":
+            return (1 + math.cos(math.pi * progress)) / 2
+        return 1 - math.sqrt(progress)
+
+    def problems(self, at: str) -> list[str]:
+        """Return every problem with the settings."""
+        problems = [*super().problems(at), *share("decay_share", self.decay_share, at)]
+        length = round(self.decay_share * self.max_steps)
+        if not problems and not 0 < length <= self.max_steps - self.warmup_steps:
+            problems.append(
+                f"Warm-up and decay must fit into the run, but got {at}.warmup_steps={self.warmup_steps} and "
+                f"{at}.decay_share={self.decay_share} of run.max_steps={self.max_steps}. Set {at}.decay_share."
+            )
+        return problems
