@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from transformers import GenerationConfig, MarianMTModel, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 from autolrs_cli.contracts import (
     Batch,
@@ -198,7 +199,7 @@ class Transformer:
         assert model.device.type == device.type
         tokenizer, pairs = self.data.prepared.tokenizer(), spread(self._test(), self.bleu_sentences)
         sources, references = zip(*pairs, strict=True)
-        search = self._beam_search()
+        search = self.beam_search()
         translations = tokenizer.decode_batch(search.translate(model, encoded(tokenizer, sources)))
         ours, copied = bleu(translations, references), bleu(sources, references)
         return FullMeasure(
@@ -209,13 +210,14 @@ class Transformer:
     def _test(self) -> list[tuple[str, str]]:
         return self.data.prepared.test_sentences()
 
-    def _beam_search(self) -> BeamSearch:
+    def beam_search(self) -> BeamSearch:
+        """Return the search that BLEU is computed with."""
         return BeamSearch(self.beam_size, self.length_penalty, self.eval_tokens)
 
     def export(self, model: nn.Module, folder: Path) -> str:
         """Write what transformers' `from_pretrained` loads; return code that loads it and translates a sentence."""
         assert isinstance(model, MarianMTModel)
-        model.generation_config = GenerationConfig(
+        model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
             pad_token_id=PAD_ID,
             eos_token_id=END_ID,
             decoder_start_token_id=PAD_ID,
@@ -223,8 +225,9 @@ class Transformer:
             num_beams=self.beam_size,
             length_penalty=self.length_penalty,
         )
+        logging.disable_progress_bar()
         model.save_pretrained(folder)
-        tokenizer = PreTrainedTokenizerFast(
+        tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
             tokenizer_file=str(self.data.prepared.tokenizer_file),
             pad_token=PAD,
             eos_token=END,

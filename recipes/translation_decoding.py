@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, MarianMTModel
+from transformers import GenerationConfig, MarianMTModel, StoppingCriteria, StoppingCriteriaList
 
 from autolrs_recipes.data.translation import END_ID, PAD_ID, Pair
 from autolrs_recipes.data.translation_batches import grouped, padded
@@ -86,35 +86,61 @@ class BeamSearch:
             model: in eval mode.
             source: int64 [B, S], padded.
         """
-        found = model.generate(
+        limits = ((source != PAD_ID).sum(dim=1) + EXTRA_TOKENS).clamp(
+            max=model.config.max_position_embeddings - 1
+        )
+        found: Any = model.generate(  # type: ignore[misc]
             input_ids=source,
             attention_mask=source != PAD_ID,
-            generation_config=self._settings(model, source.shape[1]),
+            generation_config=self._settings(int(limits.max())),
+            stopping_criteria=StoppingCriteriaList([_AtLimit(limits)]),
         )
         tokens = found.sequences[:, 1:]  # the first is the start
-        # A token that was generated has a beam that it came from.
-        lengths = (found.beam_indices[:, : tokens.shape[1]] >= 0).sum(dim=1)
-        log_probability = found.sequences_scores * lengths.clamp(min=1) ** self.length_penalty
-        values = log_probability / ((5 + lengths) / 6) ** self.length_penalty
+        ended = tokens == END_ID
+        lengths = torch.where(ended.any(dim=1), ended.int().argmax(dim=1) + 1, tokens.shape[1])
+        # What follows a hypothesis is filled up, without an end too where it ran into its limit.
+        lengths = lengths.minimum(limits.repeat_interleave(self.beam_size))
         rows = [row[:length] for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True)]
         beams = [rows[i : i + self.beam_size] for i in range(0, len(rows), self.beam_size)]
-        return beams, values.view(-1, self.beam_size)
+        return beams, self._values(found, lengths).view(-1, self.beam_size)
 
-    def _settings(self, model: MarianMTModel, source_length: int) -> GenerationConfig:
-        return GenerationConfig(
-            num_beams=self.beam_size,
-            num_return_sequences=self.beam_size,
-            length_penalty=self.length_penalty,
+    def _values(self, found: Any, lengths: Tensor) -> Tensor:
+        """Return the published value of each hypothesis; one beam is a greedy search, with nothing to compare."""
+        if self.beam_size == 1:
+            return torch.zeros(lengths.shape)
+        log_probability = found.sequences_scores * lengths**self.length_penalty
+        values: Tensor = log_probability / ((5 + lengths) / 6) ** self.length_penalty
+        return values
+
+    def _settings(self, most_tokens: int) -> GenerationConfig:
+        beams = {
+            "num_beams": self.beam_size,
+            "num_return_sequences": self.beam_size,
+            "length_penalty": self.length_penalty,
             # Whether a running hypothesis could still win is asked of its greatest length, as published.
-            early_stopping="never" if self.beam_size > 1 else False,
-            max_length=min(source_length + EXTRA_TOKENS + 1, model.config.max_position_embeddings),
+            "early_stopping": "never",
+            "output_scores": True,
+        }
+        return GenerationConfig(  # type: ignore[no-untyped-call]
+            max_length=most_tokens + 1,  # and the start
             do_sample=False,
             pad_token_id=PAD_ID,
             eos_token_id=END_ID,
             decoder_start_token_id=PAD_ID,
             return_dict_in_generate=True,
-            output_scores=True,
+            **(beams if self.beam_size > 1 else {}),
         )
+
+
+class _AtLimit(StoppingCriteria):
+    """Ends the hypotheses of each sentence at a length of its own, so that batches do not matter."""
+
+    def __init__(self, limits: Tensor) -> None:
+        self.limits = limits
+
+    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Any:
+        hypotheses = len(input_ids) // len(self.limits)
+        return input_ids.shape[1] - 1 >= self.limits.repeat_interleave(hypotheses)
 
 
 @dataclass(frozen=True)
@@ -127,7 +153,7 @@ class Bleu:
 
 def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Bleu:
     """Return sacrebleu's corpus BLEU with its default tokenizer; case counts."""
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     metric = BLEU()
     score = metric.corpus_score(list(hypotheses), [list(references)]).score

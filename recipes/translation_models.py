@@ -31,7 +31,7 @@ class TranslationModel(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Marian:
-    """The Transformer of [Vaswani2017]_: post-norm, ReLU, sinusoidal positions, one embedding for both sides and output.
+    """The Transformer of [Vaswani2017]_: post-norm, ReLU, sinusoidal positions, one embedding for everything.
 
     First weights as in the authors' code (tensor2tensor), since the paper does not say: Xavier-uniform matrices, zero
     biases, embeddings of standard deviation d_model^-0.5, which `scale_embedding` brings to 1. Marian's own 0.02
@@ -100,7 +100,7 @@ class Marian:
             forced_eos_token_id=None,
         )
         model = MarianMTModel(config)
-        model.generation_config = GenerationConfig(
+        model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
             pad_token_id=pad_id,
             decoder_start_token_id=pad_id,
             eos_token_id=end_id,

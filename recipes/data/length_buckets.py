@@ -54,7 +54,9 @@ class LengthBuckets:
         bucket = int(order[place])
         earlier = self._given_by(bucket, number) + int((order[:place] == bucket).sum())
         size = self.sizes[bucket]
-        return self._members[bucket][self._orders[bucket].examples(earlier * size, size).numpy()]
+        members = self._members[bucket]
+        found: NDArray[np.int64] = members[self._orders[bucket].examples(earlier * size, size).numpy()]
+        return found
 
     def _given_by(self, bucket: int, rounds: int) -> int:
         """Return how many batches a bucket has given after so many rounds."""

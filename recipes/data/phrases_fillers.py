@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from babel import Locale
 from babel.dates import format_date, format_time, format_timedelta
@@ -150,7 +150,8 @@ def _sum(draws: Draws) -> Filler:
 
 def _price(draws: Draws) -> Filler:
     amount = draws.between(2, 2000) + draws.choice((0.0, 0.0, 0.5, 0.99, 0.25))
-    currency, style = draws.choice(words.CURRENCIES), draws.choice(("standard", "name"))
+    currency = draws.choice(words.CURRENCIES)
+    style: Literal["standard", "name"] = draws.choice(("standard", "name"))
     return _both(lambda locale: format_currency(amount, currency, locale=locale, format_type=style))
 
 
