@@ -35,20 +35,22 @@ class ScatteredOrder:
         self.num_examples = num_examples
         self.seed = seed
         self.phase = phase
+        self._block_size = min(_BLOCK, 8 * num_examples)  # few epochs in a block, since each is a call
         self._blocks: dict[int, NDArray[np.int64]] = {}
         self._half_bits = np.uint64(max(1, (num_examples - 1).bit_length() + 1 >> 1))
 
     def examples(self, first: int, count: int) -> NDArray[np.int64]:
         """Return the examples [count] at places first, ..., first + count - 1, across epochs."""
-        start, end = first // _BLOCK, (first + count - 1) // _BLOCK + 1
+        start, end = first // self._block_size, (first + count - 1) // self._block_size + 1
         blocks = np.concatenate([self._block(number) for number in range(start, end)])
-        return blocks[first - start * _BLOCK :][:count]
+        return blocks[first - start * self._block_size :][:count]
 
     def _block(self, number: int) -> NDArray[np.int64]:
         if number not in self._blocks:
             while len(self._blocks) > 1:  # two: batches straddle their border
                 del self._blocks[next(iter(self._blocks))]
-            places = np.arange(number * _BLOCK, (number + 1) * _BLOCK, dtype=np.int64)
+            start = number * self._block_size
+            places = np.arange(start, start + self._block_size, dtype=np.int64)
             epochs, places = np.divmod(places, self.num_examples)
             pieces = [self._permuted(int(epoch), places[epochs == epoch]) for epoch in np.unique(epochs)]
             self._blocks[number] = np.concatenate(pieces)

@@ -125,7 +125,7 @@ class TextFiles(PreparedText):
 
 def _names(given: Sequence[str] | str | None) -> list[Any]:
     """Return a list of names, also from one name (data.files=a.txt)."""
-    return [given] if isinstance(given, str) else list(given or ())
+    return [given] if given and isinstance(given, str) else list(given or ())
 
 
 def _expanded(name: str) -> list[Path]:
