@@ -225,7 +225,7 @@ class Transformer:
             num_beams=self.beam_size,
             length_penalty=self.length_penalty,
         )
-        logging.disable_progress_bar()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         model.save_pretrained(folder)
         tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
             tokenizer_file=str(self.data.prepared.tokenizer_file),

@@ -138,7 +138,7 @@ class _AtLimit(StoppingCriteria):
     def __init__(self, limits: Tensor) -> None:
         self.limits = limits
 
-    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Any:
+    def __call__(self, input_ids: Tensor, *_: Any, **__: Any) -> Any:
         hypotheses = len(input_ids) // len(self.limits)
         return input_ids.shape[1] - 1 >= self.limits.repeat_interleave(hypotheses)
 

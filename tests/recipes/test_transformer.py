@@ -172,7 +172,7 @@ class TestLoss:
 
 class TestModel:
     def test_base_is_the_published_size(self):
-        """65 M parameters with a vocabulary of 37,000 ([Vaswani2017] Table 3), of which we have attention biases more."""
+        """65 M parameters with a vocabulary of 37,000 ([Vaswani2017] Table 3), and attention biases."""
         base = model(d_model=512, layers=6, heads=8, d_ff=2048, max_length=64)
         with torch.device("meta"):
             built = base.build(vocab_size=37_000, pad_id=PAD_ID, end_id=END_ID)
