@@ -39,8 +39,7 @@ _USAGE = """\
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 tokenizer, model = AutoTokenizer.from_pretrained({folder!r}), AutoModelForSeq2SeqLM.from_pretrained({folder!r})
 tokens = model.generate(**tokenizer({sentence!r}, return_tensors="pt"))
-print(tokenizer.decode(tokens[0], skip_special_tokens=True))
-"""
+print(tokenizer.decode(tokens[0], skip_special_tokens=True))"""
 
 
 class Transformer:
