@@ -91,7 +91,7 @@ class Bert:
         """Say what is trained, in words."""
         room = max(length for _, length in self._stretches()) - NUM_SPECIAL
         too_long = self.data.longer_than(room)
-        cut = f"; {too_long:,} of them longer than {room} tokens, and cut" if too_long else ""
+        cut = f"; sentences of more than {room} tokens are cut: {too_long:,}" if too_long else ""
         return Description(
             data=self.data.describe() + cut,
             model=self.architecture.describe(),

@@ -39,7 +39,8 @@ class PretrainingBert:
 
     def describe(self) -> str:
         """Say what the model is, in words."""
-        return f"BERT (transformers) with {self.layers} layers of {self.hidden} and {self.heads} heads"
+        layers = "1 layer" if self.layers == 1 else f"{self.layers} layers"
+        return f"BERT (transformers) with {layers} of {self.hidden} and {self.heads} heads"
 
     def problems(self) -> list[str]:
         """Return every problem with the settings."""

@@ -81,8 +81,9 @@ def content_hash(paths: Iterable[Path], report: Report = quiet) -> str:
         with path.open("rb") as file:
             while block := file.read(_BLOCK_BYTES):
                 own.update(block)
+                if (done + len(block)) * 100 // total > done * 100 // total:
+                    report("reading files", done + len(block), total)
                 done += len(block)
-                report("reading files", done, total)
         digest.update(own.digest())
     return digest.hexdigest()[:32]
 

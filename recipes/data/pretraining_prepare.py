@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -105,6 +106,8 @@ def prepare_text(
     slices = _slices(text, split)
     total = int(text.sizes[slices["train"]].sum())
     every = -(-total // split.tokenizer_sentences)
+    # Says nothing new, but keeps the library from warning about loader workers, which do not use it.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     report("training the vocabulary", 0, None)
     tokenizer = train_wordpiece(lambda: text.sentences(slices["train"], every), split.vocab_size)
     tokenizer.save(str(folder / TOKENIZER))

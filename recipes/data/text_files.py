@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from autolrs_cli.contracts import Report
+from autolrs_cli.errors import ConfigError
 from autolrs_recipes.checks import named, whole_number
 from autolrs_recipes.data.preparing import content_hash
 from autolrs_recipes.data.pretraining import PreparedText
@@ -18,6 +19,8 @@ from autolrs_recipes.data.sentences_splitting import cut_documents, split_senten
 from autolrs_recipes.data.text import file_problems, read_lines
 
 _FORMATS = ("sentences", "plain")
+# A document is in memory while it is read.
+_MAX_BLOCK_LINES = 1_000_000
 _CONTENT = "sentences and blank lines between documents"
 
 
@@ -148,9 +151,15 @@ def _name_problems(key: str, name: object) -> list[str]:
 def _blocks(path: Path) -> Iterator[list[str]]:
     """Yield the runs of lines between blank lines."""
     block: list[str] = []
-    for line in read_lines(path):
+    for number, line in enumerate(read_lines(path), 1):
         if line.strip():
             block.append(line)
+            if len(block) > _MAX_BLOCK_LINES:
+                raise ConfigError(
+                    f"A blank line must end each document, or each paragraph of data.format=plain, but the "
+                    f"{_MAX_BLOCK_LINES:,} lines up to line {number:,} of {path} have none. Put blank lines between "
+                    "documents."
+                )
         elif block:
             yield block
             block = []

@@ -166,7 +166,7 @@ class TestPlan:
 
     def test_describes_data_model_and_cut_sentences(self, data):
         described = recipe(data, long_length=12, short_length=8, eval_length=8).describe()
-        assert f"{data.longer_than(9)} of them longer than 9 tokens, and cut" in described.data
+        assert f"sentences of more than 9 tokens are cut: {data.longer_than(9)}" in described.data
         assert "cut" not in recipe(data).describe().data
         assert "2 layers of 32" in described.model
         assert described.sizes == {"train": data.sentences("train").num_anchors, "choose": 20, "target": 30}

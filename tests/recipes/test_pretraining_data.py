@@ -13,6 +13,7 @@ from pretraining_cases import documents, text_files, wikipedia_books, write_docu
 
 from autolrs_cli.errors import ConfigError
 from autolrs_recipes.data import pretraining_prepare
+from autolrs_recipes.data import text_files as text_files_module
 from autolrs_recipes.data.preparing import quiet
 from autolrs_recipes.data.pretraining import PreparedText
 from autolrs_recipes.data.pretraining_tokenizer import SPECIAL_TOKENS, train_wordpiece
@@ -286,6 +287,10 @@ class TestTextFiles:
         problem = error_of(text_files(tmp_path, str(path)))
         assert words in problem
         assert not [found for found in (tmp_path / "pretraining").iterdir() if found.is_dir()]
+
+    def test_a_document_without_end_is_not_read_into_memory(self, tmp_path, text, monkeypatch):
+        monkeypatch.setattr(text_files_module, "_MAX_BLOCK_LINES", 5)
+        assert "A blank line must end each document" in error_of(text_files(tmp_path, text))
 
     def test_too_few_validation_documents(self, tmp_path, text):
         path = tmp_path / "one.txt"
