@@ -83,6 +83,37 @@ def train(
 
 
 @app.command()
+def resume(
+    run_dir: Annotated[Path, typer.Argument(help="The run directory, named by the run's closing card.")],
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(help="KEY=VALUE of settings that cannot change results, for example dashboard=plain."),
+    ] = None,
+    allow_change: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A harmless key of config.yaml that was edited; may be repeated.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Go on exactly where a run stopped, in the middle of a search too: killed, interrupted, or out of time.
+
+    On the same machine with the same libraries the result is bit for bit that of a run that was never stopped. What
+    has changed since is named; changed settings or data are refused.
+
+    [bold]Examples[/bold]
+
+      autolrs resume runs/bert/autolrs/seed0/20261122-101500-1a2b3c4d
+
+      autolrs resume RUN_DIR runtime.max_seconds=3600 dashboard=plain
+    """
+    _share_cores_politely()
+    from autolrs_cli.commands.resume import main as run
+
+    raise typer.Exit(run(run_dir, changes or [], allow_change or [], started=STARTED))
+
+
+@app.command()
 def export(
     run_dir: Annotated[Path, typer.Argument(help="The run directory, named by the run's closing card.")],
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],

@@ -69,6 +69,8 @@ class RunSettings(Section):
     at the end. Recipes that have none ignore it."""
     log_every_steps: PositiveSteps
     """Kept steps between two `step` events of the journal."""
+    checkpoint_every_seconds: PositiveFloat
+    """Seconds of training between two resume points; there is one at the start of every searched stage besides."""
     config_dir: str | None
     """The folder given with --config-dir, which holds the recipe; written by `autolrs train`, not by hand."""
 

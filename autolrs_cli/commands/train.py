@@ -43,7 +43,7 @@ def main(overrides: Sequence[str], *, started: float) -> int:
             show_error(errors, error)
             codes.append(error.exit_code)
         if codes[-1] in STOPPED:
-            _ignore_further_interrupts()
+            ignore_further_interrupts()
             raise NoMoreJobs
 
     composed = compose_and_call(job, overrides, errors)
@@ -66,7 +66,7 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
             errors.print(f"warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     directory = open_directory(plan, plain)
     try:
-        with Screen(plan.settings.dashboard.name, console) as screen:
+        with directory.locked(), Screen(plan.settings.dashboard.name, console) as screen:
             result = execute(
                 plan,
                 plain,
@@ -79,14 +79,14 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
         card = closing_card(result.summary, result.directory, command)
         console.print(card, highlight=False, soft_wrap=True)
     except KeyboardInterrupt:
-        _ignore_further_interrupts()
+        ignore_further_interrupts()
         text = f"interrupted at once; what was recorded until then lies in {directory.root}"
         errors.print(text, markup=False, highlight=False, soft_wrap=True)
         raise
     return result.exit_code
 
 
-def _ignore_further_interrupts() -> None:
+def ignore_further_interrupts() -> None:
     """Let the process, which is leaving, do so in peace."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

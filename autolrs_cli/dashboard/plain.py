@@ -45,6 +45,9 @@ def _text(event: str, state: State, record: Record) -> str | None:
         return f"target reached at step {record['reached_step']}: {record['metric']} {record['value']:g}"
     if event == "warned":
         return f"warning: {record['message']}"
+    if event == "resumed":
+        kept = f", {record['kept_trials']} finished trials kept" if record["kept_trials"] else ""
+        return f"resumed at step {record['from_step']}{kept}; {record['repeated_steps']} steps are made again"
     if event == "interrupted":
         return f"interrupted ({record['reason']})"
     return None

@@ -27,12 +27,14 @@ class Screen:
     Args:
         mode: "live" falls back to "plain" where the console is no terminal.
         console: where to draw.
+        state: of a run that goes on; what it has shown before is not shown again.
     """
 
-    def __init__(self, mode: Mode, console: Console) -> None:
+    def __init__(self, mode: Mode, console: Console, state: State | None = None) -> None:
         capable = console.is_terminal and not console.is_dumb_terminal
         self._mode = "plain" if mode == "live" and not capable else mode
         self._console = console
+        self._state = state or State()
         self._records: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._draw, name="autolrs-screen", daemon=True)
 
@@ -63,14 +65,14 @@ class Screen:
             return  # the terminal is gone; the journal has everything
 
     def _draw_plain(self) -> None:
-        state = State()
+        state = self._state
         while (record := self._records.get()) is not None:
             state = reduce(state, record)
             for line in plain.lines(state, record):
                 self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _draw_live(self) -> None:
-        state, ended = State(), False
+        state, ended = self._state, False
         with Live(console=self._console, auto_refresh=False, redirect_stdout=False) as live:
             while not ended:
                 state, ended, first = self._drain(state)

@@ -186,6 +186,10 @@ def _warned(state: State, record: Record) -> State:
     return replace(state, warnings=(*state.warnings, record["message"]))
 
 
+def _resumed(state: State, _: Record) -> State:
+    return replace(state, ended=None)
+
+
 def _interrupted(state: State, record: Record) -> State:
     return replace(state, ended=f"interrupted ({record['reason']})")
 
@@ -215,5 +219,6 @@ _HANDLERS = {
     "target_reached": _target_reached,
     "warned": _warned,
     "interrupted": _interrupted,
+    "resumed": _resumed,
     "run_finished": _run_finished,
 }

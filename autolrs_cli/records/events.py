@@ -128,6 +128,26 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything up to here can be resumed from the disk."""
+
+    ledger: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The run goes on in a new process."""
+
+    from_step: int
+    kept_trials: int
+    """Finished trials of the open stage that need not be made again."""
+    repeated_steps: int
+    """Optimizer steps that were made after the checkpoint and are made again."""
+    versions: dict[str, str]
+    code_version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupted:
     """The run stopped before its end, cleanly."""
 
@@ -155,6 +175,8 @@ Event = (
     | Eval
     | TargetReached
     | Warned
+    | Checkpoint
+    | Resumed
     | Interrupted
     | RunFinished
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -37,16 +38,19 @@ class Journal:
     """Append events to a file and hand each record to listeners.
 
     Args:
-        path: the file; created, must not exist.
+        path: the file; created, must not exist, unless `resume`.
         started: `time.perf_counter()` at the run's first start: the zero of `t`.
         listeners: called in the training thread, so they must return at once (put the record on a queue).
+        resume: append to a journal that is there.
     """
 
-    def __init__(self, path: Path, *, started: float, listeners: tuple[Listener, ...] = ()) -> None:
+    def __init__(
+        self, path: Path, *, started: float, listeners: tuple[Listener, ...] = (), resume: bool = False
+    ) -> None:
         self.place = Place()
         self._started = started
         self._listeners = listeners
-        self._file = path.open("xb", buffering=1 << 16)
+        self._file = path.open("ab" if resume else "xb", buffering=1 << 16)
         self._flushed_at = 0.0
 
     @property
@@ -65,12 +69,28 @@ class Journal:
             self._file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
             self._flush_if_due(event)
         except OSError as error:
-            raise TrainingError(
-                f"The journal must stay writable, but {self._file.name} is not: {error.strerror}. "
-                "Free space or mend the folder, then start the run again."
-            ) from error
+            raise self._unwritable(error) from error
         for listener in self._listeners:
             listener(record)
+
+    def mark(self) -> int:
+        """Write everything through to the disk and return the journal's length in bytes.
+
+        Raises:
+            TrainingError: if the file cannot be written.
+        """
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return self._file.tell()
+
+    def _unwritable(self, error: OSError) -> TrainingError:
+        return TrainingError(
+            f"The journal must stay writable, but {self._file.name} is not: {error.strerror}. "
+            "Free space or mend the folder, then start the run again."
+        )
 
     def close(self) -> None:
         """Write what is buffered and close the file; a disk that is full or gone was reported by `write`."""
@@ -121,3 +141,41 @@ def read_journal(path: Path) -> Iterator[Record]:
                     f"not: {error}."
                 ) from error
             yield record
+
+
+def read_tail(path: Path, offset: int) -> list[tuple[int, Record]]:
+    """Return every whole record from `offset` on, each with the position where its line ends.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is shorter than `offset`, or a whole line is not an event.
+    """
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) < offset:
+            raise ValueError(f"it has fewer than the {offset:,} bytes that the checkpoint counted.")
+        file.seek(offset)
+        tail, position = [], offset
+        for line in file:
+            position += len(line)
+            if not line.endswith(b"\n"):
+                break
+            tail.append((position, _parse(line, position, path)))
+    return tail
+
+
+def cut_journal(path: Path, end: int) -> None:
+    """Shorten the file to `end` bytes, on the disk too."""
+    with path.open("r+b") as file:
+        file.truncate(end)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _parse(line: bytes, place: int, path: Path) -> Record:
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"what stands before {place} of {path.name} is no JSON: {error}.") from error
+    if not isinstance(record, dict) or not {"event", "t", "step", "total_steps"} <= record.keys():
+        raise ValueError(f"what stands before {place} of {path.name} is no event.")
+    return record

@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
+from filelock import FileLock, Timeout
 
 from autolrs_cli.errors import ConfigError
 
@@ -30,8 +34,57 @@ class RunDirectory:
         self.journal = root / "journal.jsonl"
         self.schedule = root / "schedule.csv"
         self.model = root / "model.safetensors"
+        self.checkpoints = root / "checkpoints"
         self.last_weights = root / "checkpoints" / "averaging"
         self.summary = root / "summary.json"
+        self._lock = root / "run.lock"
+
+    def require_run(self) -> None:
+        """Check that a run was begun here.
+
+        Raises:
+            ConfigError: if not.
+        """
+        if not self.config.is_file():
+            raise ConfigError(
+                f"A run directory must hold config.yaml, but {self.root} has none. Name the directory that the run's "
+                "closing card names."
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from working here; the lock dies with its process.
+
+        Raises:
+            ConfigError: if another process holds it.
+        """
+        holder = self._lock.with_suffix(".holder")
+        lock = FileLock(self._lock, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            with suppress(OSError):
+                raise ConfigError(
+                    f"One process at a time may work on a run, but {self.root} is in use by {holder.read_text()}. "
+                    "Wait for it, or stop it."
+                ) from error
+            raise ConfigError(
+                f"One process at a time may work on a run, but {self.root} is in use."
+            ) from error
+        except OSError as error:
+            raise ConfigError(
+                f"The run directory must be writable, but {self.root} is not: {error.strerror}. Mend its permissions."
+            ) from error
+        try:
+            with suppress(OSError):
+                holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+            yield
+        finally:
+            with suppress(OSError):
+                holder.unlink(missing_ok=True)
+                if self.model.exists():  # a run that has ended is not worked on again
+                    self._lock.unlink(missing_ok=True)
+            lock.release()
 
     def create(self) -> None:
         """Make the directory, and prove that it can be written.
@@ -97,11 +150,11 @@ class LrSpan(NamedTuple):
     lr: float
 
 
+@dataclass
 class ScheduleLog:
     """The LRs of the kept steps, as spans."""
 
-    def __init__(self) -> None:
-        self.spans: list[LrSpan] = []
+    spans: list[LrSpan] = field(default_factory=list)
 
     def add(self, stage: str, lr: float) -> None:
         """Note the LR of the next kept step."""

@@ -17,13 +17,13 @@ Summary = Mapping[str, Any]
 FILES = "config.yaml  journal.jsonl  schedule.csv  model.safetensors  summary.json"
 
 
-def closing_card(summary: Summary, directory: Path, next_command: str) -> RenderableType:
+def closing_card(summary: Summary, directory: Path, next_command: str | None = None) -> RenderableType:
     """Return the card for a run's summary.
 
     Args:
         summary: contents of summary.json.
         directory: the run directory.
-        next_command: what one would type next.
+        next_command: what one would type next, after a run that is done.
     """
     parts: list[RenderableType] = [Text(_verdict(summary), style="bold")]
     parts += [Text(f"{name}: {note}") for name, note in summary["notes"].items()]
@@ -39,8 +39,11 @@ def closing_card(summary: Summary, directory: Path, next_command: str) -> Render
     ]
     if summary["status"] == "done":
         parts.append(Text(f"  {FILES}"))
-        parts.append(Text(f"next, the other side of the comparison: {next_command}"))
+        if next_command:
+            parts.append(Text(f"next, the other side of the comparison: {next_command}"))
         parts.append(Text(f"to use the model elsewhere: autolrs export {shlex.quote(str(directory))} FOLDER"))
+    if summary["status"] == "interrupted":
+        parts.append(Text(f"to go on with it: autolrs resume {shlex.quote(str(directory))}"))
     return Group(*parts)
 
 
@@ -113,8 +116,10 @@ def _cost(summary: Summary) -> str:
     kept, total = summary["step"], summary["total_steps"]
     if not kept or total == kept:
         return ""
+    searched, repeated = (summary["ledger"][name]["steps"] for name in ("search_discarded", "repeated"))
+    lost = f", and interruptions {repeated} repeated ones" if repeated else ""
     return (
-        f"The search cost {total - kept} discarded steps: {total / kept:.2f} steps made for each step kept."
+        f"The search cost {searched} discarded steps{lost}: {total / kept:.2f} steps made for each step kept."
     )
 
 

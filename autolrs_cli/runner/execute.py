@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,6 @@ import torch
 from omegaconf import OmegaConf
 from safetensors import SafetensorError
 
-from autolrs_cli.contracts import FullyMeasured
 from autolrs_cli.errors import AutoLRSError, TrainingError
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal, Listener
@@ -25,21 +24,21 @@ from autolrs_cli.records.run_directory import (
     write_json,
     write_schedule,
 )
+from autolrs_cli.runner.assembling import make_trainer, run_started
 from autolrs_cli.runner.building import user_modules
 from autolrs_cli.runner.checking import Plan
-from autolrs_cli.runner.runtime import device_name, prepare
+from autolrs_cli.runner.resuming import ResumePoint
+from autolrs_cli.runner.runtime import prepare
 from autolrs_cli.runner.summary import summarize
 from autolrs_cli.schedules import Constant
 from autolrs_cli.search import preload
 from autolrs_cli.settings import AutoLRSSettings
-from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.interruption import EXIT_CODES, RunInterrupted, StopRequest
 from autolrs_cli.training.ledger import Ledger
 from autolrs_cli.training.snapshot import Snapshot
-from autolrs_cli.training.stage_loop import StageLoop
-from autolrs_cli.training.target import TargetWatch
-from autolrs_cli.training.trainer import Cadence, Trainer
-from autolrs_cli.training.weights import LastCheckpoints, save_weights
+from autolrs_cli.training.stage_loop import StageLoop, ToldTrial
+from autolrs_cli.training.trainer import Trainer
+from autolrs_cli.training.weights import save_weights
 
 # Keys that cannot change a run's results, so that runs differing only in them are the same experiment.
 HARMLESS_KEYS = (
@@ -47,6 +46,7 @@ HARMLESS_KEYS = (
     "tracker",
     "run.dir",
     "run.config_dir",
+    "run.checkpoint_every_seconds",
     "run.log_every_steps",
     "runtime.max_seconds",
     "runtime.snapshot",
@@ -56,8 +56,6 @@ OUT_OF_MEMORY = (
     "The device's memory must hold a step. Lower recipe.micro_batch, or set runtime.snapshot=host."
 )
 WORKER_DIED = "Every loader worker must live. If memory ran out, lower runtime.workers; 0 needs none."
-# Time for a signal that other processes have had to reach this one.
-SIGNAL_SECONDS = 0.5
 Status = Literal["done", "failed", "interrupted"]
 
 
@@ -99,50 +97,69 @@ def execute(
     started: float,
     listeners: tuple[Listener, ...] = (),
     warnings: Sequence[str] = (),
+    resume: ResumePoint | None = None,
 ) -> Result:
     """Train, and leave journal, schedule, weights and summary in the run directory.
 
     Args:
         plan: from `check`.
         config: the resolved configuration, as recorded.
-        directory: opened, still without a journal.
+        directory: opened and locked, without a journal unless `resume`.
         started: `time.perf_counter()` when the person pressed return.
         listeners: get every journal record.
         warnings: said in the journal before training.
+        resume: where to go on; None: at the beginning.
     """
     prepare(plan.settings.runtime, plan.threads)
     if plan.search is not None:
         preload()
-    journal = Journal(directory.journal, started=started, listeners=listeners)
+    first_started = started - (resume.t if resume else 0.0)
+    journal = Journal(
+        directory.journal, started=first_started, listeners=listeners, resume=resume is not None
+    )
+    limit = plan.settings.runtime.max_seconds
+    stop = StopRequest(None if limit is None else started + limit)
+    trainer = make_trainer(plan, directory, journal, Ledger(first_started, started), stop)
     try:
-        return _execute(plan, config, directory, journal, started, warnings)
+        if resume is None or resume.checkpoint is None:
+            journal.write(run_started(plan, config))
+        if resume is not None:
+            _go_on_from(resume, trainer, config)
+        for message in warnings:
+            journal.write(events.Warned(message))
+        return _execute(plan, directory, trainer, stop, resume.told if resume else ())
     finally:
         journal.close()
 
 
+def _go_on_from(point: ResumePoint, trainer: Trainer, config: dict[str, Any]) -> None:
+    if point.checkpoint is not None:
+        trainer.go_on_from(point.checkpoint)
+    if point.changed:
+        trainer.outcome.bit_exact = False
+    trainer.outcome.resumed += 1
+    trainer.place.total_steps += point.repeated_steps
+    trainer.ledger.add("repeated", point.repeated_steps, point.repeated_seconds)
+    trainer.journal.write(
+        events.Resumed(
+            point.step, len(point.told), point.repeated_steps, versions(), code_version(user_modules(config))
+        )
+    )
+
+
 def _execute(
-    plan: Plan,
-    config: dict[str, Any],
-    directory: RunDirectory,
-    journal: Journal,
-    started: float,
-    warnings: Sequence[str],
+    plan: Plan, directory: RunDirectory, trainer: Trainer, stop: StopRequest, told: Sequence[ToldTrial]
 ) -> Result:
-    runtime = plan.settings.runtime
-    stop = StopRequest(None if runtime.max_seconds is None else started + runtime.max_seconds)
-    journal.write(_run_started(plan, config))
-    for message in warnings:
-        journal.write(events.Warned(message))
-    trainer = _trainer(plan, directory, journal, Ledger(started), stop)
     status: Status = "done"
     reason: str | None = None
     with stop.listening():
         trainer.ledger.charge_until_now("startup")
         try:
-            _train(plan, trainer)
+            _train(plan, trainer, told)
             _save(trainer, directory)
         except RunInterrupted as stopped:
             status, reason = "interrupted", stopped.reason
+            _keep_a_resume_point(trainer)
         except Exception as error:
             status, reason, expected = _verdict(error, stop)
             if not expected:
@@ -152,15 +169,28 @@ def _execute(
     return _finish(plan, directory, trainer, status, reason)
 
 
+def _keep_a_resume_point(trainer: Trainer) -> None:
+    """Write a checkpoint between two kept steps; inside a trial the state is none that the run goes through.
+
+    There the checkpoint of the stage's start and the trials in the journal are what the run goes on from.
+    """
+    if trainer.place.trial is not None:
+        return
+    try:
+        trainer.checkpoint()
+    except TrainingError as error:
+        with suppress(TrainingError):
+            trainer.journal.write(
+                events.Warned(f"{error} The run can be resumed from the checkpoint before.")
+            )
+
+
 def _verdict(error: Exception, stop: StopRequest) -> tuple[Status, str, bool]:
     """Return what `error` makes of the run: status, reason, and whether a person can act on it as it is."""
-    worker_died = isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
-    if worker_died and stop.reason is None:
-        # A SIGTERM to all processes may reach the workers first, and what torch makes of that, before it comes here.
-        time.sleep(SIGNAL_SECONDS)
     if stop.reason is not None:
+        # Torch sees workers die that the same SIGTERM has reached.
         return "interrupted", stop.reason, True
-    if worker_died:
+    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
         return "failed", f"{WORKER_DIED} {error}", True
     if isinstance(error, torch.OutOfMemoryError):
         return "failed", f"{OUT_OF_MEMORY} {error}", True
@@ -180,8 +210,14 @@ def _save(trainer: Trainer, directory: RunDirectory) -> None:
             ) from error
 
 
-def _train(plan: Plan, trainer: Trainer) -> None:
-    """Go through the plan's segments: the one loop for every schedule."""
+def _train(plan: Plan, trainer: Trainer, told: Sequence[ToldTrial]) -> None:
+    """Go through what is left of the plan's segments: the one loop for every schedule.
+
+    Args:
+        plan: what is trained.
+        trainer: at the beginning, or where an earlier process left it.
+        told: trials of the open stage that the earlier process finished.
+    """
     schedule = plan.schedule
     if isinstance(schedule, AutoLRSSettings):
         schedule = Constant(schedule.warmup_lr, schedule.warmup_steps)  # of which only the warm-up is used
@@ -190,82 +226,23 @@ def _train(plan: Plan, trainer: Trainer) -> None:
         settings = plan.settings
         snapshot = Snapshot(trainer.engine.model, trainer.engine.optimizer, settings.runtime.snapshot)
         stages = StageLoop(trainer, snapshot, plan.search, settings.seed)
-    if any(segment.objective == "choose" for segment in plan.segments):
+    judged_by_choose = any(segment.objective == "choose" for segment in plan.segments)
+    if judged_by_choose and "choose" not in trainer.untrained_loss:
         trainer.measure_untrained()
     for segment in plan.segments:
+        if trainer.place.step >= segment.first_step + segment.steps:
+            continue
         trainer.place.phase = plan.phases[segment.phase].name
-        if segment.kind == "stage":
-            assert stages is not None
-            stages.run(segment)
-        else:
+        if segment.kind != "stage":
             trainer.keep(segment, schedule.lr)
+            continue
+        assert stages is not None
+        if trainer.place.step > segment.first_step:
+            stages.go_on(segment)
+        else:
+            stages.run(segment, told)
+        told = ()
     trainer.place.phase = None
-
-
-def _trainer(
-    plan: Plan, directory: RunDirectory, journal: Journal, ledger: Ledger, stop: StopRequest
-) -> Trainer:
-    settings, recipe = plan.settings, plan.recipe
-    checkpoints = None
-    if isinstance(recipe, FullyMeasured):
-        checkpoints = LastCheckpoints(
-            directory.last_weights, recipe.averaged_checkpoints, recipe.checkpoint_every_steps
-        )
-    engine = Engine(
-        plan.recipe,
-        plan.make_optimizer,
-        seed=settings.seed,
-        device=plan.device,
-        precision=settings.runtime.precision,
-    )
-    ledger.synchronize = engine.synchronize
-    return Trainer(
-        engine,
-        plan.phases,
-        seed=settings.seed,
-        workers=settings.runtime.workers,
-        cadence=Cadence(
-            settings.run.max_steps,
-            settings.run.eval_every_steps,
-            settings.run.log_every_steps,
-            settings.run.full_eval_every_steps,
-        ),
-        journal=journal,
-        ledger=ledger,
-        stop=stop,
-        watch=TargetWatch(plan.target),
-        checkpoints=checkpoints,
-    )
-
-
-def _run_started(plan: Plan, config: dict[str, Any]) -> events.RunStarted:
-    settings = plan.settings
-    return events.RunStarted(
-        description={
-            **asdict(plan.recipe.describe()),
-            "recipe": settings.recipe["name"],
-            "schedule": settings.schedule["name"],
-            "search": settings.search["name"] if plan.search else None,
-            "scale": settings.scale,
-            "seed": settings.seed,
-            "device": device_name(plan.device),
-            "precision": settings.runtime.precision,
-            "threads": plan.threads,
-            "example_unit": plan.recipe.example_unit,
-            "metric": asdict(plan.recipe.metric),
-            "target": None if plan.target is None else asdict(plan.target),
-        },
-        plan={
-            "max_steps": settings.run.max_steps,
-            "search_steps": plan.search_steps,
-            "num_trials": plan.search.num_trials if plan.search else None,
-            "segments": [asdict(segment) for segment in plan.segments],
-        },
-        config=config,
-        versions=versions(),
-        data_fingerprint=plan.recipe.fingerprint(),
-        code_version=code_version(user_modules(config)),
-    )
 
 
 def _finish(
@@ -291,5 +268,7 @@ def _finish(
             f"The run directory must take the summary, but {directory.root} cannot be written: {error.strerror}. "
             "Free some space or mend the folder's permissions."
         ) from error
+    if status == "done":
+        trainer.forget_resume_points()
     exit_code = {"done": 0, "failed": 1, "interrupted": EXIT_CODES.get(str(reason), 1)}[status]
     return Result(status, exit_code, reason, directory.root, summary)

@@ -38,8 +38,7 @@ class StoredRun:
 
     def __init__(self, root: Path) -> None:
         self.directory = RunDirectory(root)
-        self.config = _read_config(self.directory)
-        _require_trusted(self.config)
+        self.config = read_trusted_config(self.directory)
         self.recipe: Recipe = build_recipe(self.config)
         prepare_data(self.recipe)
         self._require_same_data()
@@ -75,6 +74,18 @@ class StoredRun:
                 f"{self.recipe.fingerprint()} and the run recorded {recorded}. Restore the data (bundled data "
                 "depend on the versions in summary.json)."
             )
+
+
+def read_trusted_config(directory: RunDirectory) -> dict[str, Any]:
+    """Return the configuration that a run was started with; none of its values makes this machine run foreign code.
+
+    Raises:
+        ConfigError: if there is none, it has not the outline of one, or it names code that is neither ours nor in the
+            folder that the run was given with --config-dir.
+    """
+    config = _read_config(directory)
+    _require_trusted(config)
+    return config
 
 
 def _read_config(directory: RunDirectory) -> dict[str, Any]:

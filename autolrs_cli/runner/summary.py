@@ -38,6 +38,8 @@ def summarize(plan: Plan, trainer: Trainer, status: str, reason: str | None) -> 
         "examples": trainer.outcome.examples,
         "metrics": {name: finite(value) for name, value in trainer.outcome.metrics.items()},
         "notes": trainer.outcome.notes,
+        "resumed": trainer.outcome.resumed,
+        "bit_exact": trainer.outcome.bit_exact,
         "untrained_loss": {kind: finite(value) for kind, value in trainer.untrained_loss.items()},
         "target": _target(trainer),
         "ledger": trainer.ledger.totals(),

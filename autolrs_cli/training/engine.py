@@ -14,6 +14,8 @@ from torch import nn
 from autolrs_cli.contracts import Batch, FullMeasure, FullyMeasured, OptimizerFactory, Recipe
 from autolrs_cli.errors import TrainingError
 from autolrs_cli.seeding import derive_seed
+from autolrs_cli.training.checkpoint import Checkpoint, load_training_tensors, training_tensors
+from autolrs_cli.training.snapshot import random_states, set_random_states
 from autolrs_cli.training.world import World
 
 
@@ -88,6 +90,40 @@ class Engine:
         model.eval()
         with torch.no_grad(), self._autocast():
             return self.recipe.measure_fully(model, self.device)
+
+    def state(self) -> Checkpoint:
+        """Return everything that training changes, random streams included."""
+        tensors, values = training_tensors(self.model, self.optimizer)
+        streams = random_states(cuda=self.device.type == "cuda")
+        tensors["random.torch"] = streams["torch"]
+        tensors |= {f"random.cuda.{i}": state for i, state in enumerate(streams["cuda"])}
+        version, words, gauss = streams["python"]
+        kind, keys, *rest = streams["numpy"]
+        values["random"] = {
+            "python": [version, list(words), gauss],
+            "numpy": [kind, keys.tolist(), *rest],
+        }
+        return Checkpoint(tensors, values)
+
+    def load_state(self, state: Checkpoint) -> None:
+        """Put everything back.
+
+        Raises:
+            ConfigError: if it is of another model.
+        """
+        load_training_tensors(self.model, self.optimizer, state.tensors, state.values)
+        version, words, gauss = state.values["random"]["python"]
+        kind, keys, *rest = state.values["random"]["numpy"]
+        count = sum(name.startswith("random.cuda.") for name in state.tensors)
+        cuda = [state.tensors[f"random.cuda.{i}"] for i in range(count)]
+        set_random_states(
+            {
+                "torch": state.tensors["random.torch"],
+                "cuda": cuda,
+                "python": (version, tuple(words), gauss),
+                "numpy": (kind, np.array(keys, dtype=np.uint32), *rest),
+            }
+        )
 
     def synchronize(self) -> None:
         """Wait until the device has done what it was given."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 Bucket = Literal[
     "startup",
@@ -26,17 +26,18 @@ class Ledger:
     """Exclusive accounting: a span inside a span pauses the outer one.
 
     Args:
-        started: `time.perf_counter()` at the run's first start.
+        started: `time.perf_counter()` at the run's first start, pauses left out.
+        resumed: the same for the process that goes on with the run; None: it is the first.
     """
 
-    def __init__(self, started: float) -> None:
+    def __init__(self, started: float, resumed: float | None = None) -> None:
         self.synchronize: Callable[[], None] = lambda: None
         """Waits for the device, so that a span pays for the kernels it started."""
         self._started = started
         self._seconds: dict[Bucket, float] = dict.fromkeys(get_args(Bucket), 0.0)
         self._steps: dict[Bucket, int] = dict.fromkeys(STEP_BUCKETS, 0)
         self._open: list[Bucket] = []
-        self._since = started
+        self._since = started if resumed is None else resumed
 
     @contextmanager
     def span(self, bucket: Bucket) -> Iterator[None]:
@@ -58,6 +59,27 @@ class Ledger:
     def count(self, bucket: Bucket, steps: int = 1) -> None:
         """Charge optimizer steps to `bucket`."""
         self._steps[bucket] += steps
+
+    def add(self, bucket: Bucket, steps: int, seconds: float) -> None:
+        """Charge what an earlier process did and left out of its last checkpoint."""
+        self._steps[bucket] += steps
+        self._seconds[bucket] += seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was charged so far, as JSON."""
+        self._settle()
+        return {
+            "seconds": dict(self._seconds),
+            "steps": dict(self._steps),
+            "elapsed": self._since - self._started,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state`; what this process has charged so far is added to it."""
+        for bucket in self._seconds:
+            self._seconds[bucket] += state["seconds"].get(bucket, 0.0)
+        for bucket in self._steps:
+            self._steps[bucket] += state["steps"].get(bucket, 0)
 
     def totals(self) -> dict[str, dict[str, float]]:
         """Return bucket -> {steps, seconds}; `other` is the time that no span covers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import signal
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -48,7 +49,7 @@ class TrainLoader:
         if self._batches is not None and step == self._next_step:
             return
         self._positions.first_step = self._next_step = step
-        self._batches = iter(self._source)
+        self._batches = _begin(self._source)
 
     def read(self) -> Iterator[Batch]:
         """Yield the micro-batches of the next step, on the device, each when it is asked for.
@@ -70,7 +71,7 @@ def read_all(stream: EvalStream, workers: int, device: torch.device) -> Iterator
     source: Iterable[Batch | AutoLRSError] = (
         _workers(dataset, indices, workers, device) if workers else map_lazily(dataset, indices)
     )
-    for batch in source:
+    for batch in _begin(source):
         yield to_device(batch, device)
 
 
@@ -140,6 +141,18 @@ def _workers(
         # Without one of its own, the loader draws its base seed from the global state that drives dropout.
         generator=torch.Generator(),
     )
+
+
+def _begin(source: Iterable[Batch | AutoLRSError]) -> Iterator[Batch | AutoLRSError]:
+    """Start reading.
+
+    Torch makes a dying worker raise in the training process, wherever that is: in the middle of writing a checkpoint,
+    for example. Reading notices by itself, within 5 seconds, and there it can be dealt with.
+    """
+    batches = iter(source)
+    if isinstance(source, DataLoader) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    return batches
 
 
 def _ignore_interrupts(_: int) -> None:

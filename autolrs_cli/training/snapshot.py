@@ -50,7 +50,7 @@ class Snapshot:
         self._copy_in(dict(_model_tensors(self._model)))
         self._state = [self._save_state(i, p) for i, p in enumerate(self._parameters())]
         self._groups = [{k: v for k, v in g.items() if k != "params"} for g in self._optimizer.param_groups]
-        self._random = _random_states(cuda=_on_cuda(self._model))
+        self._random = random_states(cuda=_on_cuda(self._model))
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -68,7 +68,7 @@ class Snapshot:
         for group, saved in zip(self._optimizer.param_groups, self._groups, strict=True):
             group.update(saved)
         self._optimizer.zero_grad(set_to_none=True)
-        _set_random_states(self._random)
+        set_random_states(self._random)
 
     def _parameters(self) -> Iterator[nn.Parameter]:
         return (p for group in self._optimizer.param_groups for p in group["params"])
@@ -133,7 +133,8 @@ def _on_cuda(model: nn.Module) -> bool:
     return any(p.device.type == "cuda" for p in model.parameters())
 
 
-def _random_states(*, cuda: bool) -> dict[str, Any]:
+def random_states(*, cuda: bool) -> dict[str, Any]:
+    """Return the state of every global random stream that a model may draw from."""
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if cuda else [],
@@ -142,7 +143,8 @@ def _random_states(*, cuda: bool) -> dict[str, Any]:
     }
 
 
-def _set_random_states(states: dict[str, Any]) -> None:
+def set_random_states(states: dict[str, Any]) -> None:
+    """Put the streams back to what `random_states` returned."""
     torch.set_rng_state(states["torch"])
     if states["cuda"]:
         torch.cuda.set_rng_state_all(states["cuda"])

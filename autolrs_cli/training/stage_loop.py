@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from autolrs_cli.contracts import Curve, Failure, Trial
+from autolrs_cli.errors import ConfigError
 from autolrs_cli.records import events
 from autolrs_cli.search import FailureRule, SearchSettings, StageSearch
 from autolrs_cli.seeding import derive_seed
@@ -16,6 +18,18 @@ from autolrs_cli.training.trainer import Trainer, finite
 # An LR closer to an end of the interval than this share of its width (on a log axis) counts as on the edge.
 EDGE_SHARE = 0.01
 SURROGATE_POINTS = 48
+
+
+@dataclass(frozen=True)
+class ToldTrial:
+    """A finished trial, as the journal has it."""
+
+    lr: float
+    steps: tuple[int, ...]
+    losses: tuple[float, ...]
+    """NaN where the loss was not finite."""
+    made_steps: int
+    seconds: float
 
 
 class StageLoop:
@@ -34,11 +48,17 @@ class StageLoop:
         self._settings = settings
         self._seed = seed
         self._failure_rule = FailureRule(settings.max_loss_ratio, settings.tail_fraction)
-        self._safe_lr = settings.lr_min
+        chosen = trainer.outcome.chosen
+        self._safe_lr = chosen[-1].lr if chosen else settings.lr_min
 
-    def run(self, stage: Segment) -> None:
-        """Find an LR for `stage` by trials that leave no trace, then train its steps with it."""
-        self._begin(stage)
+    def run(self, stage: Segment, told: Sequence[ToldTrial] = ()) -> None:
+        """Find an LR for `stage` by trials that leave no trace, then train its steps with it.
+
+        Args:
+            stage: what is searched and trained.
+            told: trials of this stage that an earlier process finished; they are not made again.
+        """
+        self._begin(stage, announce=not told)
         self._save()
         search = StageSearch(
             self._settings,
@@ -46,13 +66,42 @@ class StageLoop:
             trial_steps=stage.trial_steps,
             seed=derive_seed(self._seed, "search", stage.stage or 0),
         )
+        for finished in told:
+            self._retell(search, finished, stage)
         while trial := self._ask(search):
             self._restore()
             self._tell(search, trial, *self._probe(search, trial, stage))
         self._restore()
-        lr = self._choose(search)
+        self._train(stage, self._choose(search))
+
+    def go_on(self, stage: Segment) -> None:
+        """Train what is left of a stage whose LR an earlier process chose."""
+        self._trainer.place.stage = stage.stage
+        self._train(stage, self._safe_lr)
+
+    def _train(self, stage: Segment, lr: float) -> None:
         self._trainer.keep(stage, lambda _: lr)
         self._trainer.place.stage = None
+
+    def _retell(self, search: StageSearch, finished: ToldTrial, stage: Segment) -> None:
+        """Tell the search what an earlier process found out, as if it had just been measured.
+
+        Raises:
+            ConfigError: if the search asks for another LR than it did then.
+        """
+        trial = search.ask()
+        if trial is None or trial.lr != finished.lr:
+            raise ConfigError(
+                f"A resumed search must ask the same questions, but asks for LR {trial and trial.lr} where it asked "
+                f"for {finished.lr}. Use the versions of the libraries and the machine that the run began with."
+            )
+        curve = Curve(finished.steps, finished.losses, stage.objective)
+        if stage.objective == "train":
+            # Trials log every training loss, so the first of a run is that of the initial weights.
+            self._trainer.untrained_loss.setdefault("train", finished.losses[0])
+        search.tell(trial, self._failure_rule.check(curve, self._untrained(stage)) or curve)
+        self._trainer.place.total_steps += finished.made_steps
+        self._trainer.ledger.add("search_discarded", finished.made_steps, finished.seconds)
 
     def _probe(self, search: StageSearch, trial: Trial, stage: Segment) -> tuple[Curve | Failure, int]:
         """Train up to `stage.trial_steps` steps at the trial's LR.
@@ -80,12 +129,17 @@ class StageLoop:
                 self._trainer.journal.write(events.TrialStep(number, finite(loss)))
                 if search.report(trial, curve) == "stop":
                     break
-        failure = self._failure_rule.check(curve, self._trainer.untrained_loss[stage.objective])
-        return failure or curve, number
+        return self._failure_rule.check(curve, self._untrained(stage)) or curve, number
 
-    def _begin(self, stage: Segment) -> None:
+    def _untrained(self, stage: Segment) -> float:
+        return self._trainer.untrained_loss[stage.objective]
+
+    def _begin(self, stage: Segment, *, announce: bool) -> None:
         trainer = self._trainer
         trainer.place.stage = stage.stage
+        if not announce:
+            return
+        trainer.checkpoint()
         trainer.journal.write(
             events.StageStarted(
                 stage.first_step,

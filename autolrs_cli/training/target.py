@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from autolrs_cli.contracts import Target
 
@@ -27,6 +28,18 @@ class TargetWatch:
         self.target = target
         self.reached: Sighting | None = None
         self._candidate: Sighting | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was seen so far, as JSON."""
+        return {
+            "reached": asdict(self.reached) if self.reached else None,
+            "candidate": asdict(self._candidate) if self._candidate else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.reached = Sighting(**state["reached"]) if state["reached"] else None
+        self._candidate = Sighting(**state["candidate"]) if state["candidate"] else None
 
     def see(self, metrics: dict[str, float], now: Sighting, *, last: bool) -> bool:
         """Take one evaluation in; return True when it makes the target reached.

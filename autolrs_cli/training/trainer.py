@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from autolrs_cli.contracts import Batch, EvalSplit, LossKind, Phase, WeightsKind
 from autolrs_cli.errors import TrainingError
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal, Place
-from autolrs_cli.records.run_directory import ScheduleLog
+from autolrs_cli.records.run_directory import LrSpan, ScheduleLog
+from autolrs_cli.training.checkpoint import Checkpoint, Checkpoints
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.interruption import StopRequest
 from autolrs_cli.training.ledger import Bucket, Ledger
@@ -31,6 +33,7 @@ class Cadence:
     log_every_steps: int
     full_eval_every_steps: int | None = None
     """None: only at the end."""
+    checkpoint_every_seconds: float = math.inf
 
 
 @dataclass
@@ -45,6 +48,10 @@ class Outcome:
     chosen: list[events.LrChosen] = field(default_factory=list)
     examples: int = 0
     """Seen in kept steps."""
+    resumed: int = 0
+    """How often the run went on in a new process."""
+    bit_exact: bool = True
+    """False once it went on with other libraries, code or hardware than it began with."""
 
 
 class Trainer:
@@ -58,7 +65,8 @@ class Trainer:
         cadence: lengths and intervals.
         journal, ledger, stop: where events and costs go, and who may end the run.
         watch: decides when the target is reached.
-        checkpoints: keeps the weights whose mean a full evaluation measures; None for recipes that have none.
+        last_weights: keeps the weights whose mean a full evaluation measures; None for recipes that have none.
+        checkpoints: where resume points go; None: nowhere.
     """
 
     def __init__(
@@ -73,7 +81,8 @@ class Trainer:
         ledger: Ledger,
         stop: StopRequest,
         watch: TargetWatch,
-        checkpoints: LastCheckpoints | None = None,
+        last_weights: LastCheckpoints | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.engine = engine
         self.journal = journal
@@ -86,7 +95,9 @@ class Trainer:
         self._workers = workers
         self._cadence = cadence
         self._stop = stop
+        self._last_weights = last_weights
         self._checkpoints = checkpoints
+        self._checkpointed_at = time.perf_counter()
         self._loaders: dict[int, TrainLoader] = {}
         self._choose_batches: list[Batch] | None = None
 
@@ -96,7 +107,7 @@ class Trainer:
         return self.journal.place
 
     def keep(self, segment: Segment, lr_at: Callable[[int], float]) -> None:
-        """Train the steps of `segment` for good, at the LR that `lr_at` gives for each 0-based kept step.
+        """Train what is left of `segment` for good, at the LR that `lr_at` gives for each 0-based kept step.
 
         Raises:
             TrainingError: if the loss becomes NaN or infinite.
@@ -105,7 +116,7 @@ class Trainer:
         bucket = BUCKETS[segment.kind]
         label = segment.kind if segment.stage is None else str(segment.stage)
         with self.ledger.span(bucket):
-            for step in range(segment.first_step, segment.first_step + segment.steps):
+            for step in range(self.place.step, segment.first_step + segment.steps):
                 lr = self.engine.world.broadcast(lr_at(step))
                 loss = self.advance(segment.phase, step, lr, bucket)
                 self.place.step = step + 1
@@ -114,6 +125,7 @@ class Trainer:
                 self._require_finite(loss, step, lr)
                 self._keep_weights_if_due()
                 self._evaluate_if_due()
+                self._checkpoint_if_due()
 
     def advance(self, phase: int, step: int, lr: float, bucket: Bucket) -> float:
         """Make the optimizer step that belongs to kept step `step`, in a trial or for good; return its loss."""
@@ -157,22 +169,85 @@ class Trainer:
 
     def _measure_fully(self) -> dict[str, float]:
         """Take the measures that need more than a pass over batches, with the mean of the last weights."""
-        if self._checkpoints is None:
+        if self._last_weights is None:
             return {}
-        found = self.engine.measure_fully(self._checkpoints.mean(self.engine.model))
+        found = self.engine.measure_fully(self._last_weights.mean(self.engine.model))
         self.outcome.notes = found.notes
-        weights: WeightsKind = "raw" if self._checkpoints.count == 1 else "averaged"
+        weights: WeightsKind = "raw" if self._last_weights.count == 1 else "averaged"
         metrics = {name: finite(value) for name, value in found.metrics.items()}
         self.journal.write(events.Eval("target", weights, metrics, found.notes))
         return found.metrics
 
     def _keep_weights_if_due(self) -> None:
-        if self._checkpoints is None:
+        if self._last_weights is None:
             return
         last = self.place.step == self._cadence.max_steps
-        if self._is_due(self._checkpoints.every_steps, last):
+        if self._is_due(self._last_weights.every_steps, last):
             with self.ledger.span("checkpoint"):
-                self._checkpoints.keep(self.engine.model, self.place.step)
+                self._last_weights.keep(self.engine.model, self.place.step)
+
+    def checkpoint(self) -> None:
+        """Write a resume point of the run as it is: between two kept steps, outside of trials.
+
+        Raises:
+            TrainingError: if it cannot be written.
+        """
+        if self._checkpoints is None:
+            return
+        with self.ledger.span("checkpoint"):
+            state = self.engine.state()
+            state.values["run"] = {
+                "step": self.place.step,
+                "total_steps": self.place.total_steps,
+                "t": self.journal.t,
+                "journal_bytes": self.journal.mark(),
+                "ledger": self.ledger.state_dict(),
+                "watch": self.watch.state_dict(),
+                "untrained_loss": dict(self.untrained_loss),
+                "outcome": {
+                    **asdict(self.outcome),
+                    "schedule": [list(span) for span in self.outcome.schedule.spans],
+                },
+            }
+            self._checkpoints.write(self.place.step, state)
+            if self._last_weights is not None:
+                self._last_weights.prune(self._checkpoints.steps()[0])
+        self.journal.write(events.Checkpoint(self.ledger.totals()))
+        self._checkpointed_at = time.perf_counter()
+
+    def forget_resume_points(self) -> None:
+        """Drop what only a run that goes on needs; the weights of the last checkpoints stay."""
+        if self._checkpoints is not None:
+            self._checkpoints.forget()
+        if self._last_weights is not None:
+            self._last_weights.prune(self.place.step)
+
+    def go_on_from(self, state: Checkpoint) -> None:
+        """Put the run back to where `checkpoint` left it; journal and ledger's lost time are the caller's.
+
+        Raises:
+            ConfigError: if it is of another model.
+        """
+        self.engine.load_state(state)
+        run = state.values["run"]
+        self.place.step, self.place.total_steps = run["step"], run["total_steps"]
+        self.ledger.load_state_dict(run["ledger"])
+        self.watch.load_state_dict(run["watch"])
+        self.untrained_loss.update(run["untrained_loss"])
+        saved = run["outcome"]
+        self.outcome = Outcome(
+            metrics=saved["metrics"],
+            notes=saved["notes"],
+            schedule=ScheduleLog([LrSpan(*span) for span in saved["schedule"]]),
+            chosen=[events.LrChosen(**{**c, "flags": tuple(c["flags"])}) for c in saved["chosen"]],
+            examples=saved["examples"],
+            resumed=saved["resumed"],
+            bit_exact=saved["bit_exact"],
+        )
+
+    def _checkpoint_if_due(self) -> None:
+        if time.perf_counter() - self._checkpointed_at >= self._cadence.checkpoint_every_seconds:
+            self.checkpoint()
 
     def _is_due(self, every_steps: int | None, last: bool) -> bool:
         return last or (every_steps is not None and self.place.step % every_steps == 0)

@@ -68,15 +68,31 @@ class LastCheckpoints:
         self.every_steps = every_steps
 
     def keep(self, model: nn.Module, step: int) -> None:
-        """Write the weights after kept step `step` (1-based count), and drop those that are too old."""
+        """Write the weights after kept step `step` (1-based count)."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        save_weights(model, self.folder / f"weights-{step:09}.safetensors")
-        for path in self.paths()[: -self.count]:
-            path.unlink()
+        save_weights(model, self._path(step))
 
-    def paths(self) -> list[Path]:
-        """Return the files, oldest first."""
-        return sorted(self.folder.glob("weights-*.safetensors"))
+    def steps(self) -> list[int]:
+        """Return the kept steps of the files, ascending."""
+        return sorted(
+            int(path.stem.removeprefix("weights-")) for path in self.folder.glob("weights-*.safetensors")
+        )
+
+    def prune(self, resumable_step: int) -> None:
+        """Drop the files that no evaluation can ask for any more, were the run resumed at `resumable_step`."""
+        steps = self.steps()
+        old = [step for step in steps if step <= resumable_step]
+        for step in old[: -self.count]:
+            self._path(step).unlink()
+
+    def drop_after(self, step: int) -> None:
+        """Remove the files after `step`, which a resumed run will write again."""
+        for later in self.steps():
+            if later > step:
+                self._path(later).unlink()
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"weights-{step:09}.safetensors"
 
     def mean(self, model: nn.Module) -> nn.Module:
         """Return a copy of `model` with the mean of the kept weights; buffers are those of the model as it is.
@@ -84,7 +100,7 @@ class LastCheckpoints:
         With nothing kept yet, that is the model as it is.
         """
         averaged = copy.deepcopy(model)
-        paths = self.paths()
+        paths = [self._path(step) for step in self.steps()[-self.count :]]
         own = _untied(dict(averaged.named_parameters()))
         with torch.no_grad():
             for place, path in enumerate(paths):

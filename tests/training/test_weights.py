@@ -56,7 +56,7 @@ class TestLastCheckpoints:
         models = [model(seed) for seed in range(5)]
         for step, each in enumerate(models, 1):
             kept.keep(each, step)
-        assert len(kept.paths()) == 3
+        assert kept.steps() == [1, 2, 3, 4, 5]
         before = copy.deepcopy(models[-1].state_dict())
         mean = kept.mean(models[-1])
         for name, parameter in mean.named_parameters():
@@ -65,6 +65,20 @@ class TestLastCheckpoints:
         assert mean[3].weight is mean[2].weight
         # The training state is not touched.
         assert all(before[name].equal(value) for name, value in models[-1].state_dict().items())
+
+    def test_what_a_resumed_run_could_ask_for_is_kept(self, tmp_path: Path) -> None:
+        kept = LastCheckpoints(tmp_path / "averaging", count=2, every_steps=10)
+        for step in (10, 20, 30, 40, 50):
+            kept.keep(model(), step)
+        kept.prune(resumable_step=35)
+        assert kept.steps() == [
+            20,
+            30,
+            40,
+            50,
+        ]  # at step 40 the mean is that of 30 and 40, at 39 of 20 and 30
+        kept.drop_after(35)
+        assert kept.steps() == [20, 30]
 
     def test_buffers_are_the_latest(self, tmp_path: Path) -> None:
         kept = LastCheckpoints(tmp_path / "averaging", count=2, every_steps=1)

@@ -1,0 +1,78 @@
+"""`autolrs resume`: go on exactly where a run stopped."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+from autolrs_cli.commands.configuration import show_error
+from autolrs_cli.commands.console import PatientConsole
+from autolrs_cli.commands.train import ignore_further_interrupts
+from autolrs_cli.dashboard.preparation import PreparationProgress
+from autolrs_cli.dashboard.screen import Screen
+from autolrs_cli.dashboard.state import State, reduce
+from autolrs_cli.errors import AutoLRSError
+from autolrs_cli.records.journal import read_journal
+from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.reports.card import closing_card
+
+
+def main(run_dir: Path, changes: Sequence[str], allowed: Sequence[str], *, started: float) -> int:
+    """Go on with a run; return its exit code.
+
+    Args:
+        run_dir: its directory.
+        changes: KEY=VALUE of settings that cannot change results.
+        allowed: such keys that may differ between config.yaml and what the run began with.
+        started: `time.perf_counter()` when the process began.
+    """
+    console, errors = PatientConsole(), PatientConsole(stderr=True)
+    directory = RunDirectory(run_dir)
+    try:
+        return _resume(directory, changes, allowed, started, console)
+    except AutoLRSError as error:
+        show_error(errors, error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        ignore_further_interrupts()
+        text = f"interrupted at once; what was recorded until then lies in {directory.root}"
+        errors.print(text, markup=False, highlight=False, soft_wrap=True)
+        raise
+
+
+def _resume(
+    directory: RunDirectory,
+    changes: Sequence[str],
+    allowed: Sequence[str],
+    started: float,
+    console: PatientConsole,
+) -> int:
+    from autolrs_cli.runner.execute import execute
+    from autolrs_cli.runner.reopening import is_done, reopen
+    from autolrs_cli.runner.resuming import find_resume_point
+
+    directory.require_run()
+    if is_done(directory):
+        text = f"{directory.root} is done; there is nothing to resume."
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        return 0
+    with directory.locked():
+        with PreparationProgress(console) as progress:
+            plan, config, changed = reopen(directory, changes, allowed, progress)
+        point = find_resume_point(directory, changed)
+        state = State()
+        if point is not None and point.checkpoint is not None:
+            state = functools.reduce(reduce, read_journal(directory.journal), state)
+        with Screen(plan.settings.dashboard.name, console, state) as screen:
+            result = execute(
+                plan,
+                config,
+                directory,
+                started=started,
+                listeners=(screen.show,),
+                warnings=point.warnings if point else (),
+                resume=point,
+            )
+        console.print(closing_card(result.summary, result.directory), highlight=False, soft_wrap=True)
+    return result.exit_code

@@ -1,0 +1,103 @@
+"""Where a stopped run goes on: its last whole checkpoint, and the trials finished since."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from autolrs_cli.errors import ConfigError
+from autolrs_cli.records.journal import Record, cut_journal, read_tail
+from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.training.checkpoint import Checkpoint, Checkpoints
+from autolrs_cli.training.stage_loop import ToldTrial
+from autolrs_cli.training.weights import LastCheckpoints
+
+NOT_BIT_EXACT = "The run is not bit-exact from here on, since this has changed:"
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """The state that a run goes on from."""
+
+    checkpoint: Checkpoint | None
+    """None: the run was stopped before its first, and begins again."""
+    step: int
+    """Kept steps that are done."""
+    told: tuple[ToldTrial, ...]
+    """Trials of the open stage that were finished after the checkpoint."""
+    t: float
+    """Seconds of work so far, lost work included."""
+    repeated_steps: int
+    repeated_seconds: float
+    warnings: tuple[str, ...]
+    changed: tuple[str, ...]
+    """What is not as it was when the run began, and may change its results from here on."""
+
+
+def find_resume_point(directory: RunDirectory, changed: Sequence[str] = ()) -> ResumePoint | None:
+    """Return where the run goes on, and cut the journal there; None if there is no journal yet.
+
+    The journal is cut after the last finished trial of the open stage, else where the checkpoint was taken: so each
+    kept step stands in it once.
+
+    Args:
+        directory: of the run, locked.
+        changed: what is not as it was when the run began, in words.
+
+    Raises:
+        ConfigError: if journal and checkpoints do not belong together or cannot be read.
+    """
+    if not directory.journal.exists():
+        return None
+    checkpoints = Checkpoints(directory.checkpoints)
+    found = checkpoints.read()
+    damaged = found[2] if found else []
+    step, checkpoint = (found[0], found[1]) if found else (0, None)
+    run: Mapping[str, Any] = checkpoint.values["run"] if checkpoint else {}
+    offset = run.get("journal_bytes", 0)
+    try:
+        tail = read_tail(directory.journal, offset)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"A run's journal must be whole up to its last checkpoint, but {directory.journal} is not: {error} "
+            "Restore it, or begin a new run."
+        ) from error
+    told, end = _told(tail, step) if checkpoint else ((), 0)
+    cut_journal(directory.journal, max(offset, end))
+    checkpoints.drop_after(step)
+    LastCheckpoints(directory.last_weights, 1, 1).drop_after(step)
+    t = max([run.get("t", 0.0), *(record["t"] for _, record in tail)])
+    total = max([run.get("total_steps", 0), *(record["total_steps"] for _, record in tail)])
+    made = sum(trial.made_steps for trial in told)
+    return ResumePoint(
+        checkpoint=checkpoint,
+        step=step,
+        told=told,
+        t=t,
+        repeated_steps=max(0, total - run.get("total_steps", 0) - made),
+        repeated_seconds=max(0.0, t - run.get("t", 0.0) - sum(trial.seconds for trial in told)),
+        warnings=(*damaged, *([f"{NOT_BIT_EXACT} {'; '.join(changed)}."] if changed else [])),
+        changed=tuple(changed),
+    )
+
+
+def _told(tail: Sequence[tuple[int, Record]], step: int) -> tuple[tuple[ToldTrial, ...], int]:
+    """Return the trials that were finished at `step`, and where the record of the last one ends."""
+    told: list[ToldTrial] = []
+    end, began = 0, 0.0
+    points: list[tuple[int, float]] = []
+    for position, record in tail:
+        if record["step"] != step:
+            break
+        if record["event"] == "trial_started":
+            began, points = record["t"], []
+        elif record["event"] == "trial_step":
+            loss = math.nan if record["loss"] is None else record["loss"]
+            points.append((record["trial_step"], loss))
+        elif record["event"] == "trial_finished":
+            steps, losses = zip(*points, strict=True)
+            told.append(ToldTrial(record["lr"], steps, losses, record["steps"], record["t"] - began))
+            end = position
+    return tuple(told), end

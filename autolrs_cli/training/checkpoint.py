@@ -1,0 +1,251 @@
+"""Resume points on disk: complete or absent, checked when they are written and when they are read.
+
+A checkpoint is a folder of two files and their checksums. Tensors lie in safetensors and everything else in JSON, so
+that loading one never runs code from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from autolrs_cli.errors import ConfigError, TrainingError
+
+FORMAT_VERSION = 1
+KEPT = 2
+_TENSORS, _VALUES, _MANIFEST = "tensors.safetensors", "values.json", "manifest.json"
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a run needs to go on."""
+
+    tensors: dict[str, Tensor]
+    """Name -> tensor, on the CPU, contiguous."""
+    values: dict[str, Any]
+    """Plain JSON."""
+
+
+class Checkpoints:
+    """The resume points of one run, the last two of which are kept.
+
+    Args:
+        folder: where they lie; made at the first `write`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def steps(self) -> list[int]:
+        """Return the kept steps at which there is a checkpoint, ascending; half-written ones do not count."""
+        found = (re.fullmatch(r"step-(\d+)", path.name) for path in self.folder.glob("step-*"))
+        return sorted(int(match[1]) for match in found if match)
+
+    def write(self, step: int, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint after `step` kept steps, check it, and drop all but the last two.
+
+        One that is there already is of the same state, and stays.
+
+        Raises:
+            TrainingError: if it cannot be written; those before it are as they were.
+        """
+        final = self._path(step)
+        if final.exists():
+            return
+        aside = final.with_name(f"{final.name}.part")
+        try:
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
+            save_file(checkpoint.tensors, aside / _TENSORS)
+            (aside / _VALUES).write_bytes(orjson.dumps(checkpoint.values))
+            sums = {name: _checksum(aside / name) for name in (_TENSORS, _VALUES)}
+            (aside / _MANIFEST).write_bytes(orjson.dumps({"format_version": FORMAT_VERSION, "sha256": sums}))
+            _sync(aside)
+            _require_same(load_file(aside / _TENSORS), checkpoint.tensors)
+            aside.rename(final)
+            _sync_folder(self.folder)
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise TrainingError(
+                f"The run directory must take a checkpoint, but {final} cannot be written: {error}. Free some space "
+                "or mend the folder's permissions."
+            ) from error
+        for old in self.steps()[:-KEPT]:
+            shutil.rmtree(self._path(old), ignore_errors=True)
+
+    def read(self) -> tuple[int, Checkpoint, list[str]] | None:
+        """Return the latest whole checkpoint with its step, and what is wrong with those after it; None: there is none.
+
+        Raises:
+            ConfigError: if one was written by a newer format than this program knows.
+        """
+        damaged: list[str] = []
+        for step in reversed(self.steps()):
+            try:
+                return step, self._read(self._path(step)), damaged
+            except _DamagedError as error:
+                damaged.append(f"{self._path(step)} is damaged ({error}), so the one before it is used.")
+        return None
+
+    def drop_after(self, step: int) -> None:
+        """Remove checkpoints after `step`, which are damaged, and those half-written: their names will be needed."""
+        for half in self.folder.glob("step-*.part"):
+            shutil.rmtree(half, ignore_errors=True)
+        for later in self.steps():
+            if later > step:
+                shutil.rmtree(self._path(later), ignore_errors=True)
+
+    def forget(self) -> None:
+        """Remove all checkpoints, and the folder if nothing else lies in it."""
+        self.drop_after(-1)
+        with suppress(OSError):
+            self.folder.rmdir()
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:09}"
+
+    def _read(self, path: Path) -> Checkpoint:
+        try:
+            manifest = orjson.loads((path / _MANIFEST).read_bytes())
+            version = manifest["format_version"]
+            if version != FORMAT_VERSION:
+                raise ConfigError(
+                    f"A checkpoint must be of format version {FORMAT_VERSION}, but {path} is of version {version}. "
+                    "Resume with the version of autolrs that wrote it (summary.json and the journal name it)."
+                )
+            for name in (_TENSORS, _VALUES):
+                if _checksum(path / name) != manifest["sha256"][name]:
+                    raise _DamagedError(f"the checksum of {name} does not match")
+            values = orjson.loads((path / _VALUES).read_bytes())
+            return Checkpoint(load_file(path / _TENSORS), values)
+        except ConfigError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise _DamagedError(str(error) or type(error).__name__) from error
+
+
+def _require_same(stored: Mapping[str, Tensor], meant: Mapping[str, Tensor]) -> None:
+    """Raise unless what the disk gives back is what was meant, bit for bit."""
+    for name, tensor in meant.items():
+        if not stored[name].flatten().view(torch.uint8).equal(tensor.flatten().view(torch.uint8)):
+            raise OSError(f"{name} came back different from the disk")
+
+
+class _DamagedError(Exception):
+    """A checkpoint that is not what was written."""
+
+
+def training_tensors(
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return everything that training changes in model and optimizer: tensors, and the rest as plain values."""
+    tensors = {f"model.{name}": tensor for name, tensor in _model_tensors(model)}
+    states: list[dict[str, Any]] = []
+    for index, parameter in enumerate(_parameters(optimizer)):
+        plain: dict[str, Any] = {}
+        for name, value in optimizer.state.get(parameter, {}).items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{index}.{name}"] = value
+                plain[name] = {"on_device": value.device == parameter.device}
+            else:
+                plain[name] = {"value": value}
+        states.append(plain)
+    groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+    # save_file wants memory of their own for all tensors.
+    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    return copies, {"optimizer": states, "groups": groups}
+
+
+def load_training_tensors(
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    tensors: Mapping[str, Tensor],
+    values: Mapping[str, Any],
+) -> None:
+    """Put back what `training_tensors` returned, into the existing tensors: their memory format stays.
+
+    Raises:
+        ConfigError: if it is not of this model.
+    """
+    live = dict(_model_tensors(model))
+    stored = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
+    parameters = list(_parameters(optimizer))
+    same = {n: t.shape for n, t in live.items()} == {n: t.shape for n, t in stored.items()}
+    if not same or len(values["optimizer"]) != len(parameters):
+        raise ConfigError(
+            "A checkpoint must be of the configured model, but holds other names or shapes. Use the config.yaml "
+            "that was written with it, and the same versions of the libraries."
+        )
+    with torch.no_grad():
+        for name, tensor in live.items():
+            tensor.copy_(stored[name])
+        for index, parameter in enumerate(parameters):
+            _load_state(optimizer, parameter, index, tensors, values["optimizer"][index])
+    for group, saved in zip(optimizer.param_groups, values["groups"], strict=True):
+        # JSON turns tuples (Adam's betas) into lists.
+        group.update({k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()})
+
+
+def _load_state(
+    optimizer: torch.optim.Optimizer,
+    parameter: torch.nn.Parameter,
+    index: int,
+    tensors: Mapping[str, Tensor],
+    saved: Mapping[str, Any],
+) -> None:
+    optimizer.state.pop(parameter, None)
+    for name, how in saved.items():
+        if "value" in how:
+            optimizer.state[parameter][name] = how["value"]
+            continue
+        stored = tensors[f"optimizer.{index}.{name}"]
+        device = parameter.device if how["on_device"] else torch.device("cpu")
+        like = parameter if stored.shape == parameter.shape else stored
+        own = torch.empty_like(like, dtype=stored.dtype, device=device, requires_grad=False)
+        optimizer.state[parameter][name] = own.copy_(stored)
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> Iterator[torch.nn.Parameter]:
+    return (p for group in optimizer.param_groups for p in group["params"])
+
+
+def _model_tensors(model: torch.nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from model.named_parameters()
+    yield from model.named_buffers()
+
+
+def _checksum(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

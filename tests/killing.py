@@ -1,0 +1,112 @@
+"""Kill a run with SIGKILL at a chosen moment of its work, not after a chosen time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import autolrs_cli.training.checkpoint as checkpoint_module
+from autolrs_cli.records import events
+from autolrs_cli.records.journal import Journal
+from autolrs_cli.training.checkpoint import Checkpoints
+from autolrs_cli.training.engine import Engine
+from autolrs_cli.training.snapshot import Snapshot
+
+PATIENCE_SECONDS = 120
+
+
+def die(*_: Any, **__: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def at_call(number: int, function: Callable[..., Any], *, after: bool = False) -> Callable[..., Any]:
+    """Return `function`, whose call `number` (1-based) kills the process before or after it does its work."""
+    calls = 0
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == number and not after:
+            die()
+        result = function(*args, **kwargs)
+        if calls == number:
+            die()
+        return result
+
+    return wrapped
+
+
+def at_event(kind: type, number: int, *, torn: bool = False) -> Callable[..., None]:
+    """Return `Journal.write`, killing once event `number` of a kind is written; `torn`: half of its line."""
+    write, seen = Journal.write, 0
+
+    def wrapped(journal: Journal, event: Any) -> None:
+        nonlocal seen
+        seen += isinstance(event, kind)
+        if seen == number and isinstance(event, kind):
+            if torn:
+                journal._file.flush()
+                journal._file.write(b'{"event": "trial_finished", "lr": 0.0')
+                journal._file.flush()
+                die()
+            write(journal, event)
+            die()
+        write(journal, event)
+
+    return wrapped
+
+
+def half_written(tensors: Any, path: Path) -> None:
+    Path(path).write_bytes(b"\x10\0\0\0")
+    die()
+
+
+# Name -> (what is patched, the patch); made anew in the process that is killed.
+MOMENTS: dict[str, Callable[[], Any]] = {
+    "first step": lambda: mock.patch.object(Engine, "step", at_call(1, Engine.step)),
+    "warm-up": lambda: mock.patch.object(Engine, "step", at_call(5, Engine.step, after=True)),
+    "inside the first trial": lambda: mock.patch.object(Engine, "step", at_call(20, Engine.step)),
+    "inside a later trial": lambda: mock.patch.object(Engine, "step", at_call(60, Engine.step)),
+    "between trials": lambda: mock.patch.object(Journal, "write", at_event(events.TrialFinished, 2)),
+    "after the last trial": lambda: mock.patch.object(Journal, "write", at_event(events.TrialFinished, 3)),
+    "LR chosen": lambda: mock.patch.object(Journal, "write", at_event(events.LrChosen, 1)),
+    "snapshot": lambda: mock.patch.object(Snapshot, "_copy_in", at_call(2, Snapshot._copy_in)),
+    "restore": lambda: mock.patch.object(Snapshot, "_restore_state", at_call(7, Snapshot._restore_state)),
+    "training": lambda: mock.patch.object(Engine, "step", at_call(85, Engine.step)),
+    "evaluation": lambda: mock.patch.object(Engine, "measure", at_call(2, Engine.measure)),
+    "checkpoint half written": lambda: mock.patch.object(checkpoint_module, "save_file", half_written),
+    "second checkpoint half written": lambda: mock.patch.object(
+        checkpoint_module, "_sync", at_call(2, checkpoint_module._sync)
+    ),
+    "checkpoint whole, not yet in the journal": lambda: mock.patch.object(
+        Checkpoints, "write", at_call(2, Checkpoints.write, after=True)
+    ),
+    "second stage": lambda: mock.patch.object(Journal, "write", at_event(events.TrialFinished, 5)),
+    "journal line half written": lambda: mock.patch.object(
+        Journal, "write", at_event(events.TrialFinished, 2, torn=True)
+    ),
+    "last evaluation": lambda: mock.patch.object(Journal, "write", at_event(events.Eval, 7)),
+    "final export": lambda: mock.patch("autolrs_cli.runner.execute.save_weights", die),
+    "summary": lambda: mock.patch("autolrs_cli.runner.execute.write_json", die),
+}
+
+
+def killed(moment: str, work: Callable[[], Any]) -> bool:
+    """Do `work` in a process that dies at `moment`; return whether it came to that."""
+
+    def target() -> None:
+        with MOMENTS[moment]():
+            work()
+        os._exit(0)
+
+    process = multiprocessing.get_context("fork").Process(target=target)
+    process.start()
+    process.join(PATIENCE_SECONDS)
+    assert process.exitcode is not None, f"hung at {moment}"
+    assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
+    return process.exitcode == -signal.SIGKILL

@@ -1,0 +1,244 @@
+"""Damaged, foreign and contested run directories: the checkpoint before, or a clear refusal."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+import yaml
+from harness import USER, assert_equal_weights, composed, run
+from killing import killed
+
+from autolrs_cli.commands.resume import main
+from autolrs_cli.errors import ConfigError, TrainingError
+from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.runner.execute import HARMLESS_KEYS
+from autolrs_cli.training.checkpoint import Checkpoints
+
+SECOND_STAGE = "second stage"
+
+
+def resume(directory: Path, *changes: str, allowed: tuple[str, ...] = ()) -> int:
+    return main(directory, ["dashboard=none", *changes], list(allowed), started=time.perf_counter())
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("reference") / "run"
+    run(directory, "recipe=toy", f"run.config_dir={USER}")
+    return directory
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Path:
+    """A run that was killed in its second stage, with checkpoints at the starts of both."""
+    directory = tmp_path / "run"
+    assert killed(SECOND_STAGE, lambda: run(directory, "recipe=toy", f"run.config_dir={USER}"))
+    assert Checkpoints(directory / "checkpoints").steps() == [10, 50]
+    return directory
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "truncated tensors": lambda folder: (folder / "tensors.safetensors").write_bytes(b"\x10\0\0"),
+    "a flipped bit in the tensors": lambda folder: flip(folder / "tensors.safetensors"),
+    "a flipped bit in the values": lambda folder: flip(folder / "values.json"),
+    "a manifest that is no JSON": lambda folder: (folder / "manifest.json").write_text("{"),
+    "an empty manifest": lambda folder: (folder / "manifest.json").write_text("{}"),
+    "a file that is gone": lambda folder: (folder / "values.json").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_checkpoint_before_is_used(stopped: Path, reference: Path, damage: str, capsys) -> None:
+    DAMAGES[damage](stopped / "checkpoints" / "step-000000050")
+    assert resume(stopped) == 0
+    assert_equal_weights(stopped, reference)
+    warned = [r for r in (stopped / "journal.jsonl").read_text().splitlines() if '"warned"' in r]
+    assert any("step-000000050 is damaged" in line for line in warned)
+
+
+def test_with_all_damaged_it_begins_again(stopped: Path, reference: Path) -> None:
+    for folder in (stopped / "checkpoints").glob("step-*"):
+        flip(folder / "tensors.safetensors")
+    assert resume(stopped) == 0
+    assert_equal_weights(stopped, reference)
+
+
+def test_a_newer_format_is_not_guessed_at(stopped: Path, capsys) -> None:
+    for folder in (stopped / "checkpoints").glob("step-*"):
+        manifest = orjson.loads((folder / "manifest.json").read_bytes())
+        (folder / "manifest.json").write_bytes(orjson.dumps({**manifest, "format_version": 99}))
+    assert resume(stopped) == 2
+    assert "version 99" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("not json\n", "journal"),
+        ('{"event": "step"}\n', "run_started"),
+        ("[1]\n", "run_started"),
+    ],
+)
+def test_a_foreign_journal_is_named(stopped: Path, content: str, told: str, capsys) -> None:
+    (stopped / "journal.jsonl").write_text(content)
+    assert resume(stopped) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert "Traceback" not in said
+
+
+def test_a_journal_that_lost_its_end_is_named(stopped: Path, capsys) -> None:
+    lines = (stopped / "journal.jsonl").read_text().splitlines(keepends=True)
+    (stopped / "journal.jsonl").write_text("".join(lines[:3]))
+    assert resume(stopped) == 2
+    assert "journal.jsonl" in capsys.readouterr().err
+
+
+class TestChangedWorld:
+    def edit(self, directory: Path, key: str, value: object) -> None:
+        config = yaml.safe_load((directory / "config.yaml").read_text())
+        group, _, name = key.rpartition(".")
+        (config[group] if group else config)[name] = value
+        (directory / "config.yaml").write_text(yaml.safe_dump(config))
+
+    def test_a_changed_setting_is_refused_by_name(self, stopped: Path, capsys) -> None:
+        self.edit(stopped, "search.kappa", 5.0)
+        self.edit(stopped, "runtime.max_seconds", 100.0)
+        assert resume(stopped) == 2
+        said = capsys.readouterr().err
+        assert "search.kappa=5.0 where the run began with 2.0. Restore it" in said
+        assert "--allow-change runtime.max_seconds" in said
+        assert resume(stopped, allowed=("runtime.max_seconds", "search.kappa")) == 2
+        assert "runtime.max_seconds" not in capsys.readouterr().err
+
+    def test_a_harmless_one_can_be_allowed(self, stopped: Path, reference: Path) -> None:
+        self.edit(stopped, "runtime.max_seconds", 10000.0)
+        assert resume(stopped, allowed=("runtime.max_seconds",)) == 0
+        assert_equal_weights(stopped, reference)
+
+    def test_only_harmless_settings_can_be_given(self, stopped: Path, reference: Path, capsys) -> None:
+        assert resume(stopped, "search.kappa=3", "seed=1", "nonsense") == 2
+        said = capsys.readouterr().err
+        assert all(text in said for text in ("search.kappa=3", "seed=1", "nonsense"))
+        assert resume(stopped, "runtime.workers=1", "run.log_every_steps=5") == 0
+        assert_equal_weights(stopped, reference)
+
+    def test_changed_data_are_refused(self, stopped: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+        monkeypatch.setattr("toy_recipe.ToyRecipe.fingerprint", lambda _: "other rings")
+        assert resume(stopped) == 2
+        assert "other rings" in capsys.readouterr().err
+
+    def test_changed_libraries_are_told_and_marked(
+        self, stopped: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from autolrs_cli.runner import assembling
+
+        versions = assembling.versions()
+        monkeypatch.setattr(assembling, "versions", lambda: {**versions, "torch": "0.1"})
+        assert resume(stopped) == 0
+        journal = (stopped / "journal.jsonl").read_text()
+        assert json.loads((stopped / "summary.json").read_text())["bit_exact"] is False
+        assert (
+            f"not bit-exact from here on, since this has changed: torch was {versions['torch']} and is 0.1"
+            in journal
+        )
+
+    def test_harmless_keys_are_keys(self) -> None:
+        config = composed("recipe=toy")
+        for key in HARMLESS_KEYS:
+            node: object = config
+            for part in key.split("."):
+                assert isinstance(node, dict)
+                node = node[part]
+
+
+class TestLock:
+    def test_a_second_process_is_refused_and_told_who_works_there(self, stopped: Path, capsys) -> None:
+        with RunDirectory(stopped).locked():
+            assert killed_not(lambda: resume(stopped)) == 2
+        assert resume(stopped) == 0
+
+    def test_the_lock_dies_with_its_process(self, stopped: Path) -> None:
+        assert killed("restore", lambda: resume(stopped))
+        assert resume(stopped) == 0
+
+
+def killed_not(work: Callable[[], int]) -> int:
+    """Do `work` in another process and return its exit code; locks are shared within one."""
+    import multiprocessing
+    import os
+
+    process = multiprocessing.get_context("fork").Process(target=lambda: os._exit(work()))
+    process.start()
+    process.join(120)
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path, capsys) -> None:
+    assert resume(tmp_path) == 2
+    assert "config.yaml" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_those_before(
+    stopped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = Checkpoints(stopped / "checkpoints")
+    found = checkpoints.read()
+    assert found is not None
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("autolrs_cli.training.checkpoint.save_file", full)
+    with pytest.raises(TrainingError, match="No space left"):
+        checkpoints.write(60, found[1])
+    assert checkpoints.steps() == [10, 50]
+    assert not list((stopped / "checkpoints").glob("*.part"))
+
+
+def test_a_checkpoint_of_another_model_is_refused(
+    stopped: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    import toy_recipe
+    from torch import nn
+
+    monkeypatch.setattr(
+        toy_recipe.ToyRecipe, "model", lambda _: nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2)).double()
+    )
+    with pytest.raises(ConfigError, match="configured model"):
+        run_resumed(stopped)
+
+
+def run_resumed(directory: Path) -> None:
+    from autolrs_cli.runner.execute import execute
+    from autolrs_cli.runner.reopening import reopen
+    from autolrs_cli.runner.resuming import find_resume_point
+
+    plan, config, _ = reopen(RunDirectory(directory), [], [], lambda *_: None)
+    execute(
+        plan,
+        config,
+        RunDirectory(directory),
+        started=time.perf_counter(),
+        resume=find_resume_point(RunDirectory(directory)),
+    )
+
+
+def test_summary_of_a_run_stopped_by_its_time_limit_says_how_to_go_on(tmp_path: Path, capsys) -> None:
+    done = run(tmp_path / "run", "recipe=toy", "runtime.max_seconds=1e-9", f"run.config_dir={USER}")
+    assert done.exit_code == 75
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "interrupted"
+    assert resume(tmp_path / "run", "runtime.max_seconds=null") == 0
