@@ -230,6 +230,7 @@ class Bert:
     def export(self, model: nn.Module, folder: Path) -> str:
         """Write model and tokenizer as transformers loads them; return code that fills in a masked word."""
         from transformers import BertTokenizer
+        from transformers.utils import logging
 
         unknown, pad, cls, sep, mask = (SPECIAL_TOKENS[i] for i in (1, 0, 2, 3, 4))
         tokenizer = BertTokenizer(
@@ -242,6 +243,7 @@ class Bert:
             mask_token=mask,
             model_max_length=self.architecture.max_length,
         )
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         model.save_pretrained(folder)  # type: ignore[operator]
         tokenizer.save_pretrained(folder)
         return (
