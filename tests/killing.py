@@ -81,7 +81,7 @@ MOMENTS: dict[str, Callable[[], Any]] = {
     "evaluation": lambda: mock.patch.object(Engine, "measure", at_call(2, Engine.measure)),
     "checkpoint half written": lambda: mock.patch.object(checkpoint_module, "save_file", half_written),
     "second checkpoint half written": lambda: mock.patch.object(
-        checkpoint_module, "_sync", at_call(2, checkpoint_module._sync)
+        checkpoint_module, "publish", at_call(2, checkpoint_module.publish)
     ),
     "checkpoint whole, not yet in the journal": lambda: mock.patch.object(
         Checkpoints, "write", at_call(2, Checkpoints.write, after=True)

@@ -48,9 +48,12 @@ def main(run_dir: Path, target: Path) -> int:
 
 
 def _export(run_dir: Path, target: Path) -> str:
+    from safetensors import SafetensorError
+
     from autolrs_cli.contracts import Exportable
     from autolrs_cli.runner.stored import StoredRun
 
+    target = target.absolute()
     _require_free(target)
     run = StoredRun(run_dir)
     if not isinstance(run.recipe, Exportable):
@@ -70,9 +73,9 @@ def _export(run_dir: Path, target: Path) -> str:
         if target.exists():
             target.rmdir()
         aside.rename(target)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise ConfigError(
-            f"The folder must be writable, but {target} is not: {error.strerror or error}. Name another."
+            f"The export must be written whole, but it cannot be: {error}. Mend that, or name another folder."
         ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -92,8 +92,7 @@ def _group(given: str | None) -> tuple[str, ...] | None:
 
 def _options(root: Path, group: str) -> Iterator[Option]:
     for path in sorted((root / group).glob("*.yaml")):
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        yield Option(path.stem, path, values if isinstance(values, dict) else {})
+        yield Option(path.stem, path, _values(path))
 
 
 def _table(group: str, options: list[Option]) -> RenderableType:
@@ -120,24 +119,34 @@ def _recipe(roots: list[Path], option: Option) -> Iterator[RenderableType]:
         for root in roots:
             path = root / "size" / option.name / f"{scale}.yaml"
             if path.exists():
-                size = Option(scale, path, yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+                size = Option(scale, path, _values(path))
                 table.add_row(f"  {scale}", _data(root, option.name, scale), *_row(size))
     if table.row_count:
         yield table
 
 
 def _row(size: Option) -> tuple[str, str, str]:
-    target = size.values.get("target")
-    goal = f"{target['metric']} {target['value']:g}" if target else "-"
-    return goal, f"{size.values['run']['max_steps']:,}", size.cost
+    target, run = size.values.get("target"), size.values.get("run")
+    goal = f"{target.get('metric')} {target.get('value')}" if isinstance(target, dict) else "-"
+    steps = run.get("max_steps") if isinstance(run, dict) else None
+    return goal, f"{steps:,}" if isinstance(steps, int) else "-", size.cost
 
 
 def _data(root: Path, recipe: str, scale: str) -> str:
     path = root / "data" / recipe / f"{scale}.yaml"
     if not path.exists():
         return "-"
-    (default,) = yaml.safe_load(path.read_text(encoding="utf-8"))["defaults"]
-    return str(default).removeprefix("/data/").partition("@")[0]
+    defaults = _values(path).get("defaults") or ["-"]
+    return str(defaults[0]).removeprefix("/data/").partition("@")[0]
+
+
+def _values(path: Path) -> dict[str, Any]:
+    """Return the content of a YAML file; of one that is none, nothing: Hydra says what is wrong with it."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
 def _footer(console: Console) -> None:

@@ -54,13 +54,17 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
     from autolrs_cli.runner.checking import check
     from autolrs_cli.runner.execute import execute, open_directory
     from autolrs_cli.runner.preparation import prepare_data
+    from autolrs_cli.runner.trust import untrusted_targets
 
     plain = resolve(config)
     with console.status("checking settings and data ..."):
         plan = check(plain)
     with PreparationProgress(console) as progress:
         prepare_data(plan.recipe, progress)
-    warnings = _without_effect(plan.settings.schedule["name"], config)
+    warnings = [
+        *_without_effect(plan.settings.schedule["name"], config),
+        *_not_resumable(untrusted_targets(plain, plan.settings.run.config_dir)),
+    ]
     if plan.settings.dashboard.name == "none":
         for message in warnings:
             errors.print(f"warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
@@ -84,6 +88,16 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
         errors.print(text, markup=False, highlight=False, soft_wrap=True)
         raise
     return result.exit_code
+
+
+def _not_resumable(targets: list[str]) -> list[str]:
+    """Return a warning if the run names code that resume and export will not call."""
+    if not targets:
+        return []
+    return [
+        f"this run cannot be resumed or exported, since {', '.join(targets)} lies neither in autolrs nor directly "
+        "in the folder of --config-dir; move it there, or name its folder with --config-dir"
+    ]
 
 
 def ignore_further_interrupts() -> None:

@@ -143,6 +143,8 @@ class Resumed:
     """Finished trials of the open stage that need not be made again."""
     repeated_steps: int
     """Optimizer steps that were made after the checkpoint and are made again."""
+    changed: tuple[str, ...]
+    """What is not as it was when the run began, in words."""
     versions: dict[str, str]
     code_version: str
 

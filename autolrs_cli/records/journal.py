@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -123,15 +124,20 @@ class Journal:
             self._flushed_at = now
 
 
-def read_journal(path: Path) -> Iterator[Record]:
+def read_journal(path: Path, end: float = math.inf) -> Iterator[Record]:
     """Yield the records of a journal in order, leaving out a torn last line.
+
+    Args:
+        path: the file.
+        end: bytes after which nothing is read.
 
     Raises:
         ValueError: if a line before the last one is not a JSON object.
     """
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
+            end -= len(line)
+            if not line.endswith(b"\n") or end < 0:
                 return
             try:
                 record = orjson.loads(line)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 from filelock import FileLock, Timeout
 
+from autolrs_cli.durable import publish
 from autolrs_cli.errors import ConfigError
 
 SCHEMA_VERSION = 1
@@ -102,9 +103,10 @@ class RunDirectory:
                 f"The run directory must be writable, but {self.root} is not: {error.strerror}. "
                 "Set run.dir to a folder that you can write."
             ) from error
-        if self.journal.exists():
+        if self.config.exists() or self.journal.exists():
             raise ConfigError(
-                f"A run directory holds one run, but {self.root} already holds one. Set run.dir to another folder."
+                f"A run directory holds one run, but {self.root} already holds one. Set run.dir to another folder, or "
+                f"go on with that one: autolrs resume {self.root}"
             )
 
 
@@ -138,7 +140,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write `value` as strict JSON, whole or not at all; NaN and infinities become null."""
     aside = path.with_name(f"{path.name}.part")
     aside.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    aside.replace(path)
+    publish(aside, path)
 
 
 class LrSpan(NamedTuple):

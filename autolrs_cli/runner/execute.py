@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import torch
 from omegaconf import OmegaConf
-from safetensors import SafetensorError
 
 from autolrs_cli.errors import AutoLRSError, TrainingError
 from autolrs_cli.records import events
@@ -27,7 +26,7 @@ from autolrs_cli.records.run_directory import (
 from autolrs_cli.runner.assembling import make_trainer, run_started
 from autolrs_cli.runner.building import user_modules
 from autolrs_cli.runner.checking import Plan
-from autolrs_cli.runner.resuming import ResumePoint
+from autolrs_cli.runner.resuming import ResumePoint, cut
 from autolrs_cli.runner.runtime import prepare
 from autolrs_cli.runner.summary import summarize
 from autolrs_cli.schedules import Constant
@@ -114,6 +113,8 @@ def execute(
     if plan.search is not None:
         preload()
     first_started = started - (resume.t if resume else 0.0)
+    if resume is not None:
+        cut(directory, resume)
     journal = Journal(
         directory.journal, started=first_started, listeners=listeners, resume=resume is not None
     )
@@ -137,12 +138,17 @@ def _go_on_from(point: ResumePoint, trainer: Trainer, config: dict[str, Any]) ->
         trainer.go_on_from(point.checkpoint)
     if point.changed:
         trainer.outcome.bit_exact = False
-    trainer.outcome.resumed += 1
+    trainer.outcome.resumed += 1 + point.resumed_before
     trainer.place.total_steps += point.repeated_steps
     trainer.ledger.add("repeated", point.repeated_steps, point.repeated_seconds)
     trainer.journal.write(
         events.Resumed(
-            point.step, len(point.told), point.repeated_steps, versions(), code_version(user_modules(config))
+            point.step,
+            len(point.told),
+            point.repeated_steps,
+            point.changed,
+            versions(),
+            code_version(user_modules(config)),
         )
     )
 
@@ -159,7 +165,7 @@ def _execute(
             _save(trainer, directory)
         except RunInterrupted as stopped:
             status, reason = "interrupted", stopped.reason
-            _keep_a_resume_point(trainer)
+            _keep_a_resume_point(plan, trainer)
         except Exception as error:
             status, reason, expected = _verdict(error, stop)
             if not expected:
@@ -169,20 +175,17 @@ def _execute(
     return _finish(plan, directory, trainer, status, reason)
 
 
-def _keep_a_resume_point(trainer: Trainer) -> None:
-    """Write a checkpoint between two kept steps; inside a trial the state is none that the run goes through.
+def _keep_a_resume_point(plan: Plan, trainer: Trainer) -> None:
+    """Write a checkpoint between two kept steps.
 
-    There the checkpoint of the stage's start and the trials in the journal are what the run goes on from.
+    Not at the start of a stage that has been or is being searched: its own checkpoint, from before the search, and the
+    trials in the journal are what the run goes on from.
     """
-    if trainer.place.trial is not None:
-        return
-    try:
-        trainer.checkpoint()
-    except TrainingError as error:
+    place = trainer.place
+    opened = [s.first_step for s in plan.segments if s.kind == "stage" and s.stage == place.stage]
+    if place.step not in opened:
         with suppress(TrainingError):
-            trainer.journal.write(
-                events.Warned(f"{error} The run can be resumed from the checkpoint before.")
-            )
+            trainer.checkpoint_or_warn()
 
 
 def _verdict(error: Exception, stop: StopRequest) -> tuple[Status, str, bool]:
@@ -201,13 +204,7 @@ def _verdict(error: Exception, stop: StopRequest) -> tuple[Status, str, bool]:
 
 def _save(trainer: Trainer, directory: RunDirectory) -> None:
     with trainer.ledger.span("checkpoint"):
-        try:
-            save_weights(trainer.engine.model, directory.model)
-        except (OSError, SafetensorError) as error:
-            raise TrainingError(
-                f"The run directory must take the weights, but {directory.model} cannot be written: {error}. "
-                "Free some space or mend the folder's permissions."
-            ) from error
+        save_weights(trainer.engine.model, directory.model)
 
 
 def _train(plan: Plan, trainer: Trainer, told: Sequence[ToldTrial]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -25,7 +26,7 @@ _MISSING = "(missing)"
 def reopen(
     directory: RunDirectory, changes: Sequence[str], allowed: Sequence[str], report: Report
 ) -> tuple[Plan, dict[str, Any], list[str]]:
-    """Return the plan and configuration of a stopped run, and in words what is not as it was when it began.
+    """Return the plan of a stopped run, its recorded configuration, and in words what is not as it was when it began.
 
     Args:
         directory: of the run, locked.
@@ -40,8 +41,7 @@ def reopen(
     began = first_record(directory)
     if began is not None:
         _require_same_settings(config, began["config"], allowed)
-    config = _changed(config, changes)
-    plan = check(config)
+    plan = check(_changed(copy.deepcopy(config), changes))
     prepare_data(plan.recipe, report)
     if began is None:
         return plan, config, []
@@ -76,7 +76,8 @@ def first_record(directory: RunDirectory) -> Record | None:
         raise ConfigError(f"{error} Restore the journal, or begin a new run.") from error
     if record is None:
         return None
-    if not isinstance(record, dict) or record.get("event") != "run_started" or "config" not in record:
+    needed = {"config", "description", "versions", "code_version", "data_fingerprint"}
+    if not isinstance(record, dict) or record.get("event") != "run_started" or not needed <= record.keys():
         raise ConfigError(
             f"A journal must begin with run_started, but {directory.journal} does not. Restore it, or begin a new run."
         )
@@ -118,8 +119,11 @@ def _changed(config: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
                 f"{', '.join(HARMLESS_KEYS)} as KEY=VALUE."
             )
             continue
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
         # A group of one setting, as on the command line of train: dashboard=plain.
-        value = yaml.safe_load(text)
         node[name] = {**node[name], "name": value} if isinstance(node[name], dict) else value
     if problems:
         raise ConfigError(problems)
@@ -127,6 +131,8 @@ def _changed(config: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
 
 
 def _is_harmless(key: str) -> bool:
+    if key in ("run.dir", "run.config_dir"):
+        return False  # they say where the run lies, which is where it lies
     return any(key == harmless or key.startswith(f"{harmless}.") for harmless in HARMLESS_KEYS)
 
 

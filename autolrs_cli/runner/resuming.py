@@ -34,13 +34,17 @@ class ResumePoint:
     warnings: tuple[str, ...]
     changed: tuple[str, ...]
     """What is not as it was when the run began, and may change its results from here on."""
+    resumed_before: int
+    """How often the run was resumed since the checkpoint."""
+    journal_bytes: int
+    """Where the journal is to be cut."""
 
 
 def find_resume_point(directory: RunDirectory, changed: Sequence[str] = ()) -> ResumePoint | None:
-    """Return where the run goes on, and cut the journal there; None if there is no journal yet.
+    """Return where the run goes on; None if there is no journal yet.
 
-    The journal is cut after the last finished trial of the open stage, else where the checkpoint was taken: so each
-    kept step stands in it once.
+    The journal is to be cut after the last finished trial of the open stage, else where the checkpoint was taken: so
+    each kept step stands in it once.
 
     Args:
         directory: of the run, locked.
@@ -55,22 +59,26 @@ def find_resume_point(directory: RunDirectory, changed: Sequence[str] = ()) -> R
     found = checkpoints.read()
     damaged = found[2] if found else []
     step, checkpoint = (found[0], found[1]) if found else (0, None)
-    run: Mapping[str, Any] = checkpoint.values["run"] if checkpoint else {}
-    offset = run.get("journal_bytes", 0)
     try:
+        run: Mapping[str, Any] = checkpoint.values["run"] if checkpoint else {}
+        offset = run.get("journal_bytes", 0)
         tail = read_tail(directory.journal, offset)
-    except (OSError, ValueError) as error:
+        told, end = _told(tail, step) if checkpoint else ((), 0)
+        t = max([run.get("t", 0.0), *(record["t"] for _, record in tail)])
+        total = max([run.get("total_steps", 0), *(record["total_steps"] for _, record in tail)])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"A run's journal must be whole up to its last checkpoint, but {directory.journal} is not: {error} "
+            f"A run's journal must be whole from its last checkpoint on, but {directory.journal} is not: {error} "
             "Restore it, or begin a new run."
         ) from error
-    told, end = _told(tail, step) if checkpoint else ((), 0)
-    cut_journal(directory.journal, max(offset, end))
-    checkpoints.drop_after(step)
-    LastCheckpoints(directory.last_weights, 1, 1).drop_after(step)
-    t = max([run.get("t", 0.0), *(record["t"] for _, record in tail)])
-    total = max([run.get("total_steps", 0), *(record["total_steps"] for _, record in tail)])
     made = sum(trial.made_steps for trial in told)
+    resumed = [record for _, record in tail if record["event"] == "resumed"]
+    if checkpoint is None:
+        changed = ()  # nothing of what was done then is left
+    else:
+        changed = tuple(
+            dict.fromkeys([*changed, *(each for record in resumed for each in record["changed"])])
+        )
     return ResumePoint(
         checkpoint=checkpoint,
         step=step,
@@ -79,8 +87,26 @@ def find_resume_point(directory: RunDirectory, changed: Sequence[str] = ()) -> R
         repeated_steps=max(0, total - run.get("total_steps", 0) - made),
         repeated_seconds=max(0.0, t - run.get("t", 0.0) - sum(trial.seconds for trial in told)),
         warnings=(*damaged, *([f"{NOT_BIT_EXACT} {'; '.join(changed)}."] if changed else [])),
-        changed=tuple(changed),
+        changed=changed,
+        resumed_before=len(resumed),
+        journal_bytes=max(offset, end),
     )
+
+
+def cut(directory: RunDirectory, point: ResumePoint) -> None:
+    """Remove what a run that goes on will write again.
+
+    Raises:
+        ConfigError: if the run directory cannot be written.
+    """
+    try:
+        cut_journal(directory.journal, point.journal_bytes)
+        Checkpoints(directory.checkpoints).drop_after(point.step if point.checkpoint else -1)
+        LastCheckpoints(directory.last_weights, 1, 1).drop_after(point.step)
+    except OSError as error:
+        raise ConfigError(
+            f"The run directory must be writable, but {directory.root} is not: {error.strerror}. Mend its permissions."
+        ) from error
 
 
 def _told(tail: Sequence[tuple[int, Record]], step: int) -> tuple[tuple[ToldTrial, ...], int]:
@@ -96,7 +122,7 @@ def _told(tail: Sequence[tuple[int, Record]], step: int) -> tuple[tuple[ToldTria
         elif record["event"] == "trial_step":
             loss = math.nan if record["loss"] is None else record["loss"]
             points.append((record["trial_step"], loss))
-        elif record["event"] == "trial_finished":
+        elif record["event"] == "trial_finished" and points:
             steps, losses = zip(*points, strict=True)
             told.append(ToldTrial(record["lr"], steps, losses, record["steps"], record["t"] - began))
             end = position

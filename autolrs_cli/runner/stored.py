@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 import yaml
-from hydra.utils import get_object
 from omegaconf import OmegaConf
 from torch import nn
 
 from autolrs_cli.contracts import FullyMeasured, Recipe
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.run_directory import RunDirectory
-from autolrs_cli.runner.building import OUR_PACKAGES, targets
 from autolrs_cli.runner.checking import build_recipe
 from autolrs_cli.runner.preparation import prepare_data
 from autolrs_cli.runner.shape import require_shape
+from autolrs_cli.runner.trust import require_trusted
 from autolrs_cli.seeding import isolated
 from autolrs_cli.training.weights import LastCheckpoints, load_weights
 
@@ -57,10 +53,12 @@ class StoredRun:
         with isolated(0, "initialisation"):
             model = self.recipe.model()
         load_weights(model, self.directory.model)
-        if isinstance(self.recipe, FullyMeasured) and self.recipe.averaged_checkpoints > 1:
-            model = LastCheckpoints(self.directory.last_weights, self.recipe.averaged_checkpoints, 1).mean(
-                model
+        recipe = self.recipe
+        if isinstance(recipe, FullyMeasured):
+            last = LastCheckpoints(
+                self.directory.last_weights, recipe.averaged_checkpoints, recipe.checkpoint_every_steps
             )
+            model = last.mean(model, self.config["run"]["max_steps"], last=True)
         return model.eval()
 
     def _require_same_data(self) -> None:
@@ -84,7 +82,7 @@ def read_trusted_config(directory: RunDirectory) -> dict[str, Any]:
             folder that the run was given with --config-dir.
     """
     config = _read_config(directory)
-    _require_trusted(config)
+    require_trusted(config)
     return config
 
 
@@ -108,46 +106,3 @@ def _read_config(directory: RunDirectory) -> dict[str, Any]:
     named = {str(key): value for key, value in config.items()}
     require_shape(named)
     return named
-
-
-def _require_trusted(config: Mapping[str, Any]) -> None:
-    """Raise unless every `_target_` is ours, or lies in the folder that the run was given with --config-dir.
-
-    A stored file must not become a way to run any function on this machine: `instantiate` would call whatever is
-    importable.
-    """
-    folder = config["run"].get("config_dir")
-    user = Path(str(folder)).resolve() if folder else None
-    if user is not None and str(user) not in sys.path:
-        sys.path.append(str(user))
-    wrong = [target for target in targets(config) if not _is_trusted(target, user)]
-    if wrong:
-        raise ConfigError(
-            f"A stored configuration may only name classes of autolrs, or of the run's --config-dir ({folder}), but "
-            f"it names {', '.join(wrong)}. If you trust the file, put that code there and train again."
-        )
-
-
-def _is_trusted(target: str, user: Path | None) -> bool:
-    top = target.partition(".")[0]
-    if not _may_import(top, user):
-        return False
-    try:
-        found = get_object(target)
-    except Exception:
-        return True  # there is nothing to call; building says so in its own words
-    # Through "our_module.torch.load" one would reach a function that is not ours.
-    home = str(getattr(found, "__module__", ""))
-    return _may_import(home.partition(".")[0], user)
-
-
-def _may_import(top: str, user: Path | None) -> bool:
-    if top in OUR_PACKAGES:
-        return True
-    if user is None or not top:
-        return False
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return False
-    return spec is not None and spec.origin is not None and Path(spec.origin).resolve().is_relative_to(user)

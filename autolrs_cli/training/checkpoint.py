@@ -7,7 +7,6 @@ that loading one never runs code from it.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -18,10 +17,11 @@ from typing import Any
 
 import orjson
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from autolrs_cli.durable import publish
 from autolrs_cli.errors import ConfigError, TrainingError
 
 FORMAT_VERSION = 1
@@ -74,10 +74,8 @@ class Checkpoints:
             (aside / _VALUES).write_bytes(orjson.dumps(checkpoint.values))
             sums = {name: _checksum(aside / name) for name in (_TENSORS, _VALUES)}
             (aside / _MANIFEST).write_bytes(orjson.dumps({"format_version": FORMAT_VERSION, "sha256": sums}))
-            _sync(aside)
-            _require_same(load_file(aside / _TENSORS), checkpoint.tensors)
-            aside.rename(final)
-            _sync_folder(self.folder)
+            _require_same(aside / _TENSORS, checkpoint.tensors)
+            publish(aside, final)
         except (OSError, SafetensorError) as error:
             shutil.rmtree(aside, ignore_errors=True)
             raise TrainingError(
@@ -91,7 +89,7 @@ class Checkpoints:
         """Return the latest whole checkpoint with its step, and what is wrong with those after it; None: there is none.
 
         Raises:
-            ConfigError: if one was written by a newer format than this program knows.
+            ConfigError: if there are some but none is whole, or one cannot be read now or by this program.
         """
         damaged: list[str] = []
         for step in reversed(self.steps()):
@@ -99,6 +97,11 @@ class Checkpoints:
                 return step, self._read(self._path(step)), damaged
             except _DamagedError as error:
                 damaged.append(f"{self._path(step)} is damaged ({error}), so the one before it is used.")
+        if damaged:
+            raise ConfigError(
+                f"A checkpoint must be whole to go on from it, but all in {self.folder} are damaged. Restore one, or "
+                "remove the folder to begin the run again."
+            )
         return None
 
     def drop_after(self, step: int) -> None:
@@ -134,15 +137,27 @@ class Checkpoints:
             return Checkpoint(load_file(path / _TENSORS), values)
         except ConfigError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        except FileNotFoundError as error:
+            raise _DamagedError(f"{Path(error.filename).name} is missing") from error
+        except OSError as error:
+            # Not damage: the same file may be read well in a minute, or by another person.
+            raise ConfigError(
+                f"A checkpoint must be readable, but {path} is not: {error.strerror}. Mend that, then resume."
+            ) from error
+        except (ValueError, KeyError, TypeError, SafetensorError) as error:
             raise _DamagedError(str(error) or type(error).__name__) from error
 
 
-def _require_same(stored: Mapping[str, Tensor], meant: Mapping[str, Tensor]) -> None:
-    """Raise unless what the disk gives back is what was meant, bit for bit."""
-    for name, tensor in meant.items():
-        if not stored[name].flatten().view(torch.uint8).equal(tensor.flatten().view(torch.uint8)):
-            raise OSError(f"{name} came back different from the disk")
+def _require_same(path: Path, meant: Mapping[str, Tensor]) -> None:
+    """Raise unless what the file gives back is what was meant, bit for bit."""
+    with safe_open(path, "pt") as stored:
+        for name, tensor in meant.items():
+            if not _bytes(stored.get_tensor(name)).equal(_bytes(tensor)):
+                raise OSError(f"{name} came back different from the disk")
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    return tensor.flatten().view(torch.uint8)
 
 
 class _DamagedError(Exception):
@@ -152,7 +167,10 @@ class _DamagedError(Exception):
 def training_tensors(
     model: torch.nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return everything that training changes in model and optimizer: tensors, and the rest as plain values."""
+    """Return everything that training changes in model and optimizer: tensors, and the rest as plain values.
+
+    The tensors may be the living ones: use them before the next step.
+    """
     tensors = {f"model.{name}": tensor for name, tensor in _model_tensors(model)}
     states: list[dict[str, Any]] = []
     for index, parameter in enumerate(_parameters(optimizer)):
@@ -165,9 +183,9 @@ def training_tensors(
                 plain[name] = {"value": value}
         states.append(plain)
     groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
-    # save_file wants memory of their own for all tensors.
-    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    return copies, {"optimizer": states, "groups": groups}
+    # They are written before training goes on, so what lies contiguous in host memory needs no copy.
+    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return flat, {"optimizer": states, "groups": groups}
 
 
 def load_training_tensors(
@@ -234,18 +252,3 @@ def _checksum(path: Path) -> str:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

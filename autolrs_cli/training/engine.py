@@ -94,9 +94,10 @@ class Engine:
     def state(self) -> Checkpoint:
         """Return everything that training changes, random streams included."""
         tensors, values = training_tensors(self.model, self.optimizer)
-        streams = random_states(cuda=self.device.type == "cuda")
-        tensors["random.torch"] = streams["torch"]
-        tensors |= {f"random.cuda.{i}": state for i, state in enumerate(streams["cuda"])}
+        streams = random_states(self.device)
+        tensors |= {
+            f"random.{name}": streams[name] for name in ("torch", "cuda") if streams[name] is not None
+        }
         version, words, gauss = streams["python"]
         kind, keys, *rest = streams["numpy"]
         values["random"] = {
@@ -114,15 +115,14 @@ class Engine:
         load_training_tensors(self.model, self.optimizer, state.tensors, state.values)
         version, words, gauss = state.values["random"]["python"]
         kind, keys, *rest = state.values["random"]["numpy"]
-        count = sum(name.startswith("random.cuda.") for name in state.tensors)
-        cuda = [state.tensors[f"random.cuda.{i}"] for i in range(count)]
         set_random_states(
             {
                 "torch": state.tensors["random.torch"],
-                "cuda": cuda,
+                "cuda": state.tensors.get("random.cuda"),
                 "python": (version, tuple(words), gauss),
                 "numpy": (kind, np.array(keys, dtype=np.uint32), *rest),
-            }
+            },
+            self.device,
         )
 
     def synchronize(self) -> None:

@@ -38,6 +38,10 @@ class Snapshot:
         self._random: dict[str, Any] = {}
 
     @property
+    def _device(self) -> torch.device:
+        return next((p.device for p in self._model.parameters()), torch.device("cpu"))
+
+    @property
     def nbytes(self) -> int:
         """Bytes held by the copies."""
         return sum(copy.nbytes for copy in self._copies.values())
@@ -50,7 +54,7 @@ class Snapshot:
         self._copy_in(dict(_model_tensors(self._model)))
         self._state = [self._save_state(i, p) for i, p in enumerate(self._parameters())]
         self._groups = [{k: v for k, v in g.items() if k != "params"} for g in self._optimizer.param_groups]
-        self._random = random_states(cuda=_on_cuda(self._model))
+        self._random = random_states(self._device)
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -68,7 +72,7 @@ class Snapshot:
         for group, saved in zip(self._optimizer.param_groups, self._groups, strict=True):
             group.update(saved)
         self._optimizer.zero_grad(set_to_none=True)
-        set_random_states(self._random)
+        set_random_states(self._random, self._device)
 
     def _parameters(self) -> Iterator[nn.Parameter]:
         return (p for group in self._optimizer.param_groups for p in group["params"])
@@ -133,20 +137,20 @@ def _on_cuda(model: nn.Module) -> bool:
     return any(p.device.type == "cuda" for p in model.parameters())
 
 
-def random_states(*, cuda: bool) -> dict[str, Any]:
-    """Return the state of every global random stream that a model may draw from."""
+def random_states(device: torch.device) -> dict[str, Any]:
+    """Return the state of every global random stream that a model on `device` may draw from."""
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if cuda else [],
+        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
         "python": random.getstate(),
         "numpy": np.random.get_state(),  # noqa: NPY002 - the legacy state is what other people's models draw from
     }
 
 
-def set_random_states(states: dict[str, Any]) -> None:
+def set_random_states(states: dict[str, Any], device: torch.device) -> None:
     """Put the streams back to what `random_states` returned."""
     torch.set_rng_state(states["torch"])
-    if states["cuda"]:
-        torch.cuda.set_rng_state_all(states["cuda"])
+    if states["cuda"] is not None:
+        torch.cuda.set_rng_state(states["cuda"], device)
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])  # noqa: NPY002

@@ -139,7 +139,7 @@ class StageLoop:
         trainer.place.stage = stage.stage
         if not announce:
             return
-        trainer.checkpoint()
+        trainer.checkpoint_or_warn()
         trainer.journal.write(
             events.StageStarted(
                 stage.first_step,

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from autolrs_cli.contracts import Batch, EvalSplit, LossKind, Phase, WeightsKind
 from autolrs_cli.errors import TrainingError
@@ -161,17 +162,19 @@ class Trainer:
             metrics = self.engine.measure(self._held_out("target"))
             self.journal.write(events.Eval("target", "raw", {k: finite(v) for k, v in metrics.items()}))
             if self._is_due(self._cadence.full_eval_every_steps, last):
-                metrics |= self._measure_fully()
+                metrics |= self._measure_fully(last=last)
         self.outcome.metrics = metrics
         now = Sighting(self.place.step, self.place.total_steps, self.journal.t)
         if self.watch.see(metrics, now, last=last):
             self._note_target()
 
-    def _measure_fully(self) -> dict[str, float]:
+    def _measure_fully(self, *, last: bool) -> dict[str, float]:
         """Take the measures that need more than a pass over batches, with the mean of the last weights."""
         if self._last_weights is None:
             return {}
-        found = self.engine.measure_fully(self._last_weights.mean(self.engine.model))
+        found = self.engine.measure_fully(
+            self._last_weights.mean(self.engine.model, self.place.step, last=last)
+        )
         self.outcome.notes = found.notes
         weights: WeightsKind = "raw" if self._last_weights.count == 1 else "averaged"
         metrics = {name: finite(value) for name, value in found.metrics.items()}
@@ -204,16 +207,25 @@ class Trainer:
                 "ledger": self.ledger.state_dict(),
                 "watch": self.watch.state_dict(),
                 "untrained_loss": dict(self.untrained_loss),
-                "outcome": {
-                    **asdict(self.outcome),
-                    "schedule": [list(span) for span in self.outcome.schedule.spans],
-                },
+                "outcome": self._outcome_as_json(),
             }
             self._checkpoints.write(self.place.step, state)
             if self._last_weights is not None:
                 self._last_weights.prune(self._checkpoints.steps()[0])
         self.journal.write(events.Checkpoint(self.ledger.totals()))
         self._checkpointed_at = time.perf_counter()
+
+    def _outcome_as_json(self) -> dict[str, Any]:
+        outcome = self.outcome
+        return {
+            "metrics": {name: finite(value) for name, value in outcome.metrics.items()},
+            "notes": outcome.notes,
+            "schedule": [list(span) for span in outcome.schedule.spans],
+            "chosen": [asdict(chosen) for chosen in outcome.chosen],
+            "examples": outcome.examples,
+            "resumed": outcome.resumed,
+            "bit_exact": outcome.bit_exact,
+        }
 
     def forget_resume_points(self) -> None:
         """Drop what only a run that goes on needs; the weights of the last checkpoints stay."""
@@ -247,7 +259,18 @@ class Trainer:
 
     def _checkpoint_if_due(self) -> None:
         if time.perf_counter() - self._checkpointed_at >= self._cadence.checkpoint_every_seconds:
+            self.checkpoint_or_warn()
+
+    def checkpoint_or_warn(self) -> None:
+        """Write a resume point; where that fails, say so and go on: the one before it stays good."""
+        try:
             self.checkpoint()
+        except TrainingError as error:
+            self._checkpointed_at = time.perf_counter()
+            message = (
+                f"{error} Training goes on; until then, it can be resumed from the checkpoint before only."
+            )
+            self.journal.write(events.Warned(message))
 
     def _is_due(self, every_steps: int | None, last: bool) -> bool:
         return last or (every_steps is not None and self.place.step % every_steps == 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -10,7 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from autolrs_cli.errors import ConfigError
+from autolrs_cli.durable import publish
+from autolrs_cli.errors import ConfigError, TrainingError
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
@@ -18,13 +20,24 @@ def save_weights(model: nn.Module, path: Path) -> None:
 
     Tensors go out contiguous, since safetensors knows no other memory format, and tied ones once: under the
     name that the state dict gives first.
+
+    Raises:
+        TrainingError: if it cannot be written.
     """
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in _untied(model.state_dict()).items()
     }
     aside = path.with_name(f"{path.name}.part")
-    save_file(tensors, aside)
-    aside.replace(path)
+    try:
+        save_file(tensors, aside)
+        publish(aside, path)
+    except (OSError, SafetensorError) as error:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise TrainingError(
+            f"The run directory must take the weights, but {path} cannot be written: {error}. Free some space or mend "
+            "the folder's permissions."
+        ) from error
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -94,21 +107,41 @@ class LastCheckpoints:
     def _path(self, step: int) -> Path:
         return self.folder / f"weights-{step:09}.safetensors"
 
-    def mean(self, model: nn.Module) -> nn.Module:
-        """Return a copy of `model` with the mean of the kept weights; buffers are those of the model as it is.
+    def mean(self, model: nn.Module, step: int, *, last: bool) -> nn.Module:
+        """Return a copy of `model` with the mean of the last weights; buffers are those of the model as it is.
 
-        With nothing kept yet, that is the model as it is.
+        Before the first checkpoint, that is the model as it is.
+
+        Args:
+            model: as it is after `step`.
+            step: kept steps so far.
+            last: whether the run ends there, which is a checkpoint too.
+
+        Raises:
+            ConfigError: if files of those checkpoints are missing or damaged.
         """
         averaged = copy.deepcopy(model)
-        paths = [self._path(step) for step in self.steps()[-self.count :]]
         own = _untied(dict(averaged.named_parameters()))
-        with torch.no_grad():
-            for place, path in enumerate(paths):
-                stored = load_file(path)
-                for name, parameter in own.items():
-                    value = stored[name].to(parameter) / len(paths)
-                    parameter.copy_(parameter + value if place else value)
+        wanted = self._wanted(step, last=last)
+        try:
+            with torch.no_grad():
+                for place, each in enumerate(wanted):
+                    stored = load_file(self._path(each))
+                    for name, parameter in own.items():
+                        value = stored[name].to(parameter) / len(wanted)
+                        parameter.copy_(parameter + value if place else value)
+        except (OSError, KeyError, SafetensorError) as error:
+            raise ConfigError(
+                f"The weights of the last checkpoints (steps {', '.join(map(str, wanted))}) must lie in {self.folder} "
+                f"to be averaged, but: {error}. Restore them."
+            ) from error
         return averaged
+
+    def _wanted(self, step: int, *, last: bool) -> list[int]:
+        steps = list(range(self.every_steps, step + 1, self.every_steps))
+        if last and step % self.every_steps:
+            steps.append(step)
+        return steps[-self.count :]
 
 
 def _untied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

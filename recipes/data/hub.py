@@ -79,10 +79,13 @@ def _load_folder(folder: Path, config: str | None, split: str) -> Dataset:
 def _load_hub(name: str, config: str | None, split: str) -> Dataset:
     import datasets
 
-    if not _reachable(name):
-        # One question was enough; without this, every file would be asked for six times.
-        datasets.config.HF_HUB_OFFLINE = True
-    loaded = datasets.load_dataset(name, config, split=split)
+    offline = datasets.config.HF_HUB_OFFLINE
+    # One question is enough; without this, every file would be asked for six times.
+    datasets.config.HF_HUB_OFFLINE = offline or not _reachable(name)
+    try:
+        loaded = datasets.load_dataset(name, config, split=split)
+    finally:
+        datasets.config.HF_HUB_OFFLINE = offline
     assert isinstance(loaded, datasets.Dataset)
     return loaded
 

@@ -14,6 +14,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from autolrs_cli.contracts import Report
+from autolrs_cli.durable import publish
 from autolrs_cli.errors import ConfigError
 
 CACHE_VARIABLE = "AUTOLRS_CACHE_DIR"
@@ -50,6 +51,8 @@ def prepared(root: Path, kind: str, ingredients: Mapping[str, Any], make: Callab
     text = json.dumps(ingredients, sort_keys=True, indent=1)
     home = root / kind
     final = home / hashlib.sha256(text.encode()).hexdigest()[:16]
+    if final.is_dir():  # also in a cache that this person may only read
+        return final
     try:
         home.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{final}.lock"):
@@ -60,7 +63,7 @@ def prepared(root: Path, kind: str, ingredients: Mapping[str, Any], make: Callab
                 try:
                     make(aside)
                     (aside / INGREDIENTS).write_text(text, encoding="utf-8")
-                    _rename_durably(aside, final)
+                    publish(aside, final)
                 finally:
                     shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
@@ -86,12 +89,3 @@ def content_hash(paths: Iterable[Path], report: Report = quiet) -> str:
                 done += len(block)
         digest.update(own.digest())
     return digest.hexdigest()[:32]
-
-
-def _rename_durably(aside: Path, final: Path) -> None:
-    """Rename after the files reached the disk: a power cut must not leave a whole-looking folder of zeros."""
-    for path in aside.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    aside.rename(final)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -106,12 +107,28 @@ class TestStoredRun:
             "autolrs_recipes.resnet50.torch.load",
             "autolrs_cli.runner.stored.importlib.import_module",
             "toy_recipe.ToyRecipe",  # no --config-dir was recorded
+            "autolrs_cli.records.journal.cut_journal",  # ours, but not what configurations are made of
+            "autolrs_recipes.data.token_table.write_token_table",
+            "autolrs_recipes.there_is_no_such_module.X",
+            "autolrs_recipes.${oc.select:nope,resnet50}.ResNet50",
         ],
     )
     def test_it_calls_nothing_but_our_classes(self, finished: Path, tmp_path: Path, target: str) -> None:
         directory = self.copy(finished, tmp_path)
         self.edit(directory, data={"_target_": target})
         with pytest.raises(ConfigError, match=re.escape(target)):
+            StoredRun(directory)
+
+    @pytest.mark.parametrize("folder", ["/", sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")])
+    def test_a_folder_that_holds_everything_is_not_a_persons_own(
+        self, finished: Path, tmp_path: Path, folder: str
+    ) -> None:
+        directory = self.copy(finished, tmp_path)
+        config = yaml.safe_load((directory / "config.yaml").read_text())
+        config["run"]["config_dir"] = folder
+        config["optimizer"] = {"_target_": "pathlib.Path.touch"}
+        (directory / "config.yaml").write_text(yaml.safe_dump(config))
+        with pytest.raises(ConfigError, match=r"pathlib\.Path\.touch"):
             StoredRun(directory)
 
     def test_the_users_own_folder_is_recorded_and_trusted(self, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -67,11 +68,74 @@ def test_the_checkpoint_before_is_used(stopped: Path, reference: Path, damage: s
     assert any("step-000000050 is damaged" in line for line in warned)
 
 
-def test_with_all_damaged_it_begins_again(stopped: Path, reference: Path) -> None:
+def test_with_all_damaged_a_person_decides(stopped: Path, reference: Path, capsys) -> None:
+    before = (stopped / "journal.jsonl").read_bytes()
     for folder in (stopped / "checkpoints").glob("step-*"):
         flip(folder / "tensors.safetensors")
+    assert resume(stopped) == 2
+    assert "all in" in capsys.readouterr().err
+    assert (stopped / "journal.jsonl").read_bytes() == before
+    shutil.rmtree(stopped / "checkpoints")
     assert resume(stopped) == 0
     assert_equal_weights(stopped, reference)
+
+
+def test_what_cannot_be_read_now_is_not_thrown_away(
+    stopped: Path, reference: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    def too_many_files(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("autolrs_cli.training.checkpoint._checksum", too_many_files)
+        assert resume(stopped) == 2
+    assert "Too many open files" in capsys.readouterr().err
+    assert resume(stopped) == 0
+    assert_equal_weights(stopped, reference)
+
+
+def test_training_goes_on_where_a_checkpoint_cannot_be_written(
+    tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("autolrs_cli.training.checkpoint.save_file", full)
+    assert run(tmp_path / "run", "recipe=toy", f"run.config_dir={USER}").status == "done"
+    assert_equal_weights(tmp_path / "run", reference)
+    assert "No space left" in (tmp_path / "run" / "journal.jsonl").read_text()
+
+
+def test_a_journal_damaged_before_the_checkpoint_is_left_as_it_is(stopped: Path, capsys) -> None:
+    lines = (stopped / "journal.jsonl").read_text().splitlines(keepends=True)
+    lines[3] = "x" * (len(lines[3]) - 1) + "\n"
+    (stopped / "journal.jsonl").write_text("".join(lines))
+    assert resume(stopped) == 2
+    assert "journal.jsonl" in capsys.readouterr().err
+    assert (stopped / "journal.jsonl").read_text() == "".join(lines)
+
+
+def test_changes_survive_a_second_kill(
+    stopped: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A harmless change given to the first resume, and other libraries then, are remembered by the second."""
+    from autolrs_cli.runner import assembling
+
+    versions = assembling.versions()
+    with monkeypatch.context() as patched:
+        patched.setattr(assembling, "versions", lambda: {**versions, "torch": "0.1"})
+        assert killed("final export", lambda: resume(stopped, "runtime.max_seconds=5000"))
+    assert resume(stopped) == 0
+    summary = json.loads((stopped / "summary.json").read_text())
+    assert (summary["resumed"], summary["bit_exact"]) == (2, False)
+
+
+def test_a_run_that_began_again_with_a_change_can_go_on(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    command = ("recipe=toy", "schedule=constant", f"run.config_dir={USER}")
+    assert killed("training", lambda: run(directory, *command))
+    assert killed("training", lambda: resume(directory, "runtime.max_seconds=5000"))
+    assert resume(directory, "runtime.max_seconds=6000") == 0
 
 
 def test_a_newer_format_is_not_guessed_at(stopped: Path, capsys) -> None:

@@ -58,7 +58,7 @@ class TestLastCheckpoints:
             kept.keep(each, step)
         assert kept.steps() == [1, 2, 3, 4, 5]
         before = copy.deepcopy(models[-1].state_dict())
-        mean = kept.mean(models[-1])
+        mean = kept.mean(models[-1], 5, last=True)
         for name, parameter in mean.named_parameters():
             expected = sum(dict(m.named_parameters())[name].detach().double() for m in models[2:]) / 3
             assert torch.allclose(parameter.double(), expected, atol=1e-7)
@@ -85,9 +85,19 @@ class TestLastCheckpoints:
         one = model()
         kept.keep(one, 1)
         one[1].running_mean.fill_(7.0)
-        assert (kept.mean(one)[1].running_mean == 7).all()
+        assert (kept.mean(one, 1, last=True)[1].running_mean == 7).all()
 
     def test_with_none_it_is_the_model_as_it_is(self, tmp_path: Path) -> None:
         one = model()
-        mean = LastCheckpoints(tmp_path / "averaging", count=5, every_steps=1).mean(one)
+        mean = LastCheckpoints(tmp_path / "averaging", count=5, every_steps=1).mean(one, 0, last=False)
         assert all(a.equal(b) for a, b in zip(one.parameters(), mean.parameters(), strict=True))
+
+    def test_a_missing_file_is_named_not_averaged_away(self, tmp_path: Path) -> None:
+        kept = LastCheckpoints(tmp_path / "averaging", count=2, every_steps=10)
+        one = model()
+        for step in (10, 20, 25):
+            kept.keep(one, step)
+        kept.mean(one, 25, last=True)
+        (tmp_path / "averaging" / "weights-000000020.safetensors").unlink()
+        with pytest.raises(ConfigError, match="steps 20, 25"):
+            kept.mean(one, 25, last=True)
