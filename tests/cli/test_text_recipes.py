@@ -19,44 +19,22 @@ from autolrs_cli.commands.export import main as export
 from autolrs_cli.commands.resume import main as resume
 from autolrs_cli.training.engine import Engine
 
-ENGLISH = [
-    "the",
-    "a",
-    "red",
-    "green",
-    "house",
-    "dog",
-    "tree",
-    "runs",
-    "sleeps",
-    "falls",
-    "and",
-    "slowly",
-    "fast",
-    "in",
-    "under",
-    "old",
-    "new",
-]
-GERMAN = [
-    "das",
-    "ein",
-    "rote",
-    "grüne",
-    "Haus",
-    "Hund",
-    "Baum",
-    "rennt",
-    "schläft",
-    "fällt",
-    "und",
-    "langsam",
-    "schnell",
-    "in",
-    "unter",
-    "alte",
-    "neue",
-]
+WORDS = {
+    "the": "das",
+    "a": "ein",
+    "red": "rote",
+    "green": "grüne",
+    "house": "Haus",
+    "dog": "Hund",
+    "tree": "Baum",
+    "runs": "rennt",
+    "sleeps": "schläft",
+    "falls": "fällt",
+    "and": "und",
+    "slowly": "langsam",
+    "in": "in",
+}
+ENGLISH, GERMAN = list(WORDS), list(WORDS.values())
 
 
 def sentences(count: int, seed: int) -> tuple[list[str], list[str]]:
