@@ -54,7 +54,6 @@ HARMLESS_KEYS = (
 OUT_OF_MEMORY = (
     "The device's memory must hold a step. Lower recipe.micro_batch, or set runtime.snapshot=host."
 )
-WORKER_DIED = "Every loader worker must live. If memory ran out, lower runtime.workers; 0 needs none."
 Status = Literal["done", "failed", "interrupted"]
 
 
@@ -193,8 +192,6 @@ def _verdict(error: Exception, stop: StopRequest) -> tuple[Status, str, bool]:
     if stop.reason is not None:
         # Torch sees workers die that the same SIGTERM has reached.
         return "interrupted", stop.reason, True
-    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
-        return "failed", f"{WORKER_DIED} {error}", True
     if isinstance(error, torch.OutOfMemoryError):
         return "failed", f"{OUT_OF_MEMORY} {error}", True
     if isinstance(error, AutoLRSError):

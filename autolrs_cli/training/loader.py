@@ -12,10 +12,13 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from autolrs_cli.contracts import Batch, EvalStream, Position, TrainStream
-from autolrs_cli.errors import AutoLRSError
+from autolrs_cli.errors import AutoLRSError, TrainingError
 
 # Micro-batches that each worker holds ready.
 PREFETCH = 2
+WORKER_DIED = (
+    "Every loader worker must live, but one died. If memory ran out, lower runtime.workers; 0 needs none."
+)
 
 
 class TrainLoader:
@@ -150,9 +153,31 @@ def _begin(source: Iterable[Batch | AutoLRSError]) -> Iterator[Batch | AutoLRSEr
     for example. Reading notices by itself, within 5 seconds, and there it can be dealt with.
     """
     batches = iter(source)
-    if isinstance(source, DataLoader) and threading.current_thread() is threading.main_thread():
+    if not isinstance(source, DataLoader):
+        return batches
+    if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    return batches
+    return _from_workers(batches)
+
+
+def _from_workers(batches: Iterator[Batch | AutoLRSError]) -> Iterator[Batch | AutoLRSError]:
+    """Yield what workers read.
+
+    Raises:
+        TrainingError: if one of them died.
+    """
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except (ConnectionError, EOFError) as error:  # its end of a pipe is gone
+            raise TrainingError(f"{WORKER_DIED} ({error})") from error
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise TrainingError(f"{WORKER_DIED} ({error})") from error
+        yield batch
 
 
 def _ignore_interrupts(_: int) -> None:

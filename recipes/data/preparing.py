@@ -21,6 +21,8 @@ CACHE_VARIABLE = "AUTOLRS_CACHE_DIR"
 # What a folder was made of, for a person who finds it.
 INGREDIENTS = "ingredients.json"
 _BLOCK_BYTES = 1 << 20
+# Read within a moment at every start of a run: not worth a line.
+_QUIET_BYTES = 64 << 20
 
 
 def quiet(what: str, done: int, total: int | None) -> None:
@@ -78,6 +80,8 @@ def content_hash(paths: Iterable[Path], report: Report = quiet) -> str:
     """Return a hash of the contents of files, in order; their names do not count."""
     files = list(paths)
     total, done = sum(path.stat().st_size for path in files), 0
+    if total < _QUIET_BYTES:
+        report = quiet
     digest = hashlib.sha256()
     for path in files:
         own = hashlib.sha256()

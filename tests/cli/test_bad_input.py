@@ -147,9 +147,12 @@ KINDS = {
 }
 
 UNKNOWN = {
-    "recipe": (("recipe=nope",), "Set recipe to one of: resnet50"),
-    "empty recipe": (("recipe=",), "Set recipe to one of: resnet50"),
-    "schedule": (("schedule=cosine",), "Set schedule to one of: autolrs, constant, original"),
+    "recipe": (("recipe=nope",), "Set recipe to one of: bert, resnet50, transformer"),
+    "empty recipe": (("recipe=",), "Set recipe to one of: bert, resnet50, transformer"),
+    "schedule": (
+        ("schedule=nope",),
+        "Set schedule to one of: autolrs, clr, constant, cosine",
+    ),
     "search": (("search=bayes",), "Set search to one of: code, paper"),
     "scale": (("scale=huge",), "Set scale to one of: bench, demo, gpu, paper, tiny"),
     "launcher": (("hydra/launcher=nope",), "Set hydra/launcher to one of: "),
@@ -218,7 +221,7 @@ def test_it_is_refused_with_the_way_out(
 def test_without_a_recipe_they_are_listed(overrides: list[str], refused: Refused) -> None:
     told = refused(*overrides)
     assert "`recipe` must be chosen, but none was given." in told
-    assert "Type: autolrs train recipe=NAME, with NAME one of: resnet50" in told
+    assert "Type: autolrs train recipe=NAME, with NAME one of: bert, resnet50, transformer" in told
 
 
 def test_several_recipes_need_several_commands(refused: Refused) -> None:
@@ -321,7 +324,7 @@ class TestRunDirectory:
         (tmp_path / "run" / "journal.jsonl").touch()
         told = refused(*TINY, f"run.dir={tmp_path / 'run'}")
         assert "A run directory holds one run" in told
-        assert "Set run.dir to another folder." in told
+        assert "Set run.dir to another folder, or go on with that one: autolrs resume" in told
 
     def test_control_characters_and_unicode_do_no_harm(self, tmp_path: Path, refused: Refused) -> None:
         (tmp_path / "file").touch()
@@ -338,7 +341,7 @@ class TestProcess:
         composed = autolrs("train", "recipe=nope", cwd=tmp_path, HYDRA_FULL_ERROR="1")
         assert composed.stderr == (
             "error: `recipe` must be one of the known options, but got recipe=nope. "
-            "Set recipe to one of: resnet50\n"
+            "Set recipe to one of: bert, resnet50, transformer\n"
         )
         checked = autolrs(
             "train", *TINY, "seed=-1", "search.lr_min=7", cwd=tmp_path, PYTHONIOENCODING="ascii"
@@ -364,7 +367,7 @@ class TestProcess:
     def test_no_recipe(self, tmp_path: Path) -> None:
         told = autolrs("train", cwd=tmp_path)
         assert (told.returncode, told.stdout) == (2, "")
-        assert told.stderr.endswith("with NAME one of: resnet50\n")
+        assert told.stderr.endswith("with NAME one of: bert, resnet50, transformer\n")
 
 
 class TestShownWithoutTraining:
@@ -383,7 +386,7 @@ class TestShownWithoutTraining:
 
     def test_help_and_information(self, train: Train, tmp_path: Path) -> None:
         assert "--multirun" in train("--hydra-help").out
-        assert "schedule: autolrs, constant, original" in train(*TINY, "--help").out
+        assert "schedule: autolrs, clr, constant, cosine" in train(*TINY, "--help").out
         told = autolrs("train", "recipe=resnet50", "--info", "searchpath", cwd=tmp_path)
         assert told.returncode == 0
         assert "pkg://autolrs_configs" in told.stdout
@@ -393,4 +396,4 @@ class TestShownWithoutTraining:
         assert said.code == 0
         assert "_target_: toy_recipe.ToyRecipe" in said.out
         listed = train("--config-dir", str(USER))
-        assert "one of: resnet50, toy" in listed.err
+        assert "one of: bert, decoding, failing, resnet50, toy, transformer" in listed.err

@@ -71,7 +71,7 @@ class TestFullDisk:
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("autolrs_cli.runner.execute.save_weights", full)
+        monkeypatch.setattr("autolrs_cli.training.weights.save_file", full)
         found = self.run(tmp_path / "run", monkeypatch, "nothing")
         assert found["status"] == "failed"
         assert "No space left" in found["reason"]
