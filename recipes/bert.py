@@ -22,7 +22,7 @@ from autolrs_cli.contracts import (
     TrainStream,
 )
 from autolrs_recipes.bert_models import PretrainingBert, losses, masked_and_next_logits
-from autolrs_recipes.checks import number, whole_number
+from autolrs_recipes.checks import divides, number, whole_number
 from autolrs_recipes.data.pretraining import PretrainingData
 from autolrs_recipes.data.pretraining_streams import HeldOutPairs, Task, TrainPairs
 from autolrs_recipes.data.pretraining_tokenizer import SPECIAL_TOKENS
@@ -121,12 +121,7 @@ class Bert:
             *whole_number("recipe.choose_pairs", self.choose_pairs, 1),
             *whole_number("recipe.target_pairs", self.target_pairs, 1),
         ]
-        if not found and self.global_batch % self.micro_batch:
-            found.append(
-                f"`micro_batch` must divide `global_batch`, but got recipe.micro_batch={self.micro_batch}, "
-                f"recipe.global_batch={self.global_batch}. Set recipe.micro_batch."
-            )
-        return found
+        return found or divides(self.global_batch, self.micro_batch)
 
     def _length_problems(self) -> list[str]:
         keys = ("short_length", "long_length", "eval_length")

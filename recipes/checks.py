@@ -43,6 +43,16 @@ def share(key: str, value: object, purpose: str) -> list[str]:
     ]
 
 
+def divides(global_batch: int, micro_batch: int) -> list[str]:
+    """Return a problem unless a step can be cut into whole micro-batches."""
+    if global_batch % micro_batch == 0:
+        return []
+    return [
+        f"`micro_batch` must divide `global_batch`, but got recipe.micro_batch={micro_batch}, "
+        f"recipe.global_batch={global_batch}. Set recipe.micro_batch."
+    ]
+
+
 def is_number(value: object) -> bool:
     """Tell whether `value` is a finite number (True and False are not)."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

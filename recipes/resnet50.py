@@ -22,7 +22,7 @@ from autolrs_cli.contracts import (
     Phase,
     TrainStream,
 )
-from autolrs_recipes.checks import whole_number
+from autolrs_recipes.checks import divides, whole_number
 from autolrs_recipes.data.images import HeldOutImages, ImageData, TrainImages
 from autolrs_recipes.image_models import ImageModel
 
@@ -85,12 +85,7 @@ class ResNet50:
         ]
         if self.micro_batch != self.global_batch:  # BatchNorm cannot normalise a single image
             found += whole_number("recipe.micro_batch", self.micro_batch, 2)
-        if not found and self.global_batch % self.micro_batch:
-            found.append(
-                f"`micro_batch` must divide `global_batch`, but got recipe.micro_batch={self.micro_batch}, "
-                f"recipe.global_batch={self.global_batch}. Set recipe.micro_batch."
-            )
-        return found
+        return found or divides(self.global_batch, self.micro_batch)
 
     def fingerprint(self) -> str:
         """Hash of the data's content and split."""

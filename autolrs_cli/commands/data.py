@@ -61,14 +61,14 @@ def _batches(recipe: Recipe, max_steps: int) -> Iterator[str]:
         stream = recipe.train_stream(index, 0)
         batch = stream.batch(Position(index, 0, 0))
         yield (
-            f"phase {phase.name}: {phase.steps:,} steps of {phase.global_batch:,} in {stream.micro_batches} "
-            f"micro-batches; the first has {recipe.examples(batch):,} {recipe.example_unit}: {_shapes(batch)}"
+            f"phase {phase.name}: {phase.steps:,} steps of {phase.global_batch:,}, micro-batches "
+            f"per step: {stream.micro_batches}; the first has {recipe.examples(batch):,} {recipe.example_unit}: {_shapes(batch)}"
         )
     splits = ("choose", "target")
     for split, purpose in zip(splits, ("chooses LRs", "decides targets"), strict=True):
         held_out = recipe.eval_stream(split)  # type: ignore[arg-type]
         batch = held_out.batch(0)
-        yield f"{split} ({purpose}): {held_out.num_batches:,} batches; the first: {_shapes(batch)}"
+        yield f"{split} ({purpose}): batches: {held_out.num_batches:,}; the first: {_shapes(batch)}"
 
 
 def _shapes(batch: Batch) -> str:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from autolrs_cli.contracts import Report
 from autolrs_recipes.checks import share, whole_number
-from autolrs_recipes.data.preparing import cache_root, content_hash, prepared, quiet
+from autolrs_recipes.data.preparing import content_hash
 from autolrs_recipes.data.text import file_problems, read_lines
-from autolrs_recipes.data.translation import Pair, PreparedPairs
-from autolrs_recipes.data.translation_preparing import Corpus, Settings, fill
-from autolrs_recipes.data.translation_tokenizer import SMALLEST_VOCABULARY
+from autolrs_recipes.data.translation import Pair
+from autolrs_recipes.data.translation_prepared import PreparedTranslation
+from autolrs_recipes.data.translation_preparing import Corpus, Settings
 
 _WHAT = "one sentence a line"
 _BLOCK_BYTES = 1 << 20
 
 
 @dataclass(kw_only=True, eq=False)
-class ParallelText:
+class ParallelText(PreparedTranslation):
     """Pairs of text files, UTF-8.
 
     Args:
@@ -49,6 +49,8 @@ class ParallelText:
     max_length: int
     cache_dir: str | None = None
 
+    kind = "parallel_text"
+
     def describe(self) -> str:
         """Say what the data is, in words."""
         return (
@@ -60,34 +62,21 @@ class ParallelText:
         found = [
             *share("data.choose_fraction", self.choose_fraction, "chooses LRs"),
             *whole_number("data.choose_max_pairs", self.choose_max_pairs, 1),
-            *whole_number("data.vocab_size", self.vocab_size, SMALLEST_VOCABULARY),
-            *whole_number("data.max_length", self.max_length, 2),
+            *self.token_problems(),
         ]
         for pair in self._key_pairs():
             files = [problem for key in pair for problem in self._file_problems(key)]
             found += files or self._line_problems(*pair)
         return found + self._same_file_problems()
 
-    def prepare(self, report: Report) -> None:
-        """Make the tokens, unless they were made before."""
-        self.__dict__["prepared"] = self._prepare(report)
+    def settings(self) -> Settings:
+        """Return how the pairs are prepared."""
+        return Settings(self.vocab_size, self.max_length, self.choose_fraction, self.choose_max_pairs)
 
-    @cached_property
-    def prepared(self) -> PreparedPairs:
-        """What was prepared; made now if need be."""
-        return self._prepare(quiet)
-
-    def _prepare(self, report: Report) -> PreparedPairs:
-        settings = Settings(self.vocab_size, self.max_length, self.choose_fraction, self.choose_max_pairs)
+    def text(self, report: Report) -> tuple[dict[str, Any], Callable[[], Corpus]]:
+        """Return what the text depends on, and what reads it."""
         files = [self._path(key) for pair in self._key_pairs() for key in pair]
-        ingredients = {**settings.ingredients(), "files": len(files), "text": content_hash(files, report)}
-        folder = prepared(
-            cache_root(self.cache_dir),
-            "parallel_text",
-            ingredients,
-            lambda folder: fill(folder, self._corpus(), settings, report),
-        )
-        return PreparedPairs(folder)
+        return {"files": len(files), "text": content_hash(files, report)}, self._corpus
 
     def _corpus(self) -> Corpus:
         train, target, *test = (self._reader(*pair) for pair in self._key_pairs())

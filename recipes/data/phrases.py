@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from autolrs_cli.contracts import Report
 from autolrs_recipes.checks import whole_number
-from autolrs_recipes.data.preparing import cache_root, content_hash, prepared, quiet
-from autolrs_recipes.data.translation import Pair, PreparedPairs
-from autolrs_recipes.data.translation_preparing import Corpus, Settings, fill
-from autolrs_recipes.data.translation_tokenizer import SMALLEST_VOCABULARY
+from autolrs_recipes.data.preparing import content_hash
+from autolrs_recipes.data.translation import Pair
+from autolrs_recipes.data.translation_prepared import PreparedTranslation
+from autolrs_recipes.data.translation_preparing import Corpus, Settings
 
 _MAKERS = ("draws", "fillers", "frames", "making", "words")
 
 
 @dataclass(kw_only=True, eq=False)
-class Phrases:
+class Phrases(PreparedTranslation):
     """Sentence frames whose blanks are filled with dates, numbers, prices, places; every English sentence once.
 
     The sentences with the smallest hashes are held out: their combinations of frame and fillers, and so their
@@ -43,6 +43,8 @@ class Phrases:
     max_length: int
     cache_dir: str | None = None
 
+    kind = "phrases"
+
     def describe(self) -> str:
         """Say what the data is, in words."""
         made_with = f"Babel {version('babel')}, num2words {version('num2words')}"
@@ -55,8 +57,7 @@ class Phrases:
             *whole_number("data.generation_seed", self.generation_seed, 0),
             *whole_number("data.choose_pairs", self.choose_pairs, 1),
             *whole_number("data.target_pairs", self.target_pairs, 1),
-            *whole_number("data.vocab_size", self.vocab_size, SMALLEST_VOCABULARY),
-            *whole_number("data.max_length", self.max_length, 2),
+            *self.token_problems(),
         ]
         if not found and self.choose_pairs + self.target_pairs >= self.num_pairs:
             found.append(
@@ -66,20 +67,14 @@ class Phrases:
             )
         return found
 
-    def prepare(self, report: Report) -> None:
-        """Make the phrases and their tokens, unless they were made before."""
-        self.__dict__["prepared"] = self._prepare(report)
+    def settings(self) -> Settings:
+        """Return how the pairs are prepared."""
+        return Settings(self.vocab_size, self.max_length, 1.0, self.choose_pairs)
 
-    @cached_property
-    def prepared(self) -> PreparedPairs:
-        """What was prepared; made now if need be."""
-        return self._prepare(quiet)
-
-    def _prepare(self, report: Report) -> PreparedPairs:
-        settings = Settings(self.vocab_size, self.max_length, 1.0, self.choose_pairs)
+    def text(self, report: Report) -> tuple[dict[str, Any], Callable[[], Corpus]]:
+        """Return what the phrases depend on, and what makes them."""
         here = Path(__file__)
         ingredients = {
-            **settings.ingredients(),
             "num_pairs": self.num_pairs,
             "generation_seed": self.generation_seed,
             "target_pairs": self.target_pairs,
@@ -87,13 +82,7 @@ class Phrases:
             "num2words": version("num2words"),
             "code": content_hash(here.with_name(f"phrases_{name}.py") for name in _MAKERS),
         }
-        folder = prepared(
-            cache_root(self.cache_dir),
-            "phrases",
-            ingredients,
-            lambda folder: fill(folder, self._corpus(report), settings, report),
-        )
-        return PreparedPairs(folder)
+        return ingredients, lambda: self._corpus(report)
 
     def _corpus(self, report: Report) -> Corpus:
         """Write the phrases; the slice that decides targets is cut off here, the one that chooses LRs later."""

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autolrs_cli.contracts import Report
 from autolrs_cli.errors import ConfigError
 from autolrs_recipes.checks import share, whole_number
 from autolrs_recipes.data import hub
-from autolrs_recipes.data.preparing import cache_root, content_hash, prepared, quiet
-from autolrs_recipes.data.translation import Pair, PreparedPairs
-from autolrs_recipes.data.translation_preparing import Corpus, Settings, fill
-from autolrs_recipes.data.translation_tokenizer import SMALLEST_VOCABULARY
+from autolrs_recipes.data.preparing import content_hash
+from autolrs_recipes.data.translation import Pair
+from autolrs_recipes.data.translation_prepared import PreparedTranslation
+from autolrs_recipes.data.translation_preparing import Corpus, Settings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -26,7 +25,7 @@ _ROWS = 1000
 
 
 @dataclass(kw_only=True, eq=False)
-class WMT14:
+class WMT14(PreparedTranslation):
     """Rows of {"translation": {language: sentence, ...}} in three splits.
 
     Args:
@@ -57,6 +56,8 @@ class WMT14:
     max_length: int
     cache_dir: str | None = None
 
+    kind = "wmt14"
+
     def describe(self) -> str:
         """Say what the data is, in words."""
         languages = f"{self.source_language}-{self.target_language}"
@@ -68,8 +69,7 @@ class WMT14:
             *hub.problems("data.name", self.name, _EXAMPLE),
             *share("data.choose_fraction", self.choose_fraction, "chooses LRs"),
             *whole_number("data.choose_max_pairs", self.choose_max_pairs, 1),
-            *whole_number("data.vocab_size", self.vocab_size, SMALLEST_VOCABULARY),
-            *whole_number("data.max_length", self.max_length, 2),
+            *self.token_problems(),
         ]
         splits = [s for s in (self.train_split, self.validation_split, self.test_split) if s is not None]
         if len(set(splits)) < len(splits):
@@ -79,18 +79,13 @@ class WMT14:
             )
         return found
 
-    def prepare(self, report: Report) -> None:
-        """Load the data, and make its tokens unless they were made before."""
-        self.__dict__["prepared"] = self._prepare(report)
+    def settings(self) -> Settings:
+        """Return how the pairs are prepared."""
+        return Settings(self.vocab_size, self.max_length, self.choose_fraction, self.choose_max_pairs)
 
-    @cached_property
-    def prepared(self) -> PreparedPairs:
-        """What was prepared; made now if need be."""
-        return self._prepare(quiet)
-
-    def _prepare(self, report: Report) -> PreparedPairs:
+    def text(self, report: Report) -> tuple[dict[str, Any], Callable[[], Corpus]]:
+        """Return what the text depends on, and what reads it; loads the data."""
         assert self.name is not None
-        settings = Settings(self.vocab_size, self.max_length, self.choose_fraction, self.choose_max_pairs)
         names = (self.train_split, self.validation_split, self.test_split)
         report("loading data", 0, None)
         splits = [
@@ -100,18 +95,11 @@ class WMT14:
             Path(file["filename"]) for split in splits if split is not None for file in split.cache_files
         ]
         ingredients = {
-            **settings.ingredients(),
             "languages": [self.source_language, self.target_language],
             "splits": [split is not None for split in splits],
             "rows": content_hash(files, report),
         }
-        folder = prepared(
-            cache_root(self.cache_dir),
-            "wmt14",
-            ingredients,
-            lambda folder: fill(folder, self._corpus(splits), settings, report),
-        )
-        return PreparedPairs(folder)
+        return ingredients, lambda: self._corpus(splits)
 
     def _corpus(self, splits: list[Dataset | None]) -> Corpus:
         train, target, test = (None if split is None else self._reader(split) for split in splits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -228,9 +229,10 @@ class TestChangedWorld:
 
 
 class TestLock:
-    def test_a_second_process_is_refused_and_told_who_works_there(self, stopped: Path, capsys) -> None:
+    def test_a_second_process_is_refused_and_told_who_works_there(self, stopped: Path, capfd) -> None:
         with RunDirectory(stopped).locked():
             assert killed_not(lambda: resume(stopped)) == 2
+        assert f"is in use by process {os.getpid()} on " in capfd.readouterr().err
         assert resume(stopped) == 0
 
     def test_the_lock_dies_with_its_process(self, stopped: Path) -> None:
@@ -241,7 +243,6 @@ class TestLock:
 def killed_not(work: Callable[[], int]) -> int:
     """Do `work` in another process and return its exit code; locks are shared within one."""
     import multiprocessing
-    import os
 
     process = multiprocessing.get_context("fork").Process(target=lambda: os._exit(work()))
     process.start()
