@@ -61,8 +61,9 @@ def _batches(recipe: Recipe, max_steps: int) -> Iterator[str]:
         stream = recipe.train_stream(index, 0)
         batch = stream.batch(Position(index, 0, 0))
         yield (
-            f"phase {phase.name}: {phase.steps:,} steps of {phase.global_batch:,}, micro-batches "
-            f"per step: {stream.micro_batches}; the first has {recipe.examples(batch):,} {recipe.example_unit}: {_shapes(batch)}"
+            f"phase {phase.name}: {phase.steps:,} steps of {phase.global_batch:,}, "
+            f"micro-batches per step: {stream.micro_batches}; "
+            f"the first has {recipe.examples(batch):,} {recipe.example_unit}: {_shapes(batch)}"
         )
     splits = ("choose", "target")
     for split, purpose in zip(splits, ("chooses LRs", "decides targets"), strict=True):
