@@ -1,0 +1,1 @@
+"""Many runs as one experiment: sweeps, tuning, the reproduction of the paper's table."""

@@ -1,0 +1,1 @@
+"""Experiment trackers that follow the journal: TensorBoard, Weights & Biases, MLflow."""
