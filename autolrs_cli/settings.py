@@ -105,6 +105,8 @@ class BudgetSettings(Section):
     max_stage_steps: PositiveSteps
     trial_fraction: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
     """Length of a trial as a share of its stage."""
+    max_rollbacks: Annotated[int, Field(strict=True, ge=0)]
+    """How often a stage whose training diverges is searched again, before the run fails."""
     objective: Literal["published", "train", "choose"]
     """Which loss a trial is judged by; `published`: training loss, then held-out loss after the first longest stage."""
 

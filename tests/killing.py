@@ -96,11 +96,28 @@ MOMENTS: dict[str, Callable[[], Any]] = {
 }
 
 
+# Moments of a run whose first stage diverges in training and is taken back.
+ROLLBACK_MOMENTS: dict[str, Callable[[], Any]] = {
+    "taken back, no checkpoint of it yet": lambda: mock.patch.object(
+        Journal, "write", at_event(events.RolledBack, 1)
+    ),
+    "the stage's checkpoint has stepped aside for the new one": lambda: mock.patch.object(
+        checkpoint_module, "publish", at_call(2, checkpoint_module.publish)
+    ),
+    "the new checkpoint has its name": lambda: mock.patch.object(
+        checkpoint_module, "publish", at_call(2, checkpoint_module.publish, after=True)
+    ),
+    "searched again": lambda: mock.patch.object(Journal, "write", at_event(events.TrialFinished, 5)),
+    "the new LR chosen": lambda: mock.patch.object(Journal, "write", at_event(events.LrChosen, 2)),
+    "next stage": lambda: mock.patch.object(Journal, "write", at_event(events.TrialFinished, 8)),
+}
+
+
 def killed(moment: str, work: Callable[[], Any]) -> bool:
     """Do `work` in a process that dies at `moment`; return whether it came to that."""
 
     def target() -> None:
-        with MOMENTS[moment]():
+        with (MOMENTS | ROLLBACK_MOMENTS)[moment]():
             work()
         os._exit(0)
 

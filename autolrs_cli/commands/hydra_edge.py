@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
@@ -15,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
-from autolrs_cli.commands.hydra_words import explain, explain_flag
+from autolrs_cli.commands.hydra_words import explain, explain_flag, explain_lists
 
 USAGE = 2
 # Hydra's flags that take no value; whatever follows another flag may be that flag's.
@@ -43,11 +44,18 @@ def compose_and_call(job: Callable[[DictConfig], None], overrides: Sequence[str]
     Raises:
         Exception: what `job` raised.
     """
+    problem = explain_lists(overrides)
+    return _compose_and_call(job, overrides, errors) if problem is None else _refuse(problem, errors)
+
+
+def _compose_and_call(job: Callable[[DictConfig], None], overrides: Sequence[str], errors: Console) -> int:
     stderr, caught = sys.stderr, io.StringIO()
     crashed: list[Exception] = []
+    begun: list[DictConfig] = []
 
     def task(config: DictConfig) -> None:
         # Composition is over: from here on standard error is the person's again, and an exception is our mistake.
+        begun.append(config)
         with redirect_stderr(stderr):
             try:
                 job(config)
@@ -67,9 +75,16 @@ def compose_and_call(job: Callable[[DictConfig], None], overrides: Sequence[str]
     except Exception as error:
         if crashed:
             raise
+        forced = None if begun else _forced(overrides, error)
+        if forced:
+            return _compose_and_call(job, forced, errors)
         problem = explain(error, overrides)
     else:
         return 0
+    return _refuse(problem, errors)
+
+
+def _refuse(problem: str, errors: Console) -> int:
     errors.print(f"error: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
     return USAGE
 
@@ -101,6 +116,20 @@ def _command_line(overrides: Sequence[str]) -> Iterator[None]:
         os.environ.pop(FULL_ERROR)
         if full_error is not None:
             os.environ[FULL_ERROR] = full_error
+
+
+def _forced(arguments: Sequence[str], error: Exception) -> list[str] | None:
+    """With -m, force the setting that Hydra does not know into the configuration (++KEY=VALUE); None: nothing to force.
+
+    Before it splits a command line into runs, Hydra composes once without the keys that have several values, and then
+    there is no recipe.global_batch with recipe=a,b, and no schedule.peak_lr with schedule=sgdr,cosine. A setting that
+    is not one in the runs either is found by our own checks.
+    """
+    unknown = re.search(r"Could not override '([^']+)'", str(error))
+    if unknown is None or "." not in unknown[1] or not {"-m", "--multirun"} & set(arguments):
+        return None
+    forced = [f"++{each}" if each.startswith(f"{unknown[1]}=") else each for each in arguments]
+    return forced if forced != list(arguments) else None
 
 
 def _overrides_first(arguments: Sequence[str]) -> list[str]:

@@ -25,12 +25,19 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
             "`recipe` must be chosen, but none was given. "
             f"Type: autolrs train recipe=NAME, with NAME one of: {_options(text)}"
         )
-    if "'${recipe}/${scale}'" in text:
-        return (
-            "`recipe` must be one name, since sizes depend on it, also with -m. "
-            "Type: autolrs train recipe=NAME ..., once for each recipe."
-        )
     return _unknown(text) or _wrong_kind(text, overrides) or _as_it_is(error, text)
+
+
+def explain_lists(overrides: Sequence[str]) -> str | None:
+    """Return what is wrong with a list of recipes or scales, which Hydra would merge into one; None: there is none."""
+    for override in overrides:
+        group, equals, value = override.partition("=")
+        if equals and group in ("recipe", "scale") and value.startswith("["):
+            return (
+                f"`{group}` must be one name, but got {override}. For one run with each: "
+                f"-m {group}={value.strip('[]')}"
+            )
+    return None
 
 
 def explain_flag(usage: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from autolrs_cli.dashboard import words
-from autolrs_cli.dashboard.state import Record, State
+from autolrs_cli.dashboard import formats, sentences, words
+from autolrs_cli.dashboard.run_state import Record, State
 
 
 def lines(state: State, record: Record) -> list[str]:
@@ -36,18 +36,20 @@ def _text(event: str, state: State, record: Record) -> str | None:
     if event == "trial_finished":
         return _trial(state, record)
     if event == "lr_chosen":
-        flags = f" ({words.flags(record['flags'])})" if record["flags"] else ""
+        flags = f" ({formats.flags(record['flags'])})" if record["flags"] else ""
         return f"  chosen LR {words.lr(record['lr'])}{flags}"
     if event == "eval":
+        averaged = ", averaged weights" if record["weights"] == "averaged" else ""
         now = f"training loss {words.number(state.loss)}, LR {words.lr(state.lr)}"
-        return f"{words.metrics(record)} (held out); {now}"
+        return f"{formats.metrics(record['metrics'])} (held out{averaged}); {now}"
     if event == "target_reached":
         return f"target reached at step {record['reached_step']}: {record['metric']} {record['value']:g}"
     if event == "warned":
         return f"warning: {record['message']}"
+    if event == "rolled_back":
+        return sentences.rolled_back(record)
     if event == "resumed":
-        kept = f", {record['kept_trials']} finished trials kept" if record["kept_trials"] else ""
-        return f"resumed at step {record['from_step']}{kept}; {record['repeated_steps']} steps are made again"
+        return sentences.resumed(record)
     if event == "interrupted":
         return f"interrupted ({record['reason']})"
     return None
@@ -62,6 +64,6 @@ def _trial(state: State, record: Record) -> str:
     head = f"  trial {record['trial'] + 1}{of}: LR {words.lr(record['lr'])}"
     if record["status"] == "diverged":
         return f"{head} -> diverged ({record['reason']})"
-    flags = f" [{words.flags(record['flags'])}]" if record["flags"] else ""
+    flags = f" [{formats.flags(record['flags'])}]" if record["flags"] else ""
     best = " (best so far)" if record["best"] else ""
     return f"{head} -> predicted loss {words.number(record['predicted'])}{flags}{best}"

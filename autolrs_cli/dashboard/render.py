@@ -1,153 +1,144 @@
-"""`render(state, width, height)`: the live view, a pure function of the state."""
+"""`render(state, width, height)`: the live view, a pure function of the state.
+
+Priorities decide what a small terminal shows: the sentence that says what is going on and the progress first, then
+the LR chart and the stage's trials, then the losses, then the surrogate and the chosen LRs.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from itertools import pairwise
-
 from rich.console import Group, RenderableType
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
-from autolrs_cli.dashboard import words
-from autolrs_cli.dashboard.state import State, TrialRow
+from autolrs_cli.dashboard.curves import loss_chart, lr_chart, sparkline, surrogate_chart
+from autolrs_cli.dashboard.head import fitted, head, line
+from autolrs_cli.dashboard.run_state import State
+from autolrs_cli.dashboard.tables import chosen_table, trials_table
 
-BLOCKS = "▁▂▃▄▅▆▇█"
-# Rows around the two tables: head, words, bar, figures, two curves, and a spare line for the cursor.
-FIXED_ROWS = 11
-MIN_TABLE_ROWS = 3
+__all__ = ["frame", "render", "sparkline"]
 
-
-def render(state: State, width: int, height: int) -> RenderableType:
-    """Return the view for a terminal of `width` columns and `height` rows."""
-    if not state.description:
-        return Text("starting: loading libraries and data ...")
-    rows = max(MIN_TABLE_ROWS, height - FIXED_ROWS)
-    parts: list[RenderableType] = [
-        _title(state, width),
-        Text(words.activity(state), style="bold", no_wrap=True, overflow="ellipsis"),
-        _progress(state, width),
-        _figures(state),
-        *_curves(state, width),
-    ]
-    if state.num_stages:
-        parts.append(_tables(state, rows, width))
-    parts += [Text(f"warning: {message}", style="yellow") for message in state.warnings[-1:]]
-    return Group(*parts)
+# From this width on, charts and tables stand side by side.
+WIDE = 100
+VERY_WIDE = 150
+GAP = 3
+MIN_CHART = 6
+# Title, heading, and a few trials.
+MIN_TRIALS, MAX_TRIALS = 5, 14
+MIN_SURROGATE = 9
+MAX_SURROGATE = 18
+# What is not ASCII in our own lines, where the terminal cannot show it.
+TO_ASCII = str.maketrans(
+    "┤├┬┴┼│─└┘┌┐…•×◆━╸", "+++++|-++++~ox*##"
+)
 
 
-def _title(state: State, width: int) -> Text:
-    d = state.description
-    search = f" search={d['search']}" if d.get("search") else ""
-    text = Text(
-        f"autolrs  {d['recipe']} scale={d['scale']} schedule={d['schedule']}{search} seed={d['seed']}"
-    )
-    text.append(f"\n{d['data']}; {d['device']}, {d['precision']}", style="dim")
-    for line in text.split():
-        line.truncate(width, overflow="ellipsis")
-    text.no_wrap, text.overflow = True, "ellipsis"
-    return text
+def render(state: State, width: int, height: int, *, unicode: bool = True) -> RenderableType:
+    """Return the view for a terminal of `width` columns and `height` rows.
+
+    Args:
+        state: what to show.
+        width, height: of the terminal; one row is left for the cursor.
+        unicode: False gives ASCII characters only.
+    """
+    return Group(*frame(state, width, height, unicode=unicode))
 
 
-def _progress(state: State, width: int) -> RenderableType:
-    done, planned = state.total_steps, max(state.planned_steps, 1)
-    left = "" if state.ended else f"  {words.duration(state.seconds_left)} left"
-    search = f" ({state.total_steps - state.step} of them search)" if state.num_stages else ""
-    text = f" {done}/{planned} steps{search}{left}"
-    grid = Table.grid()
-    grid.add_row(ProgressBar(total=planned, completed=done, width=max(10, width - len(text) - 1)), text)
-    return grid
+def frame(state: State, width: int, height: int, *, unicode: bool = True) -> list[Text]:
+    """Return the view as lines, none wider than `width`, fewer than `height`."""
+    rows = max(1, height - 1)
+    top = head(state, width, unicode=unicode)
+    foot = [line(f"run directory: {state.directory}", width, "dim")] if state.directory else []
+    if not state.description or rows <= len(top) + MIN_CHART:
+        lines = fitted(top, rows)
+    else:
+        body = _body(state, width, rows - len(top) - len(foot), unicode)
+        lines = [*top.values(), *body, *foot]
+    for each in lines:
+        each.no_wrap = True
+    return lines if unicode else [ascii_only(each) for each in lines]
 
 
-def _figures(state: State) -> Text:
-    parts = [f"LR {words.lr(state.lr)}"]
-    if state.losses.items:
-        parts.append(f"training loss {words.number(state.loss)}")
-    if state.evals:
-        parts.append(f"held out: {words.metrics(state.evals[-1])}")
-    if state.target_reached:
-        parts.append(f"target reached at step {state.target_reached['reached_step']}")
-    return Text("   ".join(parts), no_wrap=True, overflow="ellipsis")
+def ascii_only(text: Text) -> Text:
+    """Return a line in ASCII characters of the same width, with its styles."""
+    plain = text.plain.translate(TO_ASCII).encode("ascii", "replace").decode("ascii")
+    return Text(plain, style=text.style, spans=text.spans, no_wrap=True)
 
 
-def _curves(state: State, width: int) -> list[Text]:
-    room = max(10, width - 34)
-    lrs = [math.log10(lr) for _, lr in state.lrs.items if lr > 0]
-    losses = [loss for _, loss in state.losses.items]
-    found = []
-    if lrs:
-        ends = f"{words.lr(10 ** min(lrs))} to {words.lr(10 ** max(lrs))}"
-        found.append(_curve("LR (log)", lrs, ends, room, "cyan"))
-    if losses:
-        ends = f"{words.number(min(losses), 3)} to {words.number(max(losses), 3)}"
-        found.append(_curve("loss", losses, ends, room, "green"))
-    return found
+def _body(state: State, width: int, rows: int, unicode: bool) -> list[Text]:
+    if rows < MIN_CHART:
+        return []
+    if not state.num_stages:
+        return _charts(state, width, rows, unicode)
+    if width >= WIDE:
+        return _side_by_side(state, width, rows, unicode)
+    trials = trials_table(state, width, _trial_rows(state, rows))
+    return [*_charts(state, width, rows - len(trials), unicode), *trials]
 
 
-def _curve(name: str, values: Sequence[float], ends: str, room: int, style: str) -> Text:
-    text = Text(f"{name:<9}", no_wrap=True, overflow="ellipsis")
-    text.append(sparkline(values, room), style=style)
-    return text.append(f"  {ends}", style="dim")
-
-
-def sparkline(values: Sequence[float], room: int) -> str:
-    """Return `values` as one row of blocks at most `room` wide: the mean of each bin, scaled to the range."""
-    bins = min(room, len(values))
-    edges = [round(i * len(values) / bins) for i in range(bins + 1)]
-    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
-    low, high = min(means), max(means)
-    scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
-    return "".join(BLOCKS[round((mean - low) * scale)] for mean in means)
-
-
-def _tables(state: State, rows: int, width: int) -> RenderableType:
-    grid = Table.grid(padding=(0, 3))
-    trials = _trials(state, rows)
-    if width < 80:
-        return trials
-    grid.add_row(_chosen(state, rows), trials)
-    return grid
-
-
-def _chosen(state: State, rows: int) -> Table:
-    table = Table(box=None, pad_edge=False, title="chosen", title_justify="left", title_style="bold")
-    for name in ("stage", "from step", "LR"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in state.chosen[-(rows - 2) :]:
-        mark = " !" if row.flags else ""
-        table.add_row(str(row.stage + 1), str(row.first_step), words.lr(row.lr) + mark, style="cyan")
-    return table
-
-
-def _trials(state: State, rows: int) -> Table:
-    table = Table(
-        box=None, pad_edge=False, title="trials of this stage", title_justify="left", title_style="bold"
-    )
-    for name in ("#", "LR", "steps", "loss", "predicted"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True, overflow="ellipsis")
-    for row in state.trials[-(rows - 2) :]:
-        table.add_row(
-            str(row.index + 1),
-            words.lr(row.lr),
-            str(row.step),
-            words.number(row.loss),
-            words.number(row.predicted),
-            _verdict(row),
-            style=_style(row),
+def _charts(state: State, width: int, rows: int, unicode: bool) -> list[Text]:
+    """Return both curves: one above the other where there is room, else beside each other, else the LR alone."""
+    if rows < MIN_CHART:
+        return []
+    if rows >= 3 * MIN_CHART and state.num_stages and width < WIDE and state.stage is not None:
+        third = rows // 3
+        lower = surrogate_chart(state, width, third, unicode=unicode)
+        return [*_charts(state, width, rows - third, unicode), *lower] if rows >= 5 * MIN_CHART else _stacked(
+            state, width, rows, unicode
         )
-    return table
+    if rows >= 2 * MIN_CHART + 2:
+        return _stacked(state, width, rows, unicode)
+    half = (width - GAP) // 2
+    left = lr_chart(state, half, rows, unicode=unicode)
+    return beside(left, loss_chart(state, width - half - GAP, rows, unicode=unicode), half)
 
 
-def _verdict(row: TrialRow) -> str:
-    if row.status == "ok":
-        return "; ".join(filter(None, ("best" if row.best else "", words.flags(row.flags))))
-    return row.status
+def _stacked(state: State, width: int, rows: int, unicode: bool) -> list[Text]:
+    upper = rows - rows // 2
+    return [
+        *lr_chart(state, width, upper, unicode=unicode),
+        *loss_chart(state, width, rows - upper, unicode=unicode),
+    ]
 
 
-def _style(row: TrialRow) -> str:
-    if row.status == "diverged":
-        return "red"
-    return "bold green" if row.best else ""
+def _side_by_side(state: State, width: int, rows: int, unicode: bool) -> list[Text]:
+    left_width = (width - GAP) // 2 if width < VERY_WIDE else (width - GAP) * 11 // 20
+    right_width = width - GAP - left_width
+    left = (
+        _stacked(state, left_width, rows, unicode)
+        if rows >= 2 * MIN_CHART
+        else lr_chart(state, left_width, rows, unicode=unicode)
+    )
+    if state.stage is None:
+        return left
+    spare = rows - MIN_SURROGATE - 1 if rows >= MIN_SURROGATE + MIN_TRIALS else rows
+    right = trials_table(state, right_width, min(spare, 2 + min(state.stage["num_trials"], MAX_TRIALS)))
+    room = rows - len(right) - 1
+    if room >= MIN_SURROGATE:
+        reserved = min(len(state.chosen) + 3, room // 2) if room >= MIN_SURROGATE + 4 and state.chosen else 0
+        high = min(room - reserved, MAX_SURROGATE)
+        right += [Text(""), *surrogate_chart(state, right_width, high, unicode=unicode)]
+    room = rows - len(right) - 1
+    right += [Text(""), *chosen_table(state, right_width, room)] if room >= 3 else []
+    return beside(left, right[:rows], left_width)
+
+
+def _trial_rows(state: State, rows: int) -> int:
+    """Return how many rows the table gets in a narrow terminal; the charts get the others."""
+    if state.stage is None:
+        return 0
+    wanted = 2 + min(state.stage["num_trials"], MAX_TRIALS)
+    return min(wanted, max(MIN_TRIALS, rows // 2))
+
+
+def beside(left: list[Text], right: list[Text], width: int) -> list[Text]:
+    """Return the lines of `left`, padded to `width`, each followed by one of `right`."""
+    rows = max(len(left), len(right))
+    lines = []
+    for a, b in zip(_filled(left, rows), _filled(right, rows), strict=True):
+        joined = a.copy()
+        joined.pad_right(max(0, width + GAP - a.cell_len))
+        lines.append(joined + b if b.plain else a.copy())
+    return lines
+
+
+def _filled(lines: list[Text], rows: int) -> list[Text]:
+    return [*lines, *(Text("") for _ in range(rows - len(lines)))]

@@ -2,221 +2,226 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-Record = Mapping[str, Any]
-# Points kept of the loss curve; when there are more, every second one goes and the spacing doubles.
-MAX_POINTS = 256
+from autolrs_cli.dashboard import sentences
+from autolrs_cli.dashboard.run_state import (
+    MAX_POINTS,
+    ChosenRow,
+    HeldOut,
+    Points,
+    Record,
+    State,
+    TrialRow,
+    Tried,
+    evolve,
+)
 
+__all__ = ["MAX_POINTS", "Points", "Record", "State", "reduce"]
 
-@dataclass(frozen=True)
-class TrialRow:
-    """A trial of the current stage."""
-
-    index: int
-    lr: float
-    status: str = "running"
-    step: int = 0
-    loss: float | None = None
-    predicted: float | None = None
-    flags: tuple[str, ...] = ()
-    best: bool = False
-
-
-@dataclass(frozen=True)
-class ChosenRow:
-    """A stage whose LR is chosen."""
-
-    stage: int
-    first_step: int
-    lr: float
-    predicted: float | None
-    flags: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Points:
-    """A bounded series: (step, value), thinned evenly as it grows."""
-
-    items: tuple[tuple[int, float], ...] = ()
-    every: int = 1
-    seen: int = 0
-
-    def add(self, step: int, value: float) -> Points:
-        """Return the series with one more point."""
-        if self.seen % self.every:
-            return replace(self, seen=self.seen + 1)
-        items, every = (*self.items, (step, value)), self.every
-        if len(items) > MAX_POINTS:
-            items, every = items[::2], every * 2
-        return Points(items, every, self.seen + 1)
-
-
-@dataclass(frozen=True)
-class State:
-    """A run as its journal tells it."""
-
-    description: Mapping[str, Any] = field(default_factory=dict)
-    plan: Mapping[str, Any] = field(default_factory=dict)
-    t: float = 0.0
-    pace_from: tuple[float, int] | None = None
-    """Time and total steps at the first sign of training: what the pace is measured from."""
-    step: int = 0
-    total_steps: int = 0
-    phase: str | None = None
-    stage: Mapping[str, Any] | None = None
-    """The `stage_started` record of the current stage."""
-    trials: tuple[TrialRow, ...] = ()
-    training: bool = False
-    """Kept steps are being made (or none has been made yet and no trial is on)."""
-    chosen: tuple[ChosenRow, ...] = ()
-    lr: float | None = None
-    loss: float | None = None
-    """Training loss of the latest logged step."""
-    unspent_steps: int = 0
-    """Planned search steps that failures saved."""
-    losses: Points = Points()
-    lrs: Points = Points()
-    evals: tuple[Mapping[str, Any], ...] = ()
-    """The latest two `eval` records of the target slice."""
-    target_reached: Mapping[str, Any] | None = None
-    warnings: tuple[str, ...] = ()
-    ended: str | None = None
-    """Status or reason once the run is over."""
-
-    @property
-    def planned_steps(self) -> int:
-        """All optimizer steps, the search's included."""
-        planned = int(self.plan.get("max_steps", 0)) + int(self.plan.get("search_steps", 0))
-        return planned - self.unspent_steps
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Expected seconds to the end, at the mean pace so far; None before there is a pace."""
-        if self.pace_from is None or self.total_steps <= self.pace_from[1]:
-            return None
-        pace = (self.t - self.pace_from[0]) / (self.total_steps - self.pace_from[1])
-        return max(0.0, pace * (self.planned_steps - self.total_steps))
-
-    @property
-    def num_stages(self) -> int:
-        """Searched stages in the plan."""
-        return sum(segment["kind"] == "stage" for segment in self.plan.get("segments", ()))
+# The pace is that of this long, in moments at least so far apart (seconds).
+RECENT_SECONDS, RECENT_EVERY = 30.0, 1.0
+MAX_TRIED = 512
+MAX_WARNINGS = 20
 
 
 def reduce(state: State, record: Record) -> State:
     """Return the state after `record`; unknown events only move the clock."""
-    state = replace(
+    t = record["t"]
+    searched = state.search_seconds + (max(0.0, t - state.t) if state.searching else 0.0)
+    state = evolve(
         state,
-        t=record["t"],
+        t=t,
         step=record["step"],
         total_steps=record["total_steps"],
         phase=record.get("phase"),
+        search_seconds=searched,
     )
     handler = _HANDLERS.get(record["event"])
     return handler(state, record) if handler else state
 
 
 def _run_started(state: State, record: Record) -> State:
-    return replace(state, description=record["description"], plan=record["plan"])
+    return evolve(state, description=record["description"], plan=record["plan"])
 
 
 def _step(state: State, record: Record) -> State:
     losses = state.losses
     if record["loss"] is not None:
         losses = losses.add(record["step"], record["loss"])
-    lrs = state.lrs.add(record["step"], record["lr"])
-    return _paced(replace(state, lr=record["lr"], loss=record["loss"], losses=losses, lrs=lrs, training=True))
+    return _paced(
+        evolve(
+            state,
+            lr=record["lr"],
+            loss=record["loss"],
+            losses=losses,
+            lrs=state.lrs.add(record["step"], record["lr"]),
+            examples=(record["step"], record["examples"]),
+            training=True,
+        )
+    )
 
 
 def _stage_started(state: State, record: Record) -> State:
-    return _paced(replace(state, stage=record, trials=(), training=False))
+    again = state.stage is not None and state.stage["stage"] == record["stage"]
+    planned = record["num_trials"] * record["trial_steps"]
+    return _paced(
+        evolve(
+            state,
+            stage=record,
+            stage_from=record["total_steps"],
+            trials=(),
+            surrogate=None,
+            training=False,
+            searching=True,
+            notice=state.notice if again else None,
+            extra_steps=state.extra_steps + (planned if again else 0),
+        )
+    )
+
+
+def _surrogate(state: State, record: Record) -> State:
+    return evolve(state, surrogate=record)
 
 
 def _trial_started(state: State, record: Record) -> State:
-    return replace(state, trials=(*state.trials, TrialRow(record["trial"], record["lr"])), training=False)
+    row = TrialRow(record["trial"], record["lr"])
+    # A trial that an interruption cut off is begun again.
+    earlier = tuple(trial for trial in state.trials if trial.index != row.index)
+    return evolve(state, trials=(*earlier, row), training=False, searching=True)
 
 
 def _trial_step(state: State, record: Record) -> State:
-    return _update_trial(state, record, step=record["trial_step"], loss=record["loss"])
+    return _paced(_update_trial(state, record, step=record["trial_step"], loss=record["loss"]))
 
 
 def _trial_finished(state: State, record: Record) -> State:
     if record["best"]:
-        state = replace(state, trials=tuple(replace(row, best=False) for row in state.trials))
+        state = evolve(state, trials=tuple(replace(row, best=False) for row in state.trials))
+    tried = Tried(record["step"], record["lr"], record["status"])
+    notice = sentences.diverged_trial(record) if record["status"] == "diverged" else state.notice
     return _update_trial(
-        state,
+        evolve(state, tried=(*state.tried, tried)[-MAX_TRIED:], notice=notice),
         record,
         status=record["status"],
         step=record["steps"],
         predicted=record["predicted"],
+        std=record["std"],
         flags=tuple(record["flags"]),
         best=record["best"],
+        reason=record["reason"],
     )
 
 
 def _lr_chosen(state: State, record: Record) -> State:
     stage = state.stage or {"num_trials": 0, "trial_steps": 0}
     planned = stage["num_trials"] * stage["trial_steps"]
-    spared = planned - sum(trial.step for trial in state.trials)
-    state = replace(state, unspent_steps=state.unspent_steps + max(0, spared))
+    spared = max(0, planned - sum(trial.step for trial in state.trials))
+    flags = tuple(record["flags"])
     row = ChosenRow(
-        record["stage"], record["step"], record["lr"], record["predicted"], tuple(record["flags"])
+        record["stage"], record["step"], record["lr"], record["predicted"], flags, record.get("chosen_trial")
     )
-    return replace(state, chosen=(*state.chosen, row), lr=record["lr"], training=True)
+    return evolve(
+        state,
+        chosen=(*state.chosen, row),
+        lr=record["lr"],
+        training=True,
+        searching=False,
+        extra_steps=state.extra_steps - spared,
+        notice=sentences.all_failed(record) if "all_failed" in flags else state.notice,
+    )
 
 
 def _eval(state: State, record: Record) -> State:
     if record["split"] != "target":
         return state
-    last = state.evals[-1] if state.evals else None
-    if last is not None and last["step"] == record["step"]:  # a full evaluation adds to the one before it
-        merged = {**record, "metrics": {**last["metrics"], **record["metrics"]}}
-        return replace(state, evals=(*state.evals[:-1], merged))
-    return replace(state, evals=(*state.evals[-1:], record))
+    before = state.held_out.get(record["weights"])
+    metrics, losses = dict(record["metrics"]), before.losses if before else Points()
+    if metrics.get("loss") is not None:
+        losses = losses.add(record["step"], metrics["loss"])
+    if before is not None and before.step == record["step"]:  # a full evaluation adds to the one before it
+        metrics = {**before.metrics, **metrics}
+    now = HeldOut(record["step"], metrics, losses)
+    return evolve(state, held_out={**state.held_out, record["weights"]: now})
 
 
 def _target_reached(state: State, record: Record) -> State:
-    return replace(state, target_reached=record)
+    return evolve(state, target_reached=record)
+
+
+def _rolled_back(state: State, record: Record) -> State:
+    """Forget the kept steps that were taken back; the time and the total steps stay spent."""
+    to_step = record["to_step"]
+    held_out = {
+        weights: replace(held, losses=held.losses.until(to_step))
+        for weights, held in state.held_out.items()
+        if held.step <= to_step
+    }
+    return evolve(
+        state,
+        step=to_step,
+        losses=state.losses.until(to_step),
+        lrs=state.lrs.until(to_step),
+        held_out=held_out,
+        chosen=tuple(row for row in state.chosen if row.first_step < to_step),
+        training=False,
+        searching=True,
+        extra_steps=state.extra_steps + max(0, record["from_step"] - to_step),
+        notice=sentences.rolled_back(record),
+    )
 
 
 def _warned(state: State, record: Record) -> State:
-    return replace(state, warnings=(*state.warnings, record["message"]))
+    warnings = (*state.warnings, record["message"])[-MAX_WARNINGS:]
+    return evolve(state, warnings=warnings, notice=f"warning: {record['message']}")
 
 
-def _resumed(state: State, _: Record) -> State:
-    return replace(state, ended=None)
+def _resumed(state: State, record: Record) -> State:
+    return evolve(
+        state,
+        ended=None,
+        reason=None,
+        pace_from=None,
+        recent=(),
+        extra_steps=state.extra_steps + record["repeated_steps"],
+        notice=sentences.resumed(record),
+    )
 
 
 def _interrupted(state: State, record: Record) -> State:
-    return replace(state, ended=f"interrupted ({record['reason']})")
+    return evolve(state, ended="interrupted", reason=record["reason"])
 
 
 def _run_finished(state: State, record: Record) -> State:
-    return replace(state, ended=record["status"])
+    return evolve(state, ended=record["status"], reason=record["reason"])
 
 
 def _paced(state: State) -> State:
-    return state if state.pace_from else replace(state, pace_from=(state.t, state.total_steps))
+    now = (state.t, state.total_steps)
+    recent = state.recent
+    if not recent or state.t - recent[-1][0] >= RECENT_EVERY:
+        recent = (*(moment for moment in recent if state.t - moment[0] <= RECENT_SECONDS), now)
+    return evolve(state, pace_from=state.pace_from or now, recent=recent)
 
 
 def _update_trial(state: State, record: Record, **changes: Any) -> State:
     rows = tuple(replace(row, **changes) if row.index == record["trial"] else row for row in state.trials)
-    return replace(state, trials=rows)
+    return evolve(state, trials=rows)
 
 
 _HANDLERS = {
     "run_started": _run_started,
     "step": _step,
     "stage_started": _stage_started,
+    "surrogate": _surrogate,
     "trial_started": _trial_started,
     "trial_step": _trial_step,
     "trial_finished": _trial_finished,
     "lr_chosen": _lr_chosen,
     "eval": _eval,
     "target_reached": _target_reached,
+    "rolled_back": _rolled_back,
     "warned": _warned,
     "interrupted": _interrupted,
     "resumed": _resumed,

@@ -1,30 +1,15 @@
-"""The state of a run in words, shared by the live view and plain lines."""
+"""The state of a run in words, shared by the live view, plain lines and `watch`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Mapping
 from typing import Any
 
-from autolrs_cli.dashboard.state import State
+from autolrs_cli.dashboard.formats import duration, lr, number
+from autolrs_cli.dashboard.run_state import State
 
-
-def number(value: float | None, digits: int = 4) -> str:
-    """Return a loss or metric, or a dash where it was not finite."""
-    return "-" if value is None else f"{value:.{digits}g}"
-
-
-def lr(value: float | None) -> str:
-    """Return an LR in scientific notation, so that the eye can compare magnitudes."""
-    return "-" if value is None else f"{value:.2e}"
-
-
-def duration(seconds: float | None) -> str:
-    """Return h:mm:ss or m:ss."""
-    if seconds is None:
-        return "-"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+__all__ = ["activity", "circumstances", "duration", "headline", "lr", "next_command", "number", "target", "title"]
 
 
 def headline(description: Mapping[str, Any]) -> str:
@@ -44,33 +29,90 @@ def circumstances(description: Mapping[str, Any]) -> str:
     )
 
 
-def activity(state: State) -> str:
-    """Say what is going on."""
-    if state.ended:
-        return f"{state.ended} after {state.step} kept and {state.total_steps} total steps"
-    if not state.description:
-        return "starting"
-    stage = state.stage
-    if stage is None:
-        what = "warm-up" if state.num_stages else "training"
-        return f"{what} at LR {lr(state.lr)}" if state.lr else "preparing"
-    name = f"stage {stage['stage'] + 1} of {state.num_stages}"
-    if state.training:
-        return f"{name}: training {stage['steps']} steps at LR {lr(state.lr)}"
-    if not state.trials:
-        return f"{name}: search begins"
-    trial = state.trials[-1]
+def title(description: Mapping[str, Any]) -> str:
+    """Return what run this is, as one would type it."""
+    search = f" search={description['search']}" if description.get("search") else ""
     return (
-        f"{name}: trial {trial.index + 1} of {stage['num_trials']} at LR {lr(trial.lr)}, "
-        f"step {trial.step} of {stage['trial_steps']}"
+        f"{description['recipe']} scale={description['scale']} schedule={description['schedule']}{search} "
+        f"seed={description['seed']}"
     )
 
 
-def metrics(record: Mapping[str, Any]) -> str:
-    """Return the metrics of an `eval` record."""
-    return ", ".join(f"{name} {number(value)}" for name, value in record["metrics"].items())
+def activity(state: State) -> str:
+    """Say what is going on."""
+    if state.ended:
+        why = f": {state.reason}" if state.reason else ""
+        return f"{state.ended} after {state.step} kept and {state.total_steps} total steps{why}"
+    if not state.description:
+        return "starting: loading libraries and data"
+    if state.abandoned:
+        return f"killed: no process works on it any more. Last seen in {_place(state)}"
+    return _place(state)
 
 
-def flags(values: Sequence[str]) -> str:
-    """Return flags as words."""
-    return ", ".join(value.replace("_", " ") for value in values)
+def next_command(state: State) -> str | None:
+    """Return what one would type to go on with a run that stopped."""
+    if state.directory is None or not (state.abandoned or state.ended == "interrupted"):
+        return None
+    return f"autolrs resume {shlex.quote(state.directory)}"
+
+
+def target(state: State) -> str | None:
+    """Say what the target is and how far it is; None: there is none."""
+    aim = state.description.get("target")
+    if aim is None:
+        return None
+    sign = ">=" if aim["direction"] == "max" else "<="
+    goal = f"target {aim['metric']} {sign} {aim['value']:g}"
+    if state.target_reached:
+        record = state.target_reached
+        return f"{goal}: reached at step {record['reached_step']} ({record['reached_total_steps']} in all)"
+    now = measured(state, aim["metric"])
+    if now is None:
+        return f"{goal}: not measured yet"
+    left = aim["value"] - now if aim["direction"] == "max" else now - aim["value"]
+    return f"{goal}: {number(left, 3)} to go" if left > 0 else f"{goal}: passed once"
+
+
+def measured(state: State, metric: str) -> float | None:
+    """Return the latest value of a metric; where weights are averaged, theirs decides."""
+    for weights in ("averaged", "raw"):
+        held = state.held_out.get(weights)
+        if held is not None and held.metrics.get(metric) is not None:
+            return held.metrics[metric]
+    return None
+
+
+def _place(state: State) -> str:
+    stage = state.stage
+    if stage is None:
+        if state.lr is None:
+            return "preparing the first step"
+        what = "warm-up" if state.num_stages else "training"
+        return f"{what}: step {state.step} of {_segment_end(state)} at LR {lr(state.lr)}"
+    name = f"stage {stage['stage'] + 1} of {state.num_stages}"
+    if not state.searching:
+        return f"{name}: {_training(state)}"
+    if not state.trials:
+        return f"{name}: the search begins, {stage['num_trials']} trials of {stage['trial_steps']} steps"
+    trial = state.trials[-1]
+    which = f"{name}: trial {trial.index + 1} of {stage['num_trials']} at LR {lr(trial.lr)}"
+    if trial.status == "running":
+        return f"{which}, step {trial.step} of {stage['trial_steps']}"
+    return f"{which} {'done' if trial.status == 'ok' else trial.status}, choosing the next LR"
+
+
+def _training(state: State) -> str:
+    stage, safe = state.stage or {}, ""
+    if state.chosen and "all_failed" in state.chosen[-1].flags:
+        safe = "the safe "
+    done = max(0, state.step - stage["first_step"])
+    return f"training at {safe}LR {lr(state.lr)}, step {done} of {stage['steps']}"
+
+
+def _segment_end(state: State) -> int:
+    """Return the kept step at which the warm-up, or the run without a search, ends."""
+    segments = state.plan.get("segments", ())
+    if state.num_stages and segments:
+        return int(segments[0]["first_step"]) + int(segments[0]["steps"])
+    return int(state.plan.get("max_steps", 0))

@@ -95,7 +95,26 @@ class LrChosen:
     chosen_trial: int | None
     """None: every trial failed and the safe LR is used."""
     flags: tuple[str, ...]
-    """`lower_edge`, `upper_edge`, `all_failed`, and the flags of the winning forecast."""
+    """`lower_edge`, `upper_edge`, `all_failed`, `searched_again`, and the flags of the winning forecast."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """The kept steps of a searched stage diverged: they are taken back, and the stage is searched again.
+
+    `step` of the record is where the run went back to; earlier records with a later step no longer count.
+    """
+
+    lr: float
+    """The LR that made it diverge; the stage now searches below it."""
+    reason: str
+    to_step: int
+    from_step: int
+    """Kept step at which it was found, 1-based."""
+    attempt: int
+    """1-based count of this stage's rollbacks."""
+    attempts: int
+    """How many there may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +193,7 @@ Event = (
     | TrialFinished
     | Surrogate
     | LrChosen
+    | RolledBack
     | Eval
     | TargetReached
     | Warned

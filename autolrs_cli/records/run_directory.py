@@ -20,6 +20,18 @@ from autolrs_cli.durable import publish
 from autolrs_cli.errors import ConfigError
 
 SCHEMA_VERSION = 1
+# Keys that cannot change a run's results, so that runs differing only in them are the same experiment.
+HARMLESS_KEYS = (
+    "dashboard",
+    "tracker",
+    "run.dir",
+    "run.config_dir",
+    "run.checkpoint_every_seconds",
+    "run.log_every_steps",
+    "runtime.max_seconds",
+    "runtime.snapshot",
+    "runtime.workers",
+)
 
 
 class RunDirectory:

@@ -13,7 +13,9 @@ from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.runner.building import user_modules
 from autolrs_cli.runner.checking import Plan
 from autolrs_cli.runner.runtime import device_name
+from autolrs_cli.search import FailureRule
 from autolrs_cli.training.checkpoint import Checkpoints
+from autolrs_cli.training.divergence import DivergenceWatch
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.interruption import StopRequest
 from autolrs_cli.training.ledger import Ledger
@@ -58,7 +60,14 @@ def make_trainer(
         watch=TargetWatch(plan.target),
         last_weights=last_weights,
         checkpoints=Checkpoints(directory.checkpoints),
+        divergence=_divergence(plan),
     )
+
+
+def _divergence(plan: Plan) -> DivergenceWatch | None:
+    if plan.search is None:
+        return None
+    return DivergenceWatch(FailureRule(plan.search.max_loss_ratio, plan.search.tail_fraction))
 
 
 def run_started(plan: Plan, config: dict[str, Any]) -> events.RunStarted:

@@ -10,6 +10,7 @@ from typing import Any
 
 from hydra.errors import HydraException
 from hydra.utils import get_object, instantiate
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from autolrs_cli.errors import ConfigError
@@ -56,7 +57,9 @@ def build(node: Mapping[str, Any], at: str, groups: Mapping[str, Any] | None = N
         raise ConfigError(problems)
     try:
         return instantiate(dict(node), _convert_="all")
-    except HydraException as error:
+    except (HydraException, OmegaConfBaseException, TypeError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
         cause = error.__cause__
         if isinstance(cause, ConfigError):
             raise cause from None
@@ -99,6 +102,10 @@ def _function(node: Mapping[str, Any], at: str) -> Callable[..., Any]:
         raise ConfigError(
             f"`{at}._target_` must name something importable, but {target!r} is not: {error}. Mend {at}._target_."
         ) from error
+    if not callable(found):
+        raise ConfigError(
+            f"`{at}._target_` must name a class or function, but {target!r} is {found!r}. Mend {at}._target_."
+        )
     return found.__init__ if inspect.isclass(found) else found
 
 

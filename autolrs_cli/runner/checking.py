@@ -35,6 +35,8 @@ class Plan:
     schedule: Schedule | schema.AutoLRSSettings
     search: SearchSettings | None
     """None for a schedule that is not searched."""
+    budget: schema.BudgetSettings | None
+    """Likewise."""
     target: Target | None
     device: torch.device
     threads: int
@@ -94,7 +96,9 @@ def check(config: Mapping[str, Any]) -> Plan:
     assert segments is not None
     assert device is not None
     threads = settings.runtime.threads or cpu_count()
-    return Plan(settings, recipe, optimizer, phases, segments, schedule, search, target, device, threads)
+    return Plan(
+        settings, recipe, optimizer, phases, segments, schedule, search, budget, target, device, threads
+    )
 
 
 def _device(name: object) -> torch.device:

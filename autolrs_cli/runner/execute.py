@@ -17,6 +17,7 @@ from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal, Listener
 from autolrs_cli.records.provenance import code_version, versions
 from autolrs_cli.records.run_directory import (
+    HARMLESS_KEYS,
     RunDirectory,
     config_id,
     default_root,
@@ -39,18 +40,6 @@ from autolrs_cli.training.stage_loop import StageLoop, ToldTrial
 from autolrs_cli.training.trainer import Trainer
 from autolrs_cli.training.weights import save_weights
 
-# Keys that cannot change a run's results, so that runs differing only in them are the same experiment.
-HARMLESS_KEYS = (
-    "dashboard",
-    "tracker",
-    "run.dir",
-    "run.config_dir",
-    "run.checkpoint_every_seconds",
-    "run.log_every_steps",
-    "runtime.max_seconds",
-    "runtime.snapshot",
-    "runtime.workers",
-)
 OUT_OF_MEMORY = (
     "The device's memory must hold a step. Lower recipe.micro_batch, or set runtime.snapshot=host."
 )
@@ -219,7 +208,8 @@ def _train(plan: Plan, trainer: Trainer, told: Sequence[ToldTrial]) -> None:
     if plan.search is not None:
         settings = plan.settings
         snapshot = Snapshot(trainer.engine.model, trainer.engine.optimizer, settings.runtime.snapshot)
-        stages = StageLoop(trainer, snapshot, plan.search, settings.seed)
+        assert plan.budget is not None
+        stages = StageLoop(trainer, snapshot, plan.search, settings.seed, plan.budget.max_rollbacks)
     judged_by_choose = any(segment.objective == "choose" for segment in plan.segments)
     if judged_by_choose and "choose" not in trainer.untrained_loss:
         trainer.measure_untrained()

@@ -13,10 +13,9 @@ import yaml
 from autolrs_cli.contracts import Report
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.journal import Record, read_journal
-from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.records.run_directory import HARMLESS_KEYS, RunDirectory
 from autolrs_cli.runner.assembling import run_started
 from autolrs_cli.runner.checking import Plan, check
-from autolrs_cli.runner.execute import HARMLESS_KEYS
 from autolrs_cli.runner.preparation import prepare_data
 from autolrs_cli.runner.stored import read_trusted_config
 

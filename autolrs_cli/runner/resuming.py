@@ -115,7 +115,7 @@ def _told(tail: Sequence[tuple[int, Record]], step: int) -> tuple[tuple[ToldTria
     end, began = 0, 0.0
     points: list[tuple[int, float]] = []
     for position, record in tail:
-        if record["step"] != step:
+        if record["step"] != step or record["event"] == "rolled_back":
             break
         if record["event"] == "trial_started":
             began, points = record["t"], []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from autolrs_cli.records.provenance import code_version, versions
@@ -44,6 +45,7 @@ def summarize(plan: Plan, trainer: Trainer, status: str, reason: str | None) -> 
         "target": _target(trainer),
         "ledger": trainer.ledger.totals(),
         "chosen": _chosen(plan, trainer),
+        "rolled_back": [asdict(each) for each in trainer.outcome.ruled_out],
     }
 
 

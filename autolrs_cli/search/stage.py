@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -47,12 +47,21 @@ class StageSearch:
         stage_steps: length of the stage, the horizon of the forecasts.
         trial_steps: length of a trial.
         seed: of this stage; give each stage its own.
+        ruled_out: LRs that made the stage itself diverge; as after a failed trial, it searches below them.
 
     Raises:
         ConfigError: the settings break an invariant, or a trial is longer than the stage.
     """
 
-    def __init__(self, settings: SearchSettings, *, stage_steps: int, trial_steps: int, seed: int) -> None:
+    def __init__(
+        self,
+        settings: SearchSettings,
+        *,
+        stage_steps: int,
+        trial_steps: int,
+        seed: int,
+        ruled_out: Sequence[float] = (),
+    ) -> None:
         problems = settings.problems()
         if not 1 <= trial_steps <= stage_steps:
             problems.append(
@@ -65,6 +74,7 @@ class StageSearch:
         self.stage_steps = stage_steps
         self.trial_steps = trial_steps
         self.seed = seed
+        self.ruled_out = tuple(ruled_out)
         self._interval = LogInterval(settings.lr_min, settings.lr_max)
         self._records: list[TrialRecord] = []
         self._pending: Trial | None = None
@@ -74,6 +84,16 @@ class StageSearch:
     def trials(self) -> tuple[TrialRecord, ...]:
         """The finished trials, in the order in which they were told."""
         return tuple(self._records)
+
+    @property
+    def cap(self) -> float:
+        """The highest LR that may be asked now: below every failed and every ruled-out one."""
+        return self._interval.lr(max(0.0, self._cap()))
+
+    @property
+    def failed_lrs(self) -> list[float]:
+        """LRs at which a trial failed or the stage itself diverged."""
+        return [*(r.trial.lr for r in self._records if r.failure is not None), *self.ruled_out]
 
     @property
     def validation_every(self) -> int:
@@ -140,6 +160,7 @@ class StageSearch:
             "stage_steps": self.stage_steps,
             "trial_steps": self.trial_steps,
             "seed": self.seed,
+            "ruled_out": list(self.ruled_out),
             "pending": None if self._pending is None else asdict(self._pending),
             "trials": [record.state_dict() for record in self._records],
         }
@@ -152,6 +173,7 @@ class StageSearch:
             stage_steps=state["stage_steps"],
             trial_steps=state["trial_steps"],
             seed=state["seed"],
+            ruled_out=state["ruled_out"],
         )
         search._records = [TrialRecord.from_state(record) for record in state["trials"]]
         search._pending = None if state["pending"] is None else Trial(**state["pending"])
@@ -163,7 +185,7 @@ class StageSearch:
 
     def _cap(self) -> float:
         """Return the upper end of what may be asked, as a place in the interval: below every failed LR."""
-        failed = [record.trial.lr for record in self._records if record.failure is not None]
+        failed = self.failed_lrs
         if not failed:
             return 1.0
         return min(1.0, self._interval.unit(min(failed) * self.settings.failed_lr_cap_factor))

@@ -27,6 +27,7 @@ from autolrs_cli.errors import ConfigError, TrainingError
 FORMAT_VERSION = 1
 KEPT = 2
 _TENSORS, _VALUES, _MANIFEST = "tensors.safetensors", "values.json", "manifest.json"
+_REPLACED = ".replaced"
 _BLOCK_BYTES = 1 << 20
 
 
@@ -55,16 +56,23 @@ class Checkpoints:
         found = (re.fullmatch(r"step-(\d+)", path.name) for path in self.folder.glob("step-*"))
         return sorted(int(match[1]) for match in found if match)
 
-    def write(self, step: int, checkpoint: Checkpoint) -> None:
+    def write(
+        self, step: int, checkpoint: Checkpoint, *, keep: int | None = None, replace: bool = False
+    ) -> None:
         """Write a checkpoint after `step` kept steps, check it, and drop all but the last two.
 
-        One that is there already is of the same state, and stays.
+        Args:
+            step: kept steps that are done.
+            checkpoint: the state.
+            keep: a step whose checkpoint is kept besides: the start of the open stage, which divergence goes back to.
+            replace: one that is there already is replaced, and those after it dropped: the run went back. Otherwise
+                it is of the same state, and stays.
 
         Raises:
             TrainingError: if it cannot be written; those before it are as they were.
         """
         final = self._path(step)
-        if final.exists():
+        if final.exists() and not replace:
             return
         aside = final.with_name(f"{final.name}.part")
         try:
@@ -75,15 +83,35 @@ class Checkpoints:
             sums = {name: _checksum(aside / name) for name in (_TENSORS, _VALUES)}
             (aside / _MANIFEST).write_bytes(orjson.dumps({"format_version": FORMAT_VERSION, "sha256": sums}))
             _require_same(aside / _TENSORS, checkpoint.tensors)
-            publish(aside, final)
+            self._publish(aside, final)
         except (OSError, SafetensorError) as error:
             shutil.rmtree(aside, ignore_errors=True)
             raise TrainingError(
                 f"The run directory must take a checkpoint, but {final} cannot be written: {error}. Free some space "
                 "or mend the folder's permissions."
             ) from error
+        if replace:
+            self.drop_after(step)
         for old in self.steps()[:-KEPT]:
-            shutil.rmtree(self._path(old), ignore_errors=True)
+            if old != keep:
+                shutil.rmtree(self._path(old), ignore_errors=True)
+
+    def _publish(self, aside: Path, final: Path) -> None:
+        """Give a whole checkpoint its name; a folder cannot be renamed onto another, so that one steps back first."""
+        replaced = final.with_name(f"{final.name}{_REPLACED}")
+        if final.exists():
+            final.rename(replaced)
+        publish(aside, final)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+    def _put_back(self) -> None:
+        """Undo a replacement that was cut off between its two renames."""
+        for replaced in self.folder.glob(f"step-*{_REPLACED}"):
+            final = replaced.with_name(replaced.name.removesuffix(_REPLACED))
+            if final.exists():
+                shutil.rmtree(replaced, ignore_errors=True)
+            else:
+                replaced.rename(final)
 
     def read(self) -> tuple[int, Checkpoint, list[str]] | None:
         """Return the latest whole checkpoint with its step, and what is wrong with those after it; None: there is none.
@@ -91,6 +119,7 @@ class Checkpoints:
         Raises:
             ConfigError: if there are some but none is whole, or one cannot be read now or by this program.
         """
+        self._put_back()
         damaged: list[str] = []
         for step in reversed(self.steps()):
             try:
@@ -103,6 +132,21 @@ class Checkpoints:
                 "remove the folder to begin the run again."
             )
         return None
+
+    def read_at(self, step: int) -> Checkpoint:
+        """Return the checkpoint after `step` kept steps.
+
+        Raises:
+            TrainingError: if it is missing or damaged.
+            ConfigError: if it cannot be read now.
+        """
+        try:
+            return self._read(self._path(step))
+        except _DamagedError as error:
+            raise TrainingError(
+                f"The checkpoint {self._path(step)} must be whole to go back to it, but it is not: {error}. "
+                "Begin a new run, with a lower search.lr_max."
+            ) from error
 
     def drop_after(self, step: int) -> None:
         """Remove checkpoints after `step`, which are damaged, and those half-written: their names will be needed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
@@ -64,6 +64,14 @@ class Ledger:
         """Charge what an earlier process did and left out of its last checkpoint."""
         self._steps[bucket] += steps
         self._seconds[bucket] += seconds
+
+    def move(self, source: Bucket, target: Bucket, since: Mapping[str, Any]) -> None:
+        """Charge to `target` what was charged to `source` after `since`, an earlier `state_dict`."""
+        self._settle()
+        for account, before in ((self._seconds, since["seconds"]), (self._steps, since["steps"])):
+            moved = account[source] - before[source]
+            account[source] -= moved
+            account[target] += moved
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was charged so far, as JSON."""

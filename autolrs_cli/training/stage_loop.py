@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from autolrs_cli.contracts import Curve, Failure, Trial
-from autolrs_cli.errors import ConfigError
+from autolrs_cli.errors import ConfigError, TrainingError
 from autolrs_cli.records import events
 from autolrs_cli.search import FailureRule, SearchSettings, StageSearch
 from autolrs_cli.seeding import derive_seed
+from autolrs_cli.training.divergence import DivergedError, RuledOut
 from autolrs_cli.training.snapshot import Snapshot
 from autolrs_cli.training.stages import Segment
 from autolrs_cli.training.trainer import Trainer, finite
@@ -40,16 +41,18 @@ class StageLoop:
         snapshot: brings the state back to a stage's start.
         settings: the search's constants.
         seed: the run's seed; the search draws from a stream of its own.
+        max_rollbacks: how often a stage that diverges in training is searched again.
     """
 
-    def __init__(self, trainer: Trainer, snapshot: Snapshot, settings: SearchSettings, seed: int) -> None:
+    def __init__(
+        self, trainer: Trainer, snapshot: Snapshot, settings: SearchSettings, seed: int, max_rollbacks: int
+    ) -> None:
         self._trainer = trainer
         self._snapshot = snapshot
         self._settings = settings
         self._seed = seed
+        self._max_rollbacks = max_rollbacks
         self._failure_rule = FailureRule(settings.max_loss_ratio, settings.tail_fraction)
-        chosen = trainer.outcome.chosen
-        self._safe_lr = chosen[-1].lr if chosen else settings.lr_min
 
     def run(self, stage: Segment, told: Sequence[ToldTrial] = ()) -> None:
         """Find an LR for `stage` by trials that leave no trace, then train its steps with it.
@@ -58,30 +61,86 @@ class StageLoop:
             stage: what is searched and trained.
             told: trials of this stage that an earlier process finished; they are not made again.
         """
-        self._begin(stage, announce=not told)
+        self._trainer.place.stage = stage.stage
+        self._trainer.begin_stage(announce=not told)
         self._save()
+        self._search_and_train(stage, told)
+        self._trainer.place.stage = None
+
+    def go_on(self, stage: Segment) -> None:
+        """Train what is left of a stage whose LR an earlier process chose."""
+        self._trainer.place.stage = stage.stage
+        start = self._trainer.go_on_with_stage(stage.first_step)
+        lr = self._trainer.outcome.chosen[-1].lr
+        try:
+            self._train(stage, lr)
+        except DivergedError as diverged:
+            if start is None:
+                raise
+            self._trainer.engine.load_state(start)
+            self._save()
+            self._take_back(diverged.found)
+            self._search_and_train(stage)
+        self._trainer.place.stage = None
+
+    def _search_and_train(self, stage: Segment, told: Sequence[ToldTrial] = ()) -> None:
+        """Search, and train; where training diverges, take it back and search below its LR."""
+        while True:
+            lr = self._search(stage, told)
+            self._restore()
+            try:
+                return self._train(stage, lr)
+            except DivergedError as diverged:
+                self._take_back(diverged.found)
+                told = ()
+
+    def _search(self, stage: Segment, told: Sequence[ToldTrial]) -> float:
+        """Return the LR of the best trial."""
+        ruled_out = self._ruled_out(stage)
+        attempt = (len(ruled_out),) if ruled_out else ()
         search = StageSearch(
             self._settings,
             stage_steps=stage.steps,
             trial_steps=stage.trial_steps,
-            seed=derive_seed(self._seed, "search", stage.stage or 0),
+            seed=derive_seed(self._seed, "search", stage.stage or 0, *attempt),
+            ruled_out=ruled_out,
         )
+        if not told:
+            self._announce(stage, search)
         for finished in told:
             self._retell(search, finished, stage)
         while trial := self._ask(search):
             self._restore()
             self._tell(search, trial, *self._probe(search, trial, stage))
-        self._restore()
-        self._train(stage, self._choose(search))
-
-    def go_on(self, stage: Segment) -> None:
-        """Train what is left of a stage whose LR an earlier process chose."""
-        self._trainer.place.stage = stage.stage
-        self._train(stage, self._safe_lr)
+        return self._choose(search)
 
     def _train(self, stage: Segment, lr: float) -> None:
         self._trainer.keep(stage, lambda _: lr)
-        self._trainer.place.stage = None
+
+    def _take_back(self, found: RuledOut) -> None:
+        """Go back to the stage's start.
+
+        Raises:
+            TrainingError: if that was done often enough, or there is no lower LR to try.
+        """
+        tried = [*(each for each in self._trainer.outcome.ruled_out if each.stage == found.stage), found]
+        if len(tried) > self._max_rollbacks or found.lr <= self._settings.lr_min:
+            account = "; ".join(f"at LR {each.lr:.4g} at step {each.step} ({each.reason})" for each in tried)
+            raise TrainingError(
+                f"Stage {found.stage + 1} must train without diverging, but it diverged {account}. "
+                "Lower search.lr_max and search.lr_min, or raise search.max_rollbacks."
+            )
+        self._restore()
+        self._trainer.take_back_stage(found, self._max_rollbacks)
+
+    def _ruled_out(self, stage: Segment) -> list[float]:
+        return [each.lr for each in self._trainer.outcome.ruled_out if each.stage == stage.stage]
+
+    def _safe_lr(self, search: StageSearch) -> float:
+        """Return the last chosen LR that did not diverge, else lr_min."""
+        lowest = min(search.failed_lrs)
+        chosen = (each.lr for each in reversed(self._trainer.outcome.chosen))
+        return next((lr for lr in chosen if lr < lowest), self._settings.lr_min)
 
     def _retell(self, search: StageSearch, finished: ToldTrial, stage: Segment) -> None:
         """Tell the search what an earlier process found out, as if it had just been measured.
@@ -134,20 +193,15 @@ class StageLoop:
     def _untrained(self, stage: Segment) -> float:
         return self._trainer.untrained_loss[stage.objective]
 
-    def _begin(self, stage: Segment, *, announce: bool) -> None:
-        trainer = self._trainer
-        trainer.place.stage = stage.stage
-        if not announce:
-            return
-        trainer.checkpoint_or_warn()
-        trainer.journal.write(
+    def _announce(self, stage: Segment, search: StageSearch) -> None:
+        self._trainer.journal.write(
             events.StageStarted(
                 stage.first_step,
                 stage.steps,
                 stage.trial_steps,
                 self._settings.num_trials,
                 self._settings.lr_min,
-                self._settings.lr_max,
+                search.cap,
                 stage.objective,
             )
         )
@@ -191,10 +245,12 @@ class StageLoop:
         flags: tuple[str, ...]
         if best is None:
             # Every trial failed: the last LR that did not diverge is the safest guess there is.
-            lr, flags = self._safe_lr, ("all_failed",)
+            lr, flags = self._safe_lr(search), ("all_failed",)
         else:
-            lr = self._safe_lr = best.lr
+            lr = best.lr
             flags = self._edges(lr) + (forecast.flags if forecast else ())
+        if search.ruled_out:
+            flags = ("searched_again", *flags)
         chosen = events.LrChosen(
             lr, forecast.mean if forecast else None, None if best is None else best.index, flags
         )

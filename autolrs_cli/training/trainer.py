@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal, Place
 from autolrs_cli.records.run_directory import LrSpan, ScheduleLog
 from autolrs_cli.training.checkpoint import Checkpoint, Checkpoints
+from autolrs_cli.training.divergence import DivergenceWatch, RuledOut
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.interruption import StopRequest
 from autolrs_cli.training.ledger import Bucket, Ledger
@@ -53,6 +54,35 @@ class Outcome:
     """How often the run went on in a new process."""
     bit_exact: bool = True
     """False once it went on with other libraries, code or hardware than it began with."""
+    ruled_out: list[RuledOut] = field(default_factory=list)
+    """LRs whose stages diverged, were taken back, and were searched again."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as strict JSON types."""
+        return {
+            "metrics": {name: finite(value) for name, value in self.metrics.items()},
+            "notes": self.notes,
+            "schedule": [list(span) for span in self.schedule.spans],
+            "chosen": [asdict(chosen) for chosen in self.chosen],
+            "examples": self.examples,
+            "resumed": self.resumed,
+            "bit_exact": self.bit_exact,
+            "ruled_out": [asdict(each) for each in self.ruled_out],
+        }
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Outcome:
+        """Return what `as_json` was made of."""
+        return cls(
+            metrics=saved["metrics"],
+            notes=saved["notes"],
+            schedule=ScheduleLog([LrSpan(*span) for span in saved["schedule"]]),
+            chosen=[events.LrChosen(**{**c, "flags": tuple(c["flags"])}) for c in saved["chosen"]],
+            examples=saved["examples"],
+            resumed=saved["resumed"],
+            bit_exact=saved["bit_exact"],
+            ruled_out=[RuledOut(**each) for each in saved["ruled_out"]],
+        )
 
 
 class Trainer:
@@ -68,6 +98,7 @@ class Trainer:
         watch: decides when the target is reached.
         last_weights: keeps the weights whose mean a full evaluation measures; None for recipes that have none.
         checkpoints: where resume points go; None: nowhere.
+        divergence: judges the kept steps of searched stages; None: only a loss that is not finite is an error.
     """
 
     def __init__(
@@ -84,6 +115,7 @@ class Trainer:
         watch: TargetWatch,
         last_weights: LastCheckpoints | None = None,
         checkpoints: Checkpoints | None = None,
+        divergence: DivergenceWatch | None = None,
     ) -> None:
         self.engine = engine
         self.journal = journal
@@ -98,6 +130,8 @@ class Trainer:
         self._stop = stop
         self._last_weights = last_weights
         self._checkpoints = checkpoints
+        self._divergence = divergence
+        self._stage_start: dict[str, Any] = {}
         self._checkpointed_at = time.perf_counter()
         self._loaders: dict[int, TrainLoader] = {}
         self._choose_batches: list[Batch] | None = None
@@ -111,7 +145,8 @@ class Trainer:
         """Train what is left of `segment` for good, at the LR that `lr_at` gives for each 0-based kept step.
 
         Raises:
-            TrainingError: if the loss becomes NaN or infinite.
+            DivergedError: if a searched stage diverges.
+            TrainingError: if another segment's loss becomes NaN or infinite.
             RunInterrupted: if the run was asked to stop.
         """
         bucket = BUCKETS[segment.kind]
@@ -123,7 +158,7 @@ class Trainer:
                 self.place.step = step + 1
                 self.outcome.schedule.add(label, lr)
                 self._log(lr, loss)
-                self._require_finite(loss, step, lr)
+                self._require_sound(segment, step, lr, loss)
                 self._keep_weights_if_due()
                 self._evaluate_if_due()
                 self._checkpoint_if_due()
@@ -189,8 +224,11 @@ class Trainer:
             with self.ledger.span("checkpoint"):
                 self._last_weights.keep(self.engine.model, self.place.step)
 
-    def checkpoint(self) -> None:
+    def checkpoint(self, *, went_back: bool = False) -> None:
         """Write a resume point of the run as it is: between two kept steps, outside of trials.
+
+        Args:
+            went_back: resume points of later steps, and one of the same step, no longer count.
 
         Raises:
             TrainingError: if it cannot be written.
@@ -199,33 +237,69 @@ class Trainer:
             return
         with self.ledger.span("checkpoint"):
             state = self.engine.state()
-            state.values["run"] = {
-                "step": self.place.step,
-                "total_steps": self.place.total_steps,
-                "t": self.journal.t,
-                "journal_bytes": self.journal.mark(),
-                "ledger": self.ledger.state_dict(),
-                "watch": self.watch.state_dict(),
-                "untrained_loss": dict(self.untrained_loss),
-                "outcome": self._outcome_as_json(),
-            }
-            self._checkpoints.write(self.place.step, state)
+            state.values["run"] = {**self._state(), "journal_bytes": self.journal.mark()}
+            self._checkpoints.write(
+                self.place.step, state, keep=self._stage_start.get("step"), replace=went_back
+            )
             if self._last_weights is not None:
                 self._last_weights.prune(self._checkpoints.steps()[0])
         self.journal.write(events.Checkpoint(self.ledger.totals()))
         self._checkpointed_at = time.perf_counter()
 
-    def _outcome_as_json(self) -> dict[str, Any]:
-        outcome = self.outcome
+    def _state(self) -> dict[str, Any]:
+        """Return what a run that goes on must know beside the engine's state, as JSON."""
         return {
-            "metrics": {name: finite(value) for name, value in outcome.metrics.items()},
-            "notes": outcome.notes,
-            "schedule": [list(span) for span in outcome.schedule.spans],
-            "chosen": [asdict(chosen) for chosen in outcome.chosen],
-            "examples": outcome.examples,
-            "resumed": outcome.resumed,
-            "bit_exact": outcome.bit_exact,
+            "step": self.place.step,
+            "total_steps": self.place.total_steps,
+            "t": self.journal.t,
+            "ledger": self.ledger.state_dict(),
+            "watch": self.watch.state_dict(),
+            "untrained_loss": dict(self.untrained_loss),
+            "outcome": self.outcome.as_json(),
+            "divergence": self._divergence.state_dict() if self._divergence else None,
         }
+
+    def begin_stage(self, *, announce: bool) -> None:
+        """Remember where a searched stage starts, on disk too if `announce`: it may be gone back to."""
+        self._stage_start = self._state()
+        if announce:
+            self.checkpoint_or_warn()
+
+    def go_on_with_stage(self, first_step: int) -> Checkpoint | None:
+        """Find the start of the stage that an earlier process began; None if it was not written.
+
+        Raises:
+            TrainingError: if it was, and is damaged.
+        """
+        if self._checkpoints is None or first_step not in self._checkpoints.steps():
+            return None
+        start = self._checkpoints.read_at(first_step)
+        self._stage_start = start.values["run"]
+        return start
+
+    def take_back_stage(self, found: RuledOut, attempts: int) -> None:
+        """Forget the kept steps of the open stage, which diverged; what they cost stays, as cost of the search.
+
+        The engine must be back at the stage's start.
+
+        Args:
+            found: the divergence.
+            attempts: how often the stage may be searched again.
+        """
+        start, now = self._stage_start, self.outcome
+        self.ledger.move("training", "search_discarded", start["ledger"])
+        from_step, self.place.step = self.place.step, start["step"]
+        self.watch.load_state_dict(start["watch"])
+        self.outcome = Outcome.from_json(start["outcome"])
+        self.outcome.resumed, self.outcome.bit_exact = now.resumed, now.bit_exact
+        self.outcome.ruled_out = [*now.ruled_out, found]
+        if self._last_weights is not None:
+            self._last_weights.drop_after(self.place.step)
+        attempt = sum(each.stage == found.stage for each in self.outcome.ruled_out)
+        self.journal.write(
+            events.RolledBack(found.lr, found.reason, self.place.step, from_step, attempt, attempts)
+        )
+        self.checkpoint_or_warn(went_back=True)
 
     def forget_resume_points(self) -> None:
         """Drop what only a run that goes on needs; the weights of the last checkpoints stay."""
@@ -246,25 +320,18 @@ class Trainer:
         self.ledger.load_state_dict(run["ledger"])
         self.watch.load_state_dict(run["watch"])
         self.untrained_loss.update(run["untrained_loss"])
-        saved = run["outcome"]
-        self.outcome = Outcome(
-            metrics=saved["metrics"],
-            notes=saved["notes"],
-            schedule=ScheduleLog([LrSpan(*span) for span in saved["schedule"]]),
-            chosen=[events.LrChosen(**{**c, "flags": tuple(c["flags"])}) for c in saved["chosen"]],
-            examples=saved["examples"],
-            resumed=saved["resumed"],
-            bit_exact=saved["bit_exact"],
-        )
+        if self._divergence is not None:
+            self._divergence.load_state_dict(run["divergence"])
+        self.outcome = Outcome.from_json(run["outcome"])
 
     def _checkpoint_if_due(self) -> None:
         if time.perf_counter() - self._checkpointed_at >= self._cadence.checkpoint_every_seconds:
             self.checkpoint_or_warn()
 
-    def checkpoint_or_warn(self) -> None:
+    def checkpoint_or_warn(self, *, went_back: bool = False) -> None:
         """Write a resume point; where that fails, say so and go on: the one before it stays good."""
         try:
-            self.checkpoint()
+            self.checkpoint(went_back=went_back)
         except TrainingError as error:
             self._checkpointed_at = time.perf_counter()
             message = (
@@ -305,7 +372,9 @@ class Trainer:
             events.TargetReached(target.metric, target.value, reached.step, reached.total_steps, reached.t)
         )
 
-    def _require_finite(self, loss: float, step: int, lr: float) -> None:
+    def _require_sound(self, segment: Segment, step: int, lr: float, loss: float) -> None:
+        if self._divergence is not None and segment.kind == "stage":
+            self._divergence.see(segment, step, lr, loss, self.untrained_loss["train"])
         if not math.isfinite(loss):
             raise TrainingError(
                 f"The training loss must stay finite, but it is {loss} at step {step} with LR {lr:.4g}. "

@@ -224,9 +224,16 @@ def test_without_a_recipe_they_are_listed(overrides: list[str], refused: Refused
     assert "Type: autolrs train recipe=NAME, with NAME one of: bert, resnet50, transformer" in told
 
 
-def test_several_recipes_need_several_commands(refused: Refused) -> None:
-    for overrides in (["-m", "seed=1,2"], ["-m", "recipe=resnet50,toy"], ["recipe=[resnet50]"]):
-        assert "`recipe` must be one name" in refused(*overrides)
+def test_a_list_of_recipes_or_scales_is_not_several_runs(refused: Refused) -> None:
+    told = refused("recipe=[resnet50,bert]")
+    assert "`recipe` must be one name, but got recipe=[resnet50,bert]" in told
+    assert "-m recipe=resnet50,bert" in told
+    assert "`scale` must be one name" in refused("recipe=resnet50", "-m", "scale=[tiny]")
+
+
+def test_several_runs_without_a_recipe_or_with_an_unknown_one(train: Callable[..., Said]) -> None:
+    assert "`recipe` must be chosen" in train("-m", "seed=1,2").err
+    assert "`recipe` must be one of the known options" in train("-m", "recipe=resnet50,toy").err
 
 
 def test_everything_wrong_is_said_at_once(refused: Refused) -> None:

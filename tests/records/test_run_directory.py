@@ -10,8 +10,14 @@ from harness import composed
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.provenance import code_version, versions
-from autolrs_cli.records.run_directory import RunDirectory, ScheduleLog, config_id, default_root, write_json
-from autolrs_cli.runner.execute import HARMLESS_KEYS
+from autolrs_cli.records.run_directory import (
+    HARMLESS_KEYS,
+    RunDirectory,
+    ScheduleLog,
+    config_id,
+    default_root,
+    write_json,
+)
 
 
 def test_runs_that_differ_only_in_harmless_keys_have_one_id() -> None:

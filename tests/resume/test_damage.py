@@ -17,8 +17,7 @@ from killing import killed
 
 from autolrs_cli.commands.resume import main
 from autolrs_cli.errors import ConfigError, TrainingError
-from autolrs_cli.records.run_directory import RunDirectory
-from autolrs_cli.runner.execute import HARMLESS_KEYS
+from autolrs_cli.records.run_directory import HARMLESS_KEYS, RunDirectory
 from autolrs_cli.training.checkpoint import Checkpoints
 
 SECOND_STAGE = "second stage"

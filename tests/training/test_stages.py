@@ -15,7 +15,11 @@ def budget(
     first: int = 1000, longest: int = 8000, share: float = 0.1, objective: str = "published"
 ) -> BudgetSettings:
     return BudgetSettings(
-        initial_stage_steps=first, max_stage_steps=longest, trial_fraction=share, objective=objective
+        initial_stage_steps=first,
+        max_stage_steps=longest,
+        trial_fraction=share,
+        max_rollbacks=2,
+        objective=objective,
     )
 
 
