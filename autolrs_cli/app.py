@@ -12,6 +12,15 @@ from typing import Annotated
 
 import typer
 
+from autolrs_cli.commands.compare import compare
+from autolrs_cli.commands.options import OPTIONS_AND_OVERRIDES
+from autolrs_cli.commands.plan import plan
+from autolrs_cli.commands.plot import plot
+from autolrs_cli.commands.range_test import range_test
+from autolrs_cli.commands.sweep import sweep
+from autolrs_cli.commands.tune import tune
+from autolrs_cli.commands.watch import watch
+
 STARTED = time.perf_counter()
 OVERRIDES_HELP = (
     "Hydra overrides and flags, for example recipe=resnet50 seed=1 search.lr_max=0.5, or --cfg job."
@@ -153,6 +162,14 @@ def list_(
 
     raise typer.Exit(run(group, config_dir))
 
+
+app.command(context_settings=OPTIONS_AND_OVERRIDES)(sweep)
+app.command()(compare)
+app.command()(plot)
+app.command(context_settings=OPTIONS_AND_OVERRIDES)(plan)
+app.command("range-test", context_settings=OPTIONS_AND_OVERRIDES)(range_test)
+app.command(context_settings=OPTIONS_AND_OVERRIDES)(tune)
+app.command()(watch)
 
 data_app = typer.Typer(
     no_args_is_help=True,

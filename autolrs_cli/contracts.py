@@ -257,5 +257,19 @@ class Schedule(Protocol):
         """Check the settings; return every problem, each naming its key under the node `at`, and the way out."""
 
 
+@runtime_checkable
+class AdaptiveSchedule(Schedule, Protocol):
+    """A schedule that also depends on how the run goes."""
+
+    def observe(self, step: int, loss: float) -> None:
+        """Take in the loss of the slice that chooses LRs after `step` kept steps."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was observed, as JSON."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+
+
 OptimizerFactory: TypeAlias = Any
 """Callable[[list[ParameterGroup]], torch.optim.Optimizer]; a partial from the `optimizer` config group."""

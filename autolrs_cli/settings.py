@@ -9,10 +9,18 @@ checks its own arguments, which is what lets a user add one without touching thi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from autolrs_cli.errors import ConfigError
 
@@ -21,6 +29,9 @@ MAX_WHOLE = 2**63 - 1
 PositiveSteps = Annotated[int, Field(strict=True, gt=0)]
 # More threads or loader processes than this are a slip of the hand that would bring the machine down.
 MOST_PROCESSORS = 1024
+SearchedName = Literal["autolrs", "random"]
+SEARCHED: tuple[str, ...] = get_args(SearchedName)
+"""Schedules whose LRs are found during the run."""
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -34,6 +45,24 @@ class Named(Section):
     """A group whose only content so far is which option was chosen."""
 
     name: Literal["none"]
+
+
+class EmaSettings(Section):
+    """`average=ema`: an exponential moving average of the weights."""
+
+    name: Literal["ema"]
+    window: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None
+    """The average reaches back over about this share of the steps so far."""
+    decay: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] | None
+    """Weight of the old average at each step."""
+    batchnorm_batches: Annotated[int, Field(strict=True, gt=0)]
+    """Training micro-batches that BatchNorm's statistics are estimated on before an evaluation."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> EmaSettings:
+        if (self.window is None) == (self.decay is None):
+            raise ValueError("have either window or decay, and null for the other")
+        return self
 
 
 class RuntimeSettings(Section):
@@ -112,9 +141,9 @@ class BudgetSettings(Section):
 
 
 class AutoLRSSettings(Section):
-    """`schedule=autolrs`: a linear warm-up that is not searched, then searched stages."""
+    """A linear warm-up that is not searched, then searched stages; `schedule=random` draws the LRs that are tried."""
 
-    name: Literal["autolrs"]
+    name: SearchedName
     warmup_steps: Annotated[int, Field(strict=True, ge=0)]
     warmup_lr: PositiveFloat
     """LR at the end of the warm-up."""
@@ -136,7 +165,7 @@ class Settings(Section):
     schedule: dict[str, Any]
     original_schedule: dict[str, Any]
     search: dict[str, Any]
-    average: Named
+    average: Annotated[Named | EmaSettings, Field(discriminator="name")]
     scale: str
     target: TargetSettings | None
     seed: Annotated[int, Field(strict=True, ge=0, le=MAX_WHOLE)]
@@ -160,18 +189,34 @@ def parse(section: type[Section], values: Mapping[str, Any], at: str = "") -> An
     try:
         return section.model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError([_message(e, at) for e in error.errors()]) from None
+        raise ConfigError([_message(e, at, values) for e in error.errors()]) from None
 
 
-def _message(error: Any, at: str) -> str:
-    # Pydantic appends the branch of a union ("int", "constrained-float") to the location: not part of the key.
-    parts = [str(p) for p in error["loc"] if str(p).isidentifier()]
+def _message(error: Any, at: str, values: Mapping[str, Any]) -> str:
+    parts = _key(error["loc"], values)
     key = ".".join([at, *parts] if at else parts)
     if error["type"] == "extra_forbidden":
         return f"`{key}` is not a setting. Remove {key}."
     if error["type"] == "missing":
         return f"`{key}` must be given. Set {key}."
     return complaint(key, error)
+
+
+def _key(location: Sequence[Any], values: Mapping[str, Any]) -> list[str]:
+    """Return the parts of the key that pydantic complains of.
+
+    It puts the branch of a union into the location: at its end ("int", "constrained-float"), or before the key of a
+    section that is chosen by its name ("average", "ema", "window").
+    """
+    parts: list[str] = []
+    node: Any = values
+    for place, part in enumerate(location):
+        last = place == len(location) - 1
+        if not str(part).isidentifier() or (isinstance(node, Mapping) and part not in node and not last):
+            continue
+        parts.append(str(part))
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return parts
 
 
 def complaint(key: str, error: Mapping[str, Any]) -> str:

@@ -79,7 +79,7 @@ class Terminal:
     Its output is read all the time, as a terminal does.
     """
 
-    def __init__(self, *arguments: str, cwd: Path) -> None:
+    def __init__(self, *arguments: str, cwd: Path, **changes: str) -> None:
         self._master, self._slave = pty.openpty()
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self.settings_before = self.settings_after = termios.tcgetattr(self._slave)
@@ -88,7 +88,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [*COMMAND, *arguments],
             cwd=cwd,
-            env=environment(TERM="xterm-256color"),
+            env=environment(**{"TERM": "xterm-256color", **changes}),
             stdin=self._slave,
             stdout=self._slave,
             stderr=self._slave,

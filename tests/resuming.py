@@ -36,12 +36,17 @@ def account(directory: Path) -> list[dict[str, Any]]:
 
 def assert_same_run(one: Path, other: Path) -> None:
     assert_equal_weights(one, other)
+    averaged = "model_averaged.safetensors"
+    assert (one / averaged).exists() == (other / averaged).exists()
+    if (one / averaged).exists():
+        assert (one / averaged).read_bytes() == (other / averaged).read_bytes()
     assert (one / "schedule.csv").read_text() == (other / "schedule.csv").read_text()
     a, b = (json.loads((path / "summary.json").read_text()) for path in (one, other))
     for key in (
         "status",
         "step",
         "metrics",
+        "raw_metrics",
         "chosen",
         "examples",
         "notes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -29,6 +30,10 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     folder = given_config_dir()
     if folder and isinstance(plain.get("run"), dict):
         plain["run"]["config_dir"] = folder[-1]
+    schedule = plain.get("schedule")
+    if isinstance(schedule, dict) and isinstance(schedule.get("run"), str):
+        # A run that is resumed or read elsewhere must still find the one that it replays.
+        schedule["run"] = str(Path(schedule["run"]).expanduser().absolute())
     return {str(key): value for key, value in plain.items()}
 
 

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from autolrs_cli.commands.hydra_words import explain, explain_flag, explain_lists
+from autolrs_cli.commands.user_configs import register_user_configs
 
 USAGE = 2
 # Hydra's flags that take no value; whatever follows another flag may be that flag's.
@@ -106,8 +107,9 @@ def _command_line(overrides: Sequence[str]) -> Iterator[None]:
     """Make `overrides` the process's arguments, and let Hydra raise its errors instead of printing them."""
     # Hydra puts the person's own folder on its search path for YAML; their recipe's Python lies there too.
     argv, path, full_error = sys.argv, list(sys.path), os.environ.get(FULL_ERROR)
+    register_user_configs()
     sys.argv = ["autolrs", *_overrides_first(overrides)]
-    sys.path += _config_dirs(overrides)
+    sys.path += config_dirs(overrides)
     os.environ[FULL_ERROR] = "1"
     try:
         yield
@@ -146,7 +148,7 @@ def _overrides_first(arguments: Sequence[str]) -> list[str]:
     return [argument for _, argument in pairs]
 
 
-def _config_dirs(overrides: Sequence[str]) -> list[str]:
+def config_dirs(overrides: Sequence[str]) -> list[str]:
     """Return the folders named with Hydra's `--config-dir` (`-cd`)."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     # That a folder is named at all is Hydra's to check.

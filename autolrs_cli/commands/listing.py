@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autolrs_cli.commands.console import PatientConsole
+from autolrs_cli.experiments.tuning_folder import user_configs
 
 GROUPS = (
     "recipe",
@@ -69,12 +70,14 @@ def main(group: str | None, config_dir: Path | None) -> int:
             )
             return USAGE
         roots.append(config_dir)
+    user = user_configs()
     wanted = _group(group)
     if wanted is None:
         errors.print(f"error: the group must be one of {', '.join(GROUPS)}, but got {group}.", markup=False)
         return USAGE
     for name in wanted:
         options = [option for root in roots for option in _options(root, name)]
+        options += _tuned(user, name)
         if options:
             console.print(_recipes(roots, options) if name == "recipe" else _table(name, options))
             console.print()
@@ -93,6 +96,12 @@ def _group(given: str | None) -> tuple[str, ...] | None:
 def _options(root: Path, group: str) -> Iterator[Option]:
     for path in sorted((root / group).glob("*.yaml")):
         yield Option(path.stem, path, _values(path))
+
+
+def _tuned(root: Path, group: str) -> Iterator[Option]:
+    """Yield what `autolrs tune` kept, which lies in folders below its group."""
+    for path in sorted((root / group).rglob("*.yaml")):
+        yield Option(path.relative_to(root / group).with_suffix("").as_posix(), path, _values(path))
 
 
 def _table(group: str, options: list[Option]) -> RenderableType:

@@ -13,7 +13,7 @@ from autolrs_cli.dashboard.preparation import PreparationProgress
 from autolrs_cli.dashboard.screen import Screen
 from autolrs_cli.dashboard.state import State, reduce
 from autolrs_cli.errors import AutoLRSError, ConfigError
-from autolrs_cli.records.journal import read_journal
+from autolrs_cli.records.journal import read_verified
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.reports.card import closing_card
 
@@ -62,7 +62,7 @@ def _resume(
             plan, config, changed = reopen(directory, changes, allowed, progress)
         point = find_resume_point(directory, changed)
         state = State() if point is None else _seen(directory, point.journal_bytes)
-        with Screen(plan.settings.dashboard.name, console, state) as screen:
+        with Screen(plan.settings.dashboard.name, console, state, directory.root) as screen:
             result = execute(
                 plan,
                 config,
@@ -72,14 +72,14 @@ def _resume(
                 warnings=point.warnings if point else (),
                 resume=point,
             )
-        console.print(closing_card(result.summary, result.directory), highlight=False, soft_wrap=True)
+            screen.conclude(closing_card(result.summary, result.directory))
     return result.exit_code
 
 
 def _seen(directory: RunDirectory, end: int) -> State:
     """Return what a screen would show of the journal up to `end`."""
     try:
-        return functools.reduce(reduce, read_journal(directory.journal, end), State())
+        return functools.reduce(reduce, read_verified(directory.journal, end), State())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"A run's journal must be whole, but {directory.journal} is not: {error} Restore it, or begin a new run."

@@ -14,10 +14,11 @@ from rich.console import Console
 from autolrs_cli.commands.configuration import resolve, show_error
 from autolrs_cli.commands.console import PatientConsole
 from autolrs_cli.commands.hydra_edge import NoMoreJobs, compose_and_call, given_config_dir, given_overrides
-from autolrs_cli.dashboard.preparation import PreparationProgress
+from autolrs_cli.dashboard.preparation import PreparationProgress, announced
 from autolrs_cli.dashboard.screen import Screen
 from autolrs_cli.errors import AutoLRSError
 from autolrs_cli.reports.card import closing_card
+from autolrs_cli.settings import SEARCHED
 from autolrs_cli.training.interruption import EXIT_CODES
 
 # The exit codes of a run that a person or the system stopped: nothing after it should start.
@@ -57,7 +58,7 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
     from autolrs_cli.runner.trust import untrusted_targets
 
     plain = resolve(config)
-    with console.status("checking settings and data ..."):
+    with announced("checking settings and data ...", console):
         plan = check(plain)
     with PreparationProgress(console) as progress:
         prepare_data(plan.recipe, progress)
@@ -70,7 +71,8 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
             errors.print(f"warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     directory = open_directory(plan, plain)
     try:
-        with directory.locked(), Screen(plan.settings.dashboard.name, console) as screen:
+        name = plan.settings.dashboard.name
+        with directory.locked(), Screen(name, console, directory=directory.root) as screen:
             result = execute(
                 plan,
                 plain,
@@ -79,9 +81,8 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
                 listeners=(screen.show,),
                 warnings=warnings,
             )
-        command = _other_side(plan.settings.schedule["name"])
-        card = closing_card(result.summary, result.directory, command)
-        console.print(card, highlight=False, soft_wrap=True)
+            command = _other_side(plan.settings.schedule["name"])
+            screen.conclude(closing_card(result.summary, result.directory, command))
     except KeyboardInterrupt:
         ignore_further_interrupts()
         text = f"interrupted at once; what was recorded until then lies in {directory.root}"
@@ -109,7 +110,7 @@ def _other_side(schedule: str) -> str:
     """Return the command of the same run under the schedule it would be compared with."""
     own = ("schedule=", "schedule.", "run.dir=")
     kept = [override for override in given_overrides() if not override.startswith(own)]
-    if schedule == "autolrs":
+    if schedule in SEARCHED:
         kept = [override for override in kept if not override.startswith(("search=", "search."))]
     other = "original" if schedule == "autolrs" else "autolrs"
     return shlex.join(["autolrs", "train", *given_config_dir(), *kept, f"schedule={other}"])
@@ -135,7 +136,7 @@ def _without_effect(schedule: str, config: DictConfig) -> list[str]:
 
 def _unread_groups(schedule: str) -> dict[str, str]:
     """Return the groups whose settings `schedule` does not read, and why."""
-    unread = {} if schedule == "autolrs" else {"search": "which is not searched"}
+    unread = {} if schedule in SEARCHED else {"search": "which is not searched"}
     if schedule == "original":
         return {**unread, "schedule": "whose numbers are original_schedule's"}
     return {**unread, "original_schedule": "whose numbers are schedule's and search's"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from autolrs_cli.dashboard import formats, sentences, words
 from autolrs_cli.dashboard.run_state import Record, State
 
@@ -39,22 +41,24 @@ def _text(event: str, state: State, record: Record) -> str | None:
         flags = f" ({formats.flags(record['flags'])})" if record["flags"] else ""
         return f"  chosen LR {words.lr(record['lr'])}{flags}"
     if event == "eval":
+        if record["split"] != "target":
+            return f"{formats.metrics(record['metrics'])} (the slice that chooses LRs)"
         averaged = ", averaged weights" if record["weights"] == "averaged" else ""
         now = f"training loss {words.number(state.loss)}, LR {words.lr(state.lr)}"
         return f"{formats.metrics(record['metrics'])} (held out{averaged}); {now}"
-    if event == "target_reached":
-        return f"target reached at step {record['reached_step']}: {record['metric']} {record['value']:g}"
-    if event == "warned":
-        return f"warning: {record['message']}"
-    if event == "rolled_back":
-        return sentences.rolled_back(record)
-    if event == "resumed":
-        return sentences.resumed(record)
-    if event == "interrupted":
-        return f"interrupted ({record['reason']})"
-    return None
+    say = _SENTENCES.get(event)
+    return None if say is None else say(record)
 
 
+_SENTENCES: dict[str, Callable[[Record], str]] = {
+    "target_reached": lambda record: (
+        f"target reached at step {record['reached_step']}: {record['metric']} {record['value']:g}"
+    ),
+    "warned": lambda record: f"warning: {record['message']}",
+    "rolled_back": sentences.rolled_back,
+    "resumed": sentences.resumed,
+    "interrupted": lambda record: f"interrupted ({record['reason']})",
+}
 _OBJECTIVES = {"train": "training loss", "choose": "held-out loss"}
 
 

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from autolrs_cli.dashboard.outlet import Outlet
+from autolrs_cli.dashboard.painter import ERASE_LINE_END
+
+
+@contextmanager
+def announced(text: str, console: Console) -> Iterator[None]:
+    """Show one line in a terminal while something is done; it never waits for the terminal.
+
+    Args:
+        text: what is being done.
+        console: where.
+    """
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield
+        return
+    outlet = Outlet(console.file)
+    outlet.write(text)
+    try:
+        yield
+    finally:
+        outlet.write(f"\r{ERASE_LINE_END}")
+        outlet.close()
 
 
 class PreparationProgress:

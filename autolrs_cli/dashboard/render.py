@@ -26,9 +26,7 @@ MIN_TRIALS, MAX_TRIALS = 5, 14
 MIN_SURROGATE = 9
 MAX_SURROGATE = 18
 # What is not ASCII in our own lines, where the terminal cannot show it.
-TO_ASCII = str.maketrans(
-    "┤├┬┴┼│─└┘┌┐…•×◆━╸", "+++++|-++++~ox*##"
-)
+TO_ASCII = str.maketrans("┤├┬┴┼│─└┘┌┐…•◆━╸", "+++++|-++++~o*##")
 
 
 def render(state: State, width: int, height: int, *, unicode: bool = True) -> RenderableType:
@@ -36,10 +34,14 @@ def render(state: State, width: int, height: int, *, unicode: bool = True) -> Re
 
     Args:
         state: what to show.
-        width, height: of the terminal; one row is left for the cursor.
+        width: columns of the terminal.
+        height: its rows; one is left for the cursor.
         unicode: False gives ASCII characters only.
     """
-    return Group(*frame(state, width, height, unicode=unicode))
+    lines = [each.copy() for each in frame(state, width, height, unicode=unicode)]
+    for each in lines:
+        each.no_wrap, each.overflow = True, "crop"
+    return Group(*lines)
 
 
 def frame(state: State, width: int, height: int, *, unicode: bool = True) -> list[Text]:
@@ -52,8 +54,6 @@ def frame(state: State, width: int, height: int, *, unicode: bool = True) -> lis
     else:
         body = _body(state, width, rows - len(top) - len(foot), unicode)
         lines = [*top.values(), *body, *foot]
-    for each in lines:
-        each.no_wrap = True
     return lines if unicode else [ascii_only(each) for each in lines]
 
 
@@ -81,8 +81,10 @@ def _charts(state: State, width: int, rows: int, unicode: bool) -> list[Text]:
     if rows >= 3 * MIN_CHART and state.num_stages and width < WIDE and state.stage is not None:
         third = rows // 3
         lower = surrogate_chart(state, width, third, unicode=unicode)
-        return [*_charts(state, width, rows - third, unicode), *lower] if rows >= 5 * MIN_CHART else _stacked(
-            state, width, rows, unicode
+        return (
+            [*_charts(state, width, rows - third, unicode), *lower]
+            if rows >= 5 * MIN_CHART
+            else _stacked(state, width, rows, unicode)
         )
     if rows >= 2 * MIN_CHART + 2:
         return _stacked(state, width, rows, unicode)
@@ -125,7 +127,7 @@ def _trial_rows(state: State, rows: int) -> int:
     """Return how many rows the table gets in a narrow terminal; the charts get the others."""
     if state.stage is None:
         return 0
-    wanted = 2 + min(state.stage["num_trials"], MAX_TRIALS)
+    wanted = 2 + min(int(state.stage["num_trials"]), MAX_TRIALS)
     return min(wanted, max(MIN_TRIALS, rows // 2))
 
 

@@ -3,97 +3,164 @@
 from __future__ import annotations
 
 import queue
+import signal
+import sys
 import threading
 import time
-from types import TracebackType
-from typing import Literal
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Literal, TextIO
 
-from rich.console import Console
-from rich.live import Live
+from rich.console import Console, RenderableType
 
-from autolrs_cli.dashboard import plain, words
-from autolrs_cli.dashboard.render import render
-from autolrs_cli.dashboard.state import Record, State, reduce
+from autolrs_cli.dashboard import chart, memory, plain, words
+from autolrs_cli.dashboard.outlet import Outlet
+from autolrs_cli.dashboard.painter import Painter
+from autolrs_cli.dashboard.redirect import Aside
+from autolrs_cli.dashboard.render import frame
+from autolrs_cli.dashboard.run_state import Record, State, evolve
+from autolrs_cli.dashboard.state import reduce
 
 Mode = Literal["live", "plain", "none"]
-FRAME_SECONDS = 0.5
-# A terminal that takes nothing any more (Ctrl-S, a dead pipe) must not hold up the exit.
-EXIT_SECONDS = 2.0
+FRAME_SECONDS, PLAIN_SECONDS = 0.5, 0.2
+# Frames come so seldom that drawing takes no more than this share of one core's time.
+MOST_OF_TIME = 0.006
+SLOWEST_SECONDS = 5.0
+MEMORY_SECONDS = 3.0
+# What is also said above the live view, where it stays in the scroll-back.
+SAID_ABOVE = ("warned", "rolled_back", "resumed", "target_reached")
 
 
 class Screen:
     """Show a run's records as they come; a context manager around the run.
 
+    While the live view is up, what is written to sys.stdout and sys.stderr appears above it.
+
     Args:
         mode: "live" falls back to "plain" where the console is no terminal.
         console: where to draw.
         state: of a run that goes on; what it has shown before is not shown again.
+        directory: the run directory.
     """
 
-    def __init__(self, mode: Mode, console: Console, state: State | None = None) -> None:
+    def __init__(
+        self, mode: Mode, console: Console, state: State | None = None, directory: Path | None = None
+    ) -> None:
         capable = console.is_terminal and not console.is_dumb_terminal
         self._mode = "plain" if mode == "live" and not capable else mode
         self._console = console
-        self._state = state or State()
-        self._records: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._draw, name="autolrs-screen", daemon=True)
+        self._unicode = console.encoding.lower().startswith("utf")
+        self._state = evolve(state or State(), directory=str(directory) if directory else None)
+        self._queue: queue.SimpleQueue[Record | str] = queue.SimpleQueue()
+        self._painter = Painter(console)
+        self._closing: RenderableType | None = None
+        self._stop = threading.Event()
+        self._cost = 0.0
+        self._sampled_at = -MEMORY_SECONDS
+        self._streams: tuple[TextIO, TextIO] | None = None
+        self._thread = threading.Thread(target=self._run, name="autolrs-screen", daemon=True)
 
     def show(self, record: Record) -> None:
         """Take a record; returns at once."""
         if self._mode != "none":
-            self._records.put(record)
+            self._queue.put(record)
+
+    def say(self, text: str) -> None:
+        """Take whole lines to print, above the live view; returns at once."""
+        self._queue.put(text)
+
+    def conclude(self, content: RenderableType) -> None:
+        """Take what is printed last, below everything else."""
+        self._closing = content
 
     def __enter__(self) -> Screen:
-        if self._mode != "none":
-            self._thread.start()
+        self._outlet = Outlet(self._console.file)
+        if self._mode == "live":
+            self._streams = (sys.stdout, sys.stderr)
+            sys.stdout, sys.stderr = (Aside(each, self.say) for each in self._streams)
+            self._on_continue(self._continued)
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._mode != "none":
-            self._records.put(None)
-            self._thread.join(EXIT_SECONDS)
+        if self._streams is not None:
+            for each in (sys.stdout, sys.stderr):
+                each.flush()
+            sys.stdout, sys.stderr = self._streams
+            self._on_continue(signal.SIG_DFL)
+        self._stop.set()
+        while self._thread.is_alive() and not self._outlet.out_of_patience:
+            self._thread.join(0.05)
+        if not self._thread.is_alive():
+            self._outlet.close()
 
-    def _draw(self) -> None:
-        try:
+    def _continued(self, _number: int, _frame: FrameType | None) -> None:
+        """After Ctrl-Z and `fg`, the shell's lines stand where the view was."""
+        self._painter.forget()
+
+    @staticmethod
+    def _on_continue(handler: Any) -> None:
+        with suppress(ValueError, AttributeError):  # not the main thread; no such signal on this system
+            signal.signal(signal.SIGCONT, handler)
+
+    def _run(self) -> None:
+        stopped = False
+        if self._mode == "live":
+            chart.warm_up()
+        while not stopped:
+            stopped = self._stop.wait(self._pause())
+            said = self._take_in()
             if self._mode == "live":
-                self._draw_live()
+                self._draw(said, last=stopped)
             else:
-                self._draw_plain()
-        except (OSError, ValueError):
-            return  # the terminal is gone; the journal has everything
+                self._outlet.write(said)
+        if self._closing is not None:
+            self._outlet.write(self._painter.text(self._closing, self._console.width))
+        while not self._outlet.push() and not self._outlet.out_of_patience:
+            time.sleep(0.02)
 
-    def _draw_plain(self) -> None:
-        state = self._state
-        while (record := self._records.get()) is not None:
-            state = reduce(state, record)
-            for line in plain.lines(state, record):
-                self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+    def _pause(self) -> float:
+        if self._mode == "live":
+            return min(max(FRAME_SECONDS, self._cost / MOST_OF_TIME), SLOWEST_SECONDS)
+        return PLAIN_SECONDS
 
-    def _draw_live(self) -> None:
-        state, ended = self._state, False
-        with Live(console=self._console, auto_refresh=False, redirect_stdout=False) as live:
-            while not ended:
-                state, ended, first = self._drain(state)
-                if first is not None:
-                    self._console.print(words.headline(first), style="bold", highlight=False, markup=False)
-                width, height = self._console.size
-                live.update(render(state, width, height), refresh=True)
+    def _take_in(self) -> str:
+        """Bring the state up to date; return the lines to print."""
+        said = ""
+        with suppress(queue.Empty):
+            while True:
+                item = self._queue.get_nowait()
+                if isinstance(item, str):
+                    said += item
+                    continue
+                self._state = reduce(self._state, item)
+                said += "".join(f"{line}\n" for line in self._lines(item))
+        return said
 
-    def _drain(self, state: State) -> tuple[State, bool, Record | None]:
-        """Take in everything that came, waiting for the first record; then let a frame's time pass."""
-        first = None
-        deadline = time.monotonic() + FRAME_SECONDS
-        record = self._records.get()
-        while True:
-            if record is None:
-                return state, True, first
-            state = reduce(state, record)
-            if record["event"] == "run_started":
-                first = record["description"]
-            wait = deadline - time.monotonic()
-            try:
-                record = self._records.get(timeout=wait) if wait > 0 else self._records.get_nowait()
-            except queue.Empty:
-                return state, False, first
+    def _lines(self, record: Record) -> list[str]:
+        if self._mode == "plain":
+            return plain.lines(self._state, record)
+        if record["event"] == "run_started":
+            return [words.headline(record["description"])]
+        return plain.lines(self._state, record) if record["event"] in SAID_ABOVE else []
+
+    def _draw(self, said: str, *, last: bool) -> None:
+        if not self._outlet.push() and not last:
+            if said:
+                self.say(said)
+            return  # the terminal takes nothing now; frames in between are not missed
+        began = time.thread_time()
+        self._sample_memory()
+        size = self._console.size
+        lines = frame(self._state, *size, unicode=self._unicode)
+        self._outlet.write(self._painter.paint(lines, size, said))
+        self._cost = time.thread_time() - began
+
+    def _sample_memory(self) -> None:
+        now = time.monotonic()
+        if now - self._sampled_at >= MEMORY_SECONDS:
+            self._sampled_at = now
+            self._state = evolve(self._state, machine=memory.sample())

@@ -153,16 +153,15 @@ def _target_reached(state: State, record: Record) -> State:
 def _rolled_back(state: State, record: Record) -> State:
     """Forget the kept steps that were taken back; the time and the total steps stay spent."""
     to_step = record["to_step"]
-    held_out = {
-        weights: replace(held, losses=held.losses.until(to_step))
-        for weights, held in state.held_out.items()
-        if held.step <= to_step
-    }
+    losses, lrs = state.losses.until(to_step), state.lrs.until(to_step)
+    held_out = {weights: _until(held, to_step) for weights, held in state.held_out.items()}
     return evolve(
         state,
         step=to_step,
-        losses=state.losses.until(to_step),
-        lrs=state.lrs.until(to_step),
+        losses=losses,
+        loss=losses.items[-1][1] if losses.items else None,
+        lrs=lrs,
+        lr=lrs.items[-1][1] if lrs.items else None,
         held_out=held_out,
         chosen=tuple(row for row in state.chosen if row.first_step < to_step),
         training=False,
@@ -170,6 +169,13 @@ def _rolled_back(state: State, record: Record) -> State:
         extra_steps=state.extra_steps + max(0, record["from_step"] - to_step),
         notice=sentences.rolled_back(record),
     )
+
+
+def _until(held: HeldOut, step: int) -> HeldOut:
+    """Keep the curve; what was measured of weights that are gone is not shown any more."""
+    if held.step <= step:
+        return held
+    return HeldOut(held.step, {}, held.losses.until(step))
 
 
 def _warned(state: State, record: Record) -> State:

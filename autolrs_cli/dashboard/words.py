@@ -9,7 +9,7 @@ from typing import Any
 from autolrs_cli.dashboard.formats import duration, lr, number
 from autolrs_cli.dashboard.run_state import State
 
-__all__ = ["activity", "circumstances", "duration", "headline", "lr", "next_command", "number", "target", "title"]
+__all__ = ["duration", "lr", "number"]
 
 
 def headline(description: Mapping[str, Any]) -> str:
@@ -25,8 +25,14 @@ def circumstances(description: Mapping[str, Any]) -> str:
     search = f" (search={description['search']})" if description.get("search") else ""
     return (
         f"schedule={description['schedule']}{search}, seed {description['seed']}, {description['device']}, "
-        f"{description['precision']}, {description['threads']} threads"
+        f"{description['precision']}, {threads(description)}"
     )
+
+
+def threads(description: Mapping[str, Any]) -> str:
+    """Return how many threads compute."""
+    count = description["threads"]
+    return f"{count} thread{'' if count == 1 else 's'}"
 
 
 def title(description: Mapping[str, Any]) -> str:
@@ -41,12 +47,12 @@ def title(description: Mapping[str, Any]) -> str:
 def activity(state: State) -> str:
     """Say what is going on."""
     if state.ended:
-        why = f": {state.reason}" if state.reason else ""
+        why = f" ({state.reason})" if state.ended == "interrupted" else ""
         return f"{state.ended} after {state.step} kept and {state.total_steps} total steps{why}"
     if not state.description:
         return "starting: loading libraries and data"
     if state.abandoned:
-        return f"killed: no process works on it any more. Last seen in {_place(state)}"
+        return f"killed in {_place(state)} (no process works on it any more)"
     return _place(state)
 
 

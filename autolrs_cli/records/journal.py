@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import time
@@ -9,12 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, BinaryIO, get_args
 
 import orjson
 
 from autolrs_cli.errors import TrainingError
 from autolrs_cli.records.events import Event, Step, TrialStep, event_name
+from autolrs_cli.records.verifying import verified
 
 Record = dict[str, Any]
 Listener = Callable[[Record], None]
@@ -132,20 +134,42 @@ def read_journal(path: Path, end: float = math.inf) -> Iterator[Record]:
         end: bytes after which nothing is read.
 
     Raises:
+        OSError: if it cannot be read.
         ValueError: if a line before the last one is not a JSON object.
     """
-    with path.open("rb") as file:
+    return _read(path, end, orjson.loads)
+
+
+def read_verified(path: Path, end: float = math.inf) -> Iterator[Record]:
+    """Yield the records of a journal that may have been edited: what is in their fields is what events have there.
+
+    Args:
+        path: the file.
+        end: bytes after which nothing is read.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if a line before the last one is no event.
+    """
+    return _read(path, end, verified)
+
+
+def _read(path: Path, end: float, parse: Callable[[bytes], Any]) -> Iterator[Record]:
+    with _opened(path) as file:
         for number, line in enumerate(file, 1):
             end -= len(line)
             if not line.endswith(b"\n") or end < 0:
                 return
             try:
-                record = orjson.loads(line)
-            except orjson.JSONDecodeError as error:
+                record = parse(line)
+            except ValueError as error:
                 raise ValueError(
-                    f"Every line of a journal must be a JSON object, but line {number} of {path} is "
-                    f"not: {error}."
+                    f"Every line of a journal must be a JSON object, but line {number} of {path} is not: {error}."
                 ) from error
+            if not isinstance(record, dict):
+                raise ValueError(
+                    f"Every line of a journal must be a JSON object, but line {number} of {path} is not."
+                )
             yield record
 
 
@@ -156,7 +180,7 @@ def read_tail(path: Path, offset: int) -> list[tuple[int, Record]]:
         OSError: if it cannot be read.
         ValueError: if it is shorter than `offset`, or a whole line is not an event.
     """
-    with path.open("rb") as file:
+    with _opened(path) as file:
         if file.seek(0, os.SEEK_END) < offset:
             raise ValueError(f"it has fewer than the {offset:,} bytes that the checkpoint counted.")
         file.seek(offset)
@@ -179,9 +203,17 @@ def cut_journal(path: Path, end: int) -> None:
 
 def _parse(line: bytes, place: int, path: Path) -> Record:
     try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"what stands before {place} of {path.name} is no JSON: {error}.") from error
-    if not isinstance(record, dict) or not {"event", "t", "step", "total_steps"} <= record.keys():
-        raise ValueError(f"what stands before {place} of {path.name} is no event.")
-    return record
+        return verified(line)
+    except ValueError as error:
+        raise ValueError(f"what stands before byte {place:,} of {path.name} is no event: {error}.") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a file to read; anything else under its name (a pipe, a device) could be waited for without end.
+
+    Raises:
+        OSError: if it is not there, or no file.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return path.open("rb")

@@ -47,6 +47,7 @@ class RunDirectory:
         self.journal = root / "journal.jsonl"
         self.schedule = root / "schedule.csv"
         self.model = root / "model.safetensors"
+        self.averaged_model = root / "model_averaged.safetensors"
         self.checkpoints = root / "checkpoints"
         self.last_weights = root / "checkpoints" / "averaging"
         self.summary = root / "summary.json"
@@ -64,6 +65,21 @@ class RunDirectory:
                 "closing card names."
             )
 
+    def require_own_files(self) -> None:
+        """Check that what a run writes here would not be written elsewhere.
+
+        Raises:
+            ConfigError: if one of its files is a link.
+        """
+        own = (self.config, self.journal, self.schedule, self.model, self.averaged_model, self.checkpoints)
+        own += (self.last_weights, self.summary, self._lock, self._lock.with_suffix(".holder"))
+        links = [path.name for path in own if path.is_symlink()]
+        if links:
+            raise ConfigError(
+                f"A run directory must hold its own files, but in {self.root} these are links: {', '.join(links)}. "
+                "Replace each by what it leads to."
+            )
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from working here; the lock dies with its process.
@@ -71,6 +87,7 @@ class RunDirectory:
         Raises:
             ConfigError: if another process holds it.
         """
+        self.require_own_files()
         holder = self._lock.with_suffix(".holder")
         lock = FileLock(self._lock, timeout=0)
         try:
@@ -99,6 +116,28 @@ class RunDirectory:
                     self._lock.unlink(missing_ok=True)
             lock.release()
 
+    def is_worked_on(self) -> bool:
+        """Say whether a process holds the lock, which a killed one no longer does; nothing is written."""
+        if not self._lock.with_suffix(".holder").exists():
+            return False
+        try:
+            import fcntl
+
+            with self._lock.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back when the file is closed
+        except FileNotFoundError:
+            return False
+        except (ImportError, OSError):  # it is held; or the system has no such locks, and the holder's word counts
+            return True
+        return False
+
+    def holder_process(self) -> int | None:
+        """Return the number of the process on this machine that works here, as it wrote it down."""
+        with suppress(OSError, ValueError):
+            number, _, host = self._lock.with_suffix(".holder").read_text().removeprefix("process ").partition(" on ")
+            return int(number) if host == socket.gethostname() else None
+        return None
+
     def create(self) -> None:
         """Make the directory, and prove that it can be written.
 
@@ -110,11 +149,13 @@ class RunDirectory:
             probe = self.root / f".write-test-{os.getpid()}"
             probe.touch()
             probe.unlink()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+            reason = getattr(error, "strerror", None) or error
             raise ConfigError(
-                f"The run directory must be writable, but {self.root} is not: {error.strerror}. "
+                f"The run directory must be writable, but {self.root} is not: {reason}. "
                 "Set run.dir to a folder that you can write."
             ) from error
+        self.require_own_files()
         if self.config.exists() or self.journal.exists():
             raise ConfigError(
                 f"A run directory holds one run, but {self.root} already holds one. Set run.dir to another folder, or "

@@ -14,7 +14,14 @@ from rich.text import Text
 Summary = Mapping[str, Any]
 
 
-FILES = "config.yaml  journal.jsonl  schedule.csv  model.safetensors  summary.json"
+FILES = (
+    ("config.yaml", "every setting"),
+    ("journal.jsonl", "every event"),
+    ("schedule.csv", "the LR of every step"),
+    ("model.safetensors", "weights"),
+    ("model_averaged.safetensors", "averaged weights"),
+    ("summary.json", "this card for scripts"),
+)
 
 
 def closing_card(summary: Summary, directory: Path, next_command: str | None = None) -> RenderableType:
@@ -23,28 +30,38 @@ def closing_card(summary: Summary, directory: Path, next_command: str | None = N
     Args:
         summary: contents of summary.json.
         directory: the run directory.
-        next_command: what one would type next, after a run that is done.
+        next_command: what makes the other side of the comparison, after a run that is done.
     """
     parts: list[RenderableType] = [Text(_verdict(summary), style="bold")]
+    if summary.get("raw_metrics"):
+        parts.append(
+            Text(f"with averaged weights ({summary['average']}); raw: {_metrics(summary['raw_metrics'])}")
+        )
     parts += [Text(f"{name}: {note}") for name, note in summary["notes"].items()]
     if summary["chosen"]:
         parts += [Text(""), _chosen(summary["chosen"])]
     parts += [Text(f"warning: {line}", style="yellow") for line in _doubts(summary)]
-    parts += [
-        Text(""),
-        _ledger(summary["ledger"]),
-        Text(_cost(summary)),
-        Text(""),
-        Text(f"run directory: {directory}"),
+    parts += [Text(""), _ledger(summary["ledger"])]
+    parts += [Text(line) for line in (_cost(summary),) if line]
+    parts += [Text(""), Text(f"run directory: {directory}")]
+    parts += [Text(f"  {name:<27} {what}") for name, what in FILES if (directory / name).exists()]
+    commands = _next(summary["status"], shlex.quote(str(directory)), next_command)
+    return Group(*parts, Text(""), Text("next", style="bold"), *(Text(f"  {line}") for line in commands))
+
+
+def _next(status: str, directory: str, other_side: str | None) -> list[str]:
+    """Return what one would type now, each with what it is for."""
+    if status == "interrupted":
+        return [f"go on with it:           autolrs resume {directory}"]
+    if status == "failed":
+        return [f"look at it:              autolrs watch {directory}"]
+    other = [f"the other side:          {other_side}"] if other_side else []
+    return [
+        *other,
+        f"compare the two:         autolrs compare {directory} OTHER_RUN_DIR",
+        f"figures:                 autolrs plot {directory}",
+        f"the model elsewhere:     autolrs export {directory} FOLDER",
     ]
-    if summary["status"] == "done":
-        parts.append(Text(f"  {FILES}"))
-        if next_command:
-            parts.append(Text(f"next, the other side of the comparison: {next_command}"))
-        parts.append(Text(f"to use the model elsewhere: autolrs export {shlex.quote(str(directory))} FOLDER"))
-    if summary["status"] == "interrupted":
-        parts.append(Text(f"to go on with it: autolrs resume {shlex.quote(str(directory))}"))
-    return Group(*parts)
 
 
 def _verdict(summary: Summary) -> str:
@@ -52,8 +69,11 @@ def _verdict(summary: Summary) -> str:
     steps = f"{summary['step']} kept steps, {summary['total_steps']} in all"
     if summary["status"] != "done":
         return f"{name}: {summary['status']} after {steps}. {summary['reason'] or ''}".rstrip()
-    metrics = ", ".join(f"{k} {_figure(v)}" for k, v in summary["metrics"].items())
-    return f"{name}: done after {steps}. Held out: {metrics}{_target(summary['target'])}"
+    return f"{name}: done after {steps}. Held out: {_metrics(summary['metrics'])}{_target(summary['target'])}"
+
+
+def _metrics(metrics: Mapping[str, float | None]) -> str:
+    return ", ".join(f"{name} {_figure(value)}" for name, value in metrics.items())
 
 
 def _target(target: Mapping[str, Any] | None) -> str:
@@ -90,6 +110,7 @@ _MEANINGS = {
     "lower_edge": "the chosen LR sits on search.lr_min. Lower it if larger steps did not help, or expect that "
     "short trials favour small LRs.",
     "upper_edge": "the chosen LR sits on search.lr_max. Raise it.",
+    "searched_again": "training diverged at the LR chosen first, so the stage was taken back and searched again.",
     "all_failed": "every trial diverged, so the last safe LR was used. Lower search.lr_max.",
     "negative": "the winning forecast is a negative loss: the published forecast has no lower bound.",
     "overflow": "the winning forecast overflowed, and is the trial's last loss instead.",

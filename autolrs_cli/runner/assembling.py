@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from autolrs_cli.contracts import FullyMeasured
+from autolrs_cli.contracts import AdaptiveSchedule, FullyMeasured
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal
 from autolrs_cli.records.provenance import code_version, versions
@@ -14,6 +14,7 @@ from autolrs_cli.runner.building import user_modules
 from autolrs_cli.runner.checking import Plan
 from autolrs_cli.runner.runtime import device_name
 from autolrs_cli.search import FailureRule
+from autolrs_cli.settings import EmaSettings
 from autolrs_cli.training.checkpoint import Checkpoints
 from autolrs_cli.training.divergence import DivergenceWatch
 from autolrs_cli.training.engine import Engine
@@ -29,8 +30,9 @@ def make_trainer(
 ) -> Trainer:
     """Build model, optimizer and loop of a plan, at the beginning of the run."""
     settings, recipe = plan.settings, plan.recipe
+    average = settings.average if isinstance(settings.average, EmaSettings) else None
     last_weights = None
-    if isinstance(recipe, FullyMeasured):
+    if isinstance(recipe, FullyMeasured) and average is None:
         last_weights = LastCheckpoints(
             directory.last_weights, recipe.averaged_checkpoints, recipe.checkpoint_every_steps
         )
@@ -40,6 +42,7 @@ def make_trainer(
         seed=settings.seed,
         device=plan.device,
         precision=settings.runtime.precision,
+        average=average,
     )
     ledger.synchronize = engine.synchronize
     return Trainer(
@@ -61,6 +64,8 @@ def make_trainer(
         last_weights=last_weights,
         checkpoints=Checkpoints(directory.checkpoints),
         divergence=_divergence(plan),
+        adaptive=plan.schedule if isinstance(plan.schedule, AdaptiveSchedule) else None,
+        batch_norm_batches=average.batchnorm_batches if average else 0,
     )
 
 

@@ -40,7 +40,9 @@ def user_modules(config: Mapping[str, Any]) -> set[str]:
     return {target.partition(".")[0] for target in targets(config)} - set(OUR_PACKAGES)
 
 
-def build(node: Mapping[str, Any], at: str, groups: Mapping[str, Any] | None = None) -> Any:
+def build(
+    node: Mapping[str, Any], at: str, groups: Mapping[str, Any] | None = None, kind: type | None = None
+) -> Any:
     """Instantiate `node`, and the nodes inside it.
 
     Args:
@@ -48,15 +50,16 @@ def build(node: Mapping[str, Any], at: str, groups: Mapping[str, Any] | None = N
         at: key under which it stands, for messages.
         groups: top-level nodes by their keys; a node inside `node` that equals the group of its key is that group, and
             messages call it so.
+        kind: the protocol that the object must follow; None: any will do.
 
     Raises:
         ConfigError: with every value that does not fit its parameter, or why the object refused to be built.
     """
-    problems = value_problems(node, at, groups or {})
+    problems = value_problems(node, at, groups or {}, kind)
     if problems:
         raise ConfigError(problems)
     try:
-        return instantiate(dict(node), _convert_="all")
+        built = instantiate(dict(node), _convert_="all")
     except (HydraException, OmegaConfBaseException, TypeError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
@@ -64,13 +67,19 @@ def build(node: Mapping[str, Any], at: str, groups: Mapping[str, Any] | None = N
         if isinstance(cause, ConfigError):
             raise cause from None
         raise ConfigError(f"`{at}` must be buildable, but it is not: {cause or error}. Mend {at}.") from error
+    problems = _kind_problems(built, kind, at)
+    if problems:
+        raise ConfigError(problems)
+    return built
 
 
-def value_problems(node: Mapping[str, Any], at: str, groups: Mapping[str, Any]) -> list[str]:
+def value_problems(
+    node: Mapping[str, Any], at: str, groups: Mapping[str, Any], kind: type | None = None
+) -> list[str]:
     """Check the keys and plain values of `node` against the parameters of its target; return every mismatch."""
-    function = _function(node, at)
-    parameters, annotations = inspect.signature(function).parameters, typing.get_type_hints(function)
-    problems: list[str] = []
+    found = _target(node, at)
+    parameters, annotations = _parameters(found)
+    problems = _kind_problems(found, kind, at) if inspect.isclass(found) else []
     for key, value in node.items():
         if key in INSTANTIATE_KEYS:
             continue
@@ -78,8 +87,8 @@ def value_problems(node: Mapping[str, Any], at: str, groups: Mapping[str, Any]) 
             problems.append(f"`{at}.{key}` is not a setting. Remove {at}.{key}.")
         elif isinstance(value, Mapping) and "_target_" in value:
             inner = key if value == groups.get(key) else f"{at}.{key}"
-            problems += value_problems(value, inner, groups)
-        elif getattr(annotations.get(key), "_is_protocol", False):
+            problems += value_problems(value, inner, groups, _protocol(annotations.get(key)))
+        elif _protocol(annotations.get(key)):
             inner = key if key in groups else f"{at}.{key}"
             problems.append(
                 f"`{inner}` must name what to build, but got {value!r}. Choose an option of {inner}."
@@ -89,8 +98,8 @@ def value_problems(node: Mapping[str, Any], at: str, groups: Mapping[str, Any]) 
     return problems + _missing(node, parameters, at)
 
 
-def _function(node: Mapping[str, Any], at: str) -> Callable[..., Any]:
-    """Return what takes the values of `node`: the target, or its `__init__`."""
+def _target(node: Mapping[str, Any], at: str) -> Callable[..., Any]:
+    """Return what `node` is built with: a class or a function."""
     target = node.get("_target_")
     if not isinstance(target, str):
         raise ConfigError(
@@ -106,7 +115,36 @@ def _function(node: Mapping[str, Any], at: str) -> Callable[..., Any]:
         raise ConfigError(
             f"`{at}._target_` must name a class or function, but {target!r} is {found!r}. Mend {at}._target_."
         )
-    return found.__init__ if inspect.isclass(found) else found
+    return found
+
+
+def _parameters(found: Callable[..., Any]) -> tuple[Mapping[str, inspect.Parameter], Mapping[str, Any]]:
+    """Return the parameters of a function, or of a class's `__init__`, and their types."""
+    function = found.__init__ if inspect.isclass(found) else found
+    try:
+        return inspect.signature(function).parameters, typing.get_type_hints(function)
+    except (ValueError, TypeError, NameError) as error:
+        # What is written in C need not say what it takes.
+        name = getattr(found, "__qualname__", found)
+        raise ConfigError(
+            f"What a _target_ names must say what it takes, but {name} does not: {error}."
+        ) from error
+
+
+def _protocol(annotation: Any) -> type | None:
+    return annotation if getattr(annotation, "_is_protocol", False) else None
+
+
+def _kind_problems(found: object, kind: type | None, at: str) -> list[str]:
+    """Return a problem if `found`, a class or an object, lacks methods of the protocol `kind`."""
+    methods = [] if kind is None else [name for name, part in vars(kind).items() if inspect.isfunction(part)]
+    lacking = [name for name in methods if not name.startswith("_") and not hasattr(found, name)]
+    if not lacking or kind is None:
+        return []
+    return [
+        f"`{at}._target_` must name a {kind.__name__}, which has {', '.join(lacking)}; this has not. "
+        f"Mend {at}._target_."
+    ]
 
 
 def _takes_any(parameters: Mapping[str, inspect.Parameter]) -> bool:

@@ -80,8 +80,8 @@ def check(config: Mapping[str, Any]) -> Plan:
     recipe: Recipe | None = problems.attempt(lambda: build_recipe(config))
     optimizer = problems.attempt(lambda: _optimizer(config["optimizer"]))
     schedule = problems.attempt(lambda: _schedule(config))
-    searched = config["schedule"].get("name") == "autolrs"
-    search = problems.attempt(lambda: _search(config["search"])) if searched else None
+    searched = config["schedule"].get("name") in schema.SEARCHED
+    search = problems.attempt(lambda: _search(config)) if searched else None
     budget = problems.attempt(lambda: _budget(config["search"])) if searched else None
     target = problems.attempt(lambda: _target(settings.target, recipe)) if settings and recipe else None
     phases = recipe.phases(run.max_steps) if recipe and run else ()
@@ -118,7 +118,7 @@ def build_recipe(config: Mapping[str, Any]) -> Recipe:
     Raises:
         ConfigError: with every problem of its settings and data.
     """
-    recipe: Recipe = build(config["recipe"], "recipe", config)
+    recipe: Recipe = build(config["recipe"], "recipe", config, kind=Recipe)
     found = recipe.problems()
     if found:
         raise ConfigError(found)
@@ -141,20 +141,23 @@ def _optimizer(node: Mapping[str, Any]) -> OptimizerFactory:
 def _schedule(config: Mapping[str, Any]) -> Schedule | schema.AutoLRSSettings:
     node = dict(config["schedule"])
     name = node.get("name")
-    if name == "autolrs":
+    if name in schema.SEARCHED:
         settings: schema.AutoLRSSettings = schema.parse(schema.AutoLRSSettings, node, "schedule")
         return settings
     at = "original_schedule" if name == "original" else "schedule"
     node = dict(config[at])
     node.pop("name", None)
-    schedule: Schedule = build(node, at)
+    schedule: Schedule = build(node, at, kind=Schedule)
     found = schedule.problems(at)
     if found:
         raise ConfigError(found)
     return schedule
 
 
-def _search(node: Mapping[str, Any]) -> SearchSettings:
+def _search(config: Mapping[str, Any]) -> SearchSettings:
+    node = dict(config["search"])
+    if config["schedule"]["name"] == "random":
+        node["questions"] = "random"
     known = {*_names(SearchSettings), *BUDGET_KEYS, "name"}
     problems = [f"`search.{key}` is not a setting. Remove search.{key}." for key in node if key not in known]
     for group in ("clean_up_train", "clean_up_choose"):

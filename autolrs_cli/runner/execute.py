@@ -33,6 +33,7 @@ from autolrs_cli.runner.summary import summarize
 from autolrs_cli.schedules import Constant
 from autolrs_cli.search import preload
 from autolrs_cli.settings import AutoLRSSettings
+from autolrs_cli.training.checkpoint import refusing_foreign
 from autolrs_cli.training.interruption import EXIT_CODES, RunInterrupted, StopRequest
 from autolrs_cli.training.ledger import Ledger
 from autolrs_cli.training.snapshot import Snapshot
@@ -123,7 +124,8 @@ def execute(
 
 def _go_on_from(point: ResumePoint, trainer: Trainer, config: dict[str, Any]) -> None:
     if point.checkpoint is not None:
-        trainer.go_on_from(point.checkpoint)
+        with refusing_foreign():
+            trainer.go_on_from(point.checkpoint)
     if point.changed:
         trainer.outcome.bit_exact = False
     trainer.outcome.resumed += 1 + point.resumed_before
@@ -190,6 +192,8 @@ def _verdict(error: Exception, stop: StopRequest) -> tuple[Status, str, bool]:
 
 def _save(trainer: Trainer, directory: RunDirectory) -> None:
     with trainer.ledger.span("checkpoint"):
+        if trainer.engine.averaged is not None:
+            save_weights(trainer.engine.averaged_model, directory.averaged_model)
         save_weights(trainer.engine.model, directory.model)
 
 
@@ -207,7 +211,8 @@ def _train(plan: Plan, trainer: Trainer, told: Sequence[ToldTrial]) -> None:
     stages: StageLoop | None = None
     if plan.search is not None:
         settings = plan.settings
-        snapshot = Snapshot(trainer.engine.model, trainer.engine.optimizer, settings.runtime.snapshot)
+        engine = trainer.engine
+        snapshot = Snapshot(engine.model, engine.optimizer, settings.runtime.snapshot, engine.averaged)
         assert plan.budget is not None
         stages = StageLoop(trainer, snapshot, plan.search, settings.seed, plan.budget.max_rollbacks)
     judged_by_choose = any(segment.objective == "choose" for segment in plan.segments)

@@ -12,7 +12,7 @@ import yaml
 
 from autolrs_cli.contracts import Report
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.records.journal import Record, read_journal
+from autolrs_cli.records.journal import Record, read_verified
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, RunDirectory
 from autolrs_cli.runner.assembling import run_started
 from autolrs_cli.runner.checking import Plan, check
@@ -44,7 +44,9 @@ def reopen(
     prepare_data(plan.recipe, report)
     if began is None:
         return plan, config, []
-    now = asdict(run_started(plan, config))
+    # As the journal would hold it: lists for tuples, null for what is not finite.
+    now = orjson.loads(orjson.dumps(asdict(run_started(plan, config))))
+    _require_same_plan(began, now)
     if now["data_fingerprint"] != began["data_fingerprint"]:
         raise ConfigError(
             f"The data must be those that the run began with, but their fingerprint is {now['data_fingerprint']} and "
@@ -68,19 +70,37 @@ def first_record(directory: RunDirectory) -> Record | None:
         ConfigError: if the journal begins with something else.
     """
     try:
-        record = next(read_journal(directory.journal), None)
-    except OSError:
+        record = next(read_verified(directory.journal), None)
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise ConfigError(
+            f"A run's journal must be readable, but {directory.journal} is not: {error.strerror}. Mend that, then resume."
+        ) from error
     except ValueError as error:
         raise ConfigError(f"{error} Restore the journal, or begin a new run.") from error
     if record is None:
         return None
-    needed = {"config", "description", "versions", "code_version", "data_fingerprint"}
-    if not isinstance(record, dict) or record.get("event") != "run_started" or not needed <= record.keys():
+    needed = {"config", "description", "plan", "versions", "code_version", "data_fingerprint"}
+    if record.get("event") != "run_started" or not needed <= record.keys():
         raise ConfigError(
             f"A journal must begin with run_started, but {directory.journal} does not. Restore it, or begin a new run."
         )
     return record
+
+
+def _require_same_plan(began: Record, now: Record) -> None:
+    """Refuse a journal whose plan is not what its own configuration gives: it was edited, or the code has changed it.
+
+    Raises:
+        ConfigError: if the two differ.
+    """
+    kinds = [{name: type(value) for name, value in r["description"].items()} for r in (began, now)]
+    if now["plan"] != began["plan"] or kinds[0] != kinds[1]:
+        raise ConfigError(
+            "A run must go on with the plan that it began with, but its settings give another plan than its journal "
+            "has. Restore journal.jsonl, or resume with the version of autolrs that the journal names."
+        )
 
 
 def _require_same_settings(

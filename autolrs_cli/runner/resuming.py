@@ -10,6 +10,7 @@ from typing import Any
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.journal import Record, cut_journal, read_tail
 from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.settings import MAX_WHOLE
 from autolrs_cli.training.checkpoint import Checkpoint, Checkpoints
 from autolrs_cli.training.stage_loop import ToldTrial
 from autolrs_cli.training.weights import LastCheckpoints
@@ -60,7 +61,7 @@ def find_resume_point(directory: RunDirectory, changed: Sequence[str] = ()) -> R
     damaged = found[2] if found else []
     step, checkpoint = (found[0], found[1]) if found else (0, None)
     try:
-        run: Mapping[str, Any] = checkpoint.values["run"] if checkpoint else {}
+        run = _account(checkpoint.values, step) if checkpoint else {}
         offset = run.get("journal_bytes", 0)
         tail = read_tail(directory.journal, offset)
         told, end = _told(tail, step) if checkpoint else ((), 0)
@@ -109,6 +110,20 @@ def cut(directory: RunDirectory, point: ResumePoint) -> None:
         ) from error
 
 
+def _account(values: Mapping[str, Any], step: int) -> Mapping[str, Any]:
+    """Return what a checkpoint has to say of the run.
+
+    Raises:
+        ValueError: if it is not of the checkpoint after `step` kept steps.
+    """
+    run: Mapping[str, Any] = values["run"]
+    counts = [run[name] for name in ("step", "total_steps", "journal_bytes")]
+    whole = all(type(count) is int and 0 <= count <= MAX_WHOLE for count in counts)
+    if not whole or counts[0] != step or type(run["t"]) not in (int, float) or run["t"] < 0:
+        raise ValueError(f"the checkpoint after step {step:,} has the account of another.")
+    return run
+
+
 def _told(tail: Sequence[tuple[int, Record]], step: int) -> tuple[tuple[ToldTrial, ...], int]:
     """Return the trials that were finished at `step`, and where the record of the last one ends."""
     told: list[ToldTrial] = []
@@ -120,6 +135,10 @@ def _told(tail: Sequence[tuple[int, Record]], step: int) -> tuple[tuple[ToldTria
         if record["event"] == "trial_started":
             began, points = record["t"], []
         elif record["event"] == "trial_step":
+            if points and record["trial_step"] <= points[-1][0]:
+                raise ValueError(
+                    f"the losses that end before byte {position:,} are not in the order of steps."
+                )
             loss = math.nan if record["loss"] is None else record["loss"]
             points.append((record["trial_step"], loss))
         elif record["event"] == "trial_finished" and points:

@@ -64,7 +64,11 @@ def _unwritable(value: object, key: str) -> list[str]:
     """Return what of the keys, numbers and texts in `value` the journal could not hold."""
     if isinstance(value, Mapping):
         wrong = sum(not _is_text(name) for name in value)
-        found = [f"`{key}` must have text in UTF-8 for its keys, but {wrong} are not. Set {key}."] if wrong else []
+        found = (
+            [f"`{key}` must have text in UTF-8 for its keys, but {wrong} are not. Set {key}."]
+            if wrong
+            else []
+        )
         parts = ((f"{key}.{name}", part) for name, part in value.items() if _is_text(name))
         return found + [problem for at, part in parts for problem in _unwritable(part, at)]
     if isinstance(value, list):

@@ -40,7 +40,10 @@ class StoredRun:
         self._require_same_data()
 
     def model(self) -> nn.Module:
-        """Return the trained model on the CPU: the mean of the last checkpoints where the recipe is judged by it.
+        """Return the trained model on the CPU, with the weights that decided its target.
+
+        These are the averaged ones where the run averaged; else the mean of the last checkpoints where the recipe is
+        judged by that.
 
         Raises:
             ConfigError: if the run has not ended, or its weights do not fit.
@@ -52,6 +55,9 @@ class StoredRun:
             )
         with isolated(0, "initialisation"):
             model = self.recipe.model()
+        if self.config["average"]["name"] != "none":
+            load_weights(model, self.directory.averaged_model)
+            return model.eval()
         load_weights(model, self.directory.model)
         recipe = self.recipe
         if isinstance(recipe, FullyMeasured):

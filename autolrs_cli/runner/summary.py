@@ -10,8 +10,9 @@ from autolrs_cli.records.run_directory import SCHEMA_VERSION
 from autolrs_cli.runner.building import user_modules
 from autolrs_cli.runner.checking import Plan
 from autolrs_cli.runner.runtime import device_name
+from autolrs_cli.training.outcome import finite
 from autolrs_cli.training.stages import Segment
-from autolrs_cli.training.trainer import Trainer, finite
+from autolrs_cli.training.trainer import Trainer
 
 
 def summarize(plan: Plan, trainer: Trainer, status: str, reason: str | None) -> dict[str, Any]:
@@ -38,6 +39,8 @@ def summarize(plan: Plan, trainer: Trainer, status: str, reason: str | None) -> 
         "total_steps": place.total_steps,
         "examples": trainer.outcome.examples,
         "metrics": {name: finite(value) for name, value in trainer.outcome.metrics.items()},
+        "raw_metrics": {name: finite(value) for name, value in trainer.outcome.raw_metrics.items()},
+        "average": settings.average.name,
         "notes": trainer.outcome.notes,
         "resumed": trainer.outcome.resumed,
         "bit_exact": trainer.outcome.bit_exact,

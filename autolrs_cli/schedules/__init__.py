@@ -9,6 +9,8 @@ from autolrs_cli.schedules.decaying import (
     PolynomialDecay,
     WarmupStableDecay,
 )
+from autolrs_cli.schedules.plateau import ReduceOnPlateau
+from autolrs_cli.schedules.replay import Replay
 
 __all__ = [
     "Constant",
@@ -18,6 +20,8 @@ __all__ = [
     "LinearDecay",
     "OneCycle",
     "PolynomialDecay",
+    "ReduceOnPlateau",
+    "Replay",
     "WarmRestarts",
     "WarmupStableDecay",
     "WarmupStepDecay",

@@ -151,6 +151,17 @@ def _fit_rate(s: Array, y: Array, tau: float) -> float:
     return math.exp(refined.x if refined.fun < residuals[best] else logs[best])
 
 
+def mean_of_last(values: Sequence[float], share: float) -> Forecast:
+    """Return the mean of the last `share` of the losses (at least one): what is left without a forecast."""
+    count = max(1, round(share * len(values)))
+    last = [float(value) for value in values[-count:]]
+    if not all(map(math.isfinite, last)):
+        raise NonFiniteError(
+            f"`losses` must be finite, but the last {count} are {last}. Tell a Failure instead."
+        )
+    return Forecast(math.fsum(last) / count)
+
+
 def _phi(r: float | Array, s: Array) -> Array:
     """Return `(1 - exp(-r * s)) / r`, exact also for small `r * s`."""
     return np.asarray(-np.expm1(-r * s) / r)

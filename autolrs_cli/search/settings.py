@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.search.checks import Checks, is_number, is_positive, is_whole
+
+Questions = Literal["surrogate", "random"]
+Prediction = Literal["exponential", "last_losses"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,12 @@ class SearchSettings:
     """The part of a trial that counts as its last losses."""
     validation_points: int
     """Validation losses per trial, in stages that are judged by them."""
+    questions: Questions
+    """`surrogate`: as published; `random`: every LR is drawn evenly on the log scale (an ablation)."""
+    prediction: Prediction
+    """`exponential`: the published forecast; `last_losses`: the mean of the last losses (an ablation)."""
+    last_share: float
+    """Part of a trial's losses that `last_losses` takes the mean of."""
     clean_up_train: CleanUp
     clean_up_choose: CleanUp
 
@@ -116,6 +125,11 @@ class SearchSettings:
             is_positive(factor) and factor < 1, "0 < failed_lr_cap_factor < 1", "failed_lr_cap_factor"
         )
         checks.require(is_number(ratio, 1) and ratio > 1, "max_loss_ratio > 1 (finite)", "max_loss_ratio")
+        last = self.last_share
+        checks.require(is_positive(last) and last <= 1, "0 < last_share <= 1", "last_share")
+        for name, known in (("questions", Questions), ("prediction", Prediction)):
+            options = get_args(known)
+            checks.require(getattr(self, name) in options, f"{name} in {', '.join(options)}", name)
         checks.require(is_positive(fraction) and fraction <= 1, "0 < tail_fraction <= 1", "tail_fraction")
         # fewer losses than this cannot be extrapolated
         checks.require(

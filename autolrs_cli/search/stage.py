@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from autolrs_cli.contracts import Curve, Failure, Forecast, Trial
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.search.forecasting import forecast_at
+from autolrs_cli.search.forecasting import forecast_at, mean_of_last
 from autolrs_cli.search.interval import LogInterval
 from autolrs_cli.search.settings import SearchSettings
 from autolrs_cli.search.state import TrialRecord
@@ -111,8 +111,12 @@ class StageSearch:
         high = self._cap()
         if index >= self.settings.num_trials or high < NARROWEST:
             return None
-        drawn = index < self.settings.num_random_trials or not self._told()
-        x = self._draw(index, high) if drawn else self._minimise_lcb(high)
+        if self.settings.questions == "random":
+            x = self._draw_independently(index, high)
+        elif index < self.settings.num_random_trials or not self._told():
+            x = self._draw(index, high)
+        else:
+            x = self._minimise_lcb(high)
         self._pending = Trial(index, self._interval.lr(x))
         return self._pending
 
@@ -144,8 +148,8 @@ class StageSearch:
         return min(told, key=lambda pair: pair[1].mean)[0] if told else None
 
     def surrogate(self, num_points: int = 101) -> Surrogate | None:
-        """Return the surrogate at `num_points` >= 2 LRs over the interval; None while it knows no loss."""
-        if not self._told():
+        """Return the surrogate at `num_points` >= 2 LRs over the interval; None while there is none."""
+        if not self._told() or self.settings.questions == "random":
             return None
         x = [i / (num_points - 1) for i in range(num_points)]
         with _apart():
@@ -198,6 +202,10 @@ class StageSearch:
         first = derive_seed(self.seed, "first_lr") / 2**63
         return (first + index * GOLDEN_RATIO) % 1.0 * high
 
+    def _draw_independently(self, index: int, high: float) -> float:
+        """Return a place in [0, high), uniform and independent of all others."""
+        return derive_seed(self.seed, "random_lr", index) / 2**63 * high
+
     def _minimise_lcb(self, high: float) -> float:
         tried = [self._interval.unit(record.trial.lr) for record in self._records]
         with _apart():
@@ -222,6 +230,8 @@ class StageSearch:
                 f"{curve.steps[-1]} and {self.trial_steps}. Count steps from the trial's start."
             )
         settings = self.settings
+        if settings.prediction == "last_losses":
+            return mean_of_last(curve.values, settings.last_share)
         clean_up = settings.clean_up_train if curve.kind == "train" else settings.clean_up_choose
         return forecast_at(curve.steps, curve.values, self.stage_steps, clean_up)
 

@@ -10,7 +10,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from torch import Tensor
 from autolrs_cli.durable import publish
 from autolrs_cli.errors import ConfigError, TrainingError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KEPT = 2
 _TENSORS, _VALUES, _MANIFEST = "tensors.safetensors", "values.json", "manifest.json"
 _REPLACED = ".replaced"
@@ -167,17 +167,13 @@ class Checkpoints:
 
     def _read(self, path: Path) -> Checkpoint:
         try:
-            manifest = orjson.loads((path / _MANIFEST).read_bytes())
-            version = manifest["format_version"]
-            if version != FORMAT_VERSION:
-                raise ConfigError(
-                    f"A checkpoint must be of format version {FORMAT_VERSION}, but {path} is of version {version}. "
-                    "Resume with the version of autolrs that wrote it (summary.json and the journal name it)."
-                )
-            for name in (_TENSORS, _VALUES):
-                if _checksum(path / name) != manifest["sha256"][name]:
-                    raise _DamagedError(f"the checksum of {name} does not match")
+            for name in (_MANIFEST, _TENSORS, _VALUES):
+                if not (path / name).is_file():  # a pipe would be waited for
+                    raise _DamagedError(f"{name} is missing")
+            _require_as_written(path, orjson.loads((path / _MANIFEST).read_bytes()))
             values = orjson.loads((path / _VALUES).read_bytes())
+            if not isinstance(values, dict):
+                raise _DamagedError(f"{_VALUES} holds no group")
             return Checkpoint(load_file(path / _TENSORS), values)
         except ConfigError:
             raise
@@ -190,6 +186,18 @@ class Checkpoints:
             ) from error
         except (ValueError, KeyError, TypeError, SafetensorError) as error:
             raise _DamagedError(str(error) or type(error).__name__) from error
+
+
+def _require_as_written(path: Path, manifest: Mapping[str, Any]) -> None:
+    version = manifest["format_version"]
+    if version != FORMAT_VERSION:
+        raise ConfigError(
+            f"A checkpoint must be of format version {FORMAT_VERSION}, but {path} is of version {version}. "
+            "Resume with the version of autolrs that wrote it (summary.json and the journal name it)."
+        )
+    for name in (_TENSORS, _VALUES):
+        if _checksum(path / name) != manifest["sha256"][name]:
+            raise _DamagedError(f"the checksum of {name} does not match")
 
 
 def _require_same(path: Path, meant: Mapping[str, Tensor]) -> None:
@@ -208,14 +216,34 @@ class _DamagedError(Exception):
     """A checkpoint that is not what was written."""
 
 
+@contextmanager
+def refusing_foreign() -> Iterator[None]:
+    """Turn whatever one stumbles over in a state that this program did not write into a refusal.
+
+    The checksums find damage; this is for a checkpoint that was edited and sealed again.
+
+    Raises:
+        ConfigError: saying what it was.
+    """
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise ConfigError(
+            f"A checkpoint must be as autolrs wrote it, but its state cannot be put back: {type(error).__name__}: "
+            f"{error}. Remove that checkpoint to go on from the one before it, or begin a new run."
+        ) from error
+
+
 def training_tensors(
-    model: torch.nn.Module, optimizer: torch.optim.Optimizer
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer, averaged: torch.nn.Module | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return everything that training changes in model and optimizer: tensors, and the rest as plain values.
 
     The tensors may be the living ones: use them before the next step.
     """
-    tensors = {f"model.{name}": tensor for name, tensor in _model_tensors(model)}
+    tensors = dict(_live_tensors(model, averaged))
     states: list[dict[str, Any]] = []
     for index, parameter in enumerate(_parameters(optimizer)):
         plain: dict[str, Any] = {}
@@ -237,16 +265,17 @@ def load_training_tensors(
     optimizer: torch.optim.Optimizer,
     tensors: Mapping[str, Tensor],
     values: Mapping[str, Any],
+    averaged: torch.nn.Module | None = None,
 ) -> None:
     """Put back what `training_tensors` returned, into the existing tensors: their memory format stays.
 
     Raises:
         ConfigError: if it is not of this model.
     """
-    live = dict(_model_tensors(model))
-    stored = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
+    live = dict(_live_tensors(model, averaged))
+    stored = {name: t for name, t in tensors.items() if name.startswith(("model.", "averaged."))}
     parameters = list(_parameters(optimizer))
-    same = {n: t.shape for n, t in live.items()} == {n: t.shape for n, t in stored.items()}
+    same = _outline(live) == _outline(stored)
     if not same or len(values["optimizer"]) != len(parameters):
         raise ConfigError(
             "A checkpoint must be of the configured model, but holds other names or shapes. Use the config.yaml "
@@ -258,6 +287,8 @@ def load_training_tensors(
         for index, parameter in enumerate(parameters):
             _load_state(optimizer, parameter, index, tensors, values["optimizer"][index])
     for group, saved in zip(optimizer.param_groups, values["groups"], strict=True):
+        if saved.keys() != group.keys() - {"params"}:
+            raise ValueError(f"a parameter group has the settings {', '.join(map(str, saved))}")
         # JSON turns tuples (Adam's betas) into lists.
         group.update({k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()})
 
@@ -275,19 +306,29 @@ def _load_state(
             optimizer.state[parameter][name] = how["value"]
             continue
         stored = tensors[f"optimizer.{index}.{name}"]
+        if not set(stored.shape) <= {1, *parameter.shape}:
+            raise ValueError(
+                f"{name} of a parameter of shape {list(parameter.shape)} is {list(stored.shape)}"
+            )
         device = parameter.device if how["on_device"] else torch.device("cpu")
         like = parameter if stored.shape == parameter.shape else stored
         own = torch.empty_like(like, dtype=stored.dtype, device=device, requires_grad=False)
         optimizer.state[parameter][name] = own.copy_(stored)
 
 
+def _outline(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
 def _parameters(optimizer: torch.optim.Optimizer) -> Iterator[torch.nn.Parameter]:
     return (p for group in optimizer.param_groups for p in group["params"])
 
 
-def _model_tensors(model: torch.nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from model.named_parameters()
-    yield from model.named_buffers()
+def _live_tensors(model: torch.nn.Module, averaged: torch.nn.Module | None) -> Iterator[tuple[str, Tensor]]:
+    for kind, module in (("model", model), ("averaged", averaged)):
+        if module is not None:
+            yield from module.named_parameters(prefix=kind)
+            yield from module.named_buffers(prefix=kind)
 
 
 def _checksum(path: Path) -> str:

@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from autolrs_cli.contracts import Batch, FullMeasure, FullyMeasured, OptimizerFactory, Recipe
+from autolrs_cli.contracts import Batch, FullMeasure, FullyMeasured, OptimizerFactory, Recipe, WeightsKind
 from autolrs_cli.errors import TrainingError
 from autolrs_cli.seeding import derive_seed
+from autolrs_cli.settings import EmaSettings
+from autolrs_cli.training.averaging import AveragedWeights
 from autolrs_cli.training.checkpoint import Checkpoint, load_training_tensors, training_tensors
 from autolrs_cli.training.snapshot import random_states, set_random_states
 from autolrs_cli.training.world import World
@@ -32,6 +34,7 @@ class Engine:
         device: where it is computed.
         precision: "fp32", or "bf16" for autocast.
         world: the processes that share each global batch.
+        average: how weights are averaged beside the raw ones; None: they are not.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Engine:
         device: torch.device,
         precision: str = "fp32",
         world: World | None = None,
+        average: EmaSettings | None = None,
     ) -> None:
         self.recipe = recipe
         self.device = device
@@ -51,6 +55,7 @@ class Engine:
         torch.manual_seed(derive_seed(seed, "initialisation"))
         self.model: nn.Module = recipe.model().to(device).train()
         self.optimizer: torch.optim.Optimizer = make_optimizer(recipe.parameter_groups(self.model))
+        self.averaged = AveragedWeights(self.model, average) if average else None
         _seed_everything(derive_seed(seed, "dropout"))
 
     def step(self, batches: Iterable[Batch], lr: float, micro_batches: int = 1) -> tuple[float, int]:
@@ -66,23 +71,52 @@ class Engine:
         self.optimizer.zero_grad(set_to_none=True)
         loss_sum, weight, examples = self._backward(batches, micro_batches)
         self.optimizer.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
         # The device is waited for only here, when the whole step has been handed to it.
         return self.world.sum(float(loss_sum)) / self.world.sum(weight), examples
 
-    def measure(self, batches: Iterable[Batch]) -> dict[str, float]:
+    def measure(self, batches: Iterable[Batch], weights: WeightsKind = "raw") -> dict[str, float]:
         """Return the mean of each of the recipe's measures over held-out batches; training state is untouched."""
+        model = self.model if weights == "raw" else self.averaged_model
         sums: dict[str, torch.Tensor] = {}
-        weights: dict[str, float] = {}
-        self.model.eval()
+        terms: dict[str, float] = {}
+        model.eval()
         try:
             with torch.no_grad(), self._autocast():
                 for batch in batches:
-                    for name, (value, weight) in self.recipe.measure(self.model, batch).items():
+                    for name, (value, weight) in self.recipe.measure(model, batch).items():
                         sums[name] = sums[name] + value if name in sums else value
-                        weights[name] = weights.get(name, 0.0) + weight
+                        terms[name] = terms.get(name, 0.0) + weight
         finally:
             self.model.train()
-        return {name: float(value) / weights[name] for name, value in sums.items()}
+        return {name: float(value) / terms[name] for name, value in sums.items()}
+
+    @property
+    def averaged_model(self) -> nn.Module:
+        """The model with averaged weights, in eval mode."""
+        assert self.averaged is not None
+        return self.averaged.module
+
+    def estimate_batch_norm(self, batches: Iterable[Batch]) -> None:
+        """Estimate the BatchNorm statistics of the averaged weights on training batches.
+
+        Only BatchNorm is in training mode then, so nothing is drawn from the random streams.
+        """
+        assert self.averaged is not None
+        norms = self.averaged.batch_norms()
+        momenta = [norm.momentum for norm in norms]
+        self.averaged.eval()
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain mean over the batches
+            norm.train()
+        with torch.no_grad(), self._autocast():
+            for batch in batches:
+                self.recipe.loss(self.averaged_model, batch)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()
 
     def measure_fully(self, model: nn.Module) -> FullMeasure:
         """Return the measures that need more than a pass over batches, of a copy of the model."""
@@ -93,7 +127,7 @@ class Engine:
 
     def state(self) -> Checkpoint:
         """Return everything that training changes, random streams included."""
-        tensors, values = training_tensors(self.model, self.optimizer)
+        tensors, values = training_tensors(self.model, self.optimizer, self.averaged)
         streams = random_states(self.device)
         tensors |= {
             f"random.{name}": streams[name] for name in ("torch", "cuda") if streams[name] is not None
@@ -112,7 +146,7 @@ class Engine:
         Raises:
             ConfigError: if it is of another model.
         """
-        load_training_tensors(self.model, self.optimizer, state.tensors, state.values)
+        load_training_tensors(self.model, self.optimizer, state.tensors, state.values, self.averaged)
         version, words, gauss = state.values["random"]["python"]
         kind, keys, *rest = state.values["random"]["numpy"]
         set_random_states(

@@ -24,12 +24,20 @@ class Snapshot:
     Args:
         model: its parameters and all its buffers are kept, non-persistent ones included.
         optimizer: its per-parameter state and the scalars of its groups are kept.
+        averaged: a second module that training changes: averaged weights; None: there is none.
         location: "device", "host" (pinned where there is CUDA), or "auto": the device if the copy takes at most
             half of its free memory.
     """
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, location: str = "auto") -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        location: str = "auto",
+        averaged: nn.Module | None = None,
+    ) -> None:
         self._model = model
+        self._averaged = averaged
         self._optimizer = optimizer
         self._location = location
         self._copies: dict[Any, Tensor] = {}
@@ -51,7 +59,7 @@ class Snapshot:
         """Copy the state as it is now, over what was saved before."""
         if self._location == "auto":
             self._location = self._roomiest()
-        self._copy_in(dict(_model_tensors(self._model)))
+        self._copy_in(dict(self._live()))
         self._state = [self._save_state(i, p) for i, p in enumerate(self._parameters())]
         self._groups = [{k: v for k, v in g.items() if k != "params"} for g in self._optimizer.param_groups]
         self._random = random_states(self._device)
@@ -65,7 +73,7 @@ class Snapshot:
         """
         if not self._random:
             raise RuntimeError("A snapshot must be saved before it is restored. Call save() first.")
-        live = dict(_model_tensors(self._model))
+        live = dict(self._live())
         torch._foreach_copy_(list(live.values()), [self._copies[key] for key in live])
         for index, parameter in enumerate(self._parameters()):
             self._restore_state(index, parameter)
@@ -73,6 +81,12 @@ class Snapshot:
             group.update(saved)
         self._optimizer.zero_grad(set_to_none=True)
         set_random_states(self._random, self._device)
+
+    def _live(self) -> Iterator[tuple[str, Tensor]]:
+        for kind, module in (("model", self._model), ("averaged", self._averaged)):
+            if module is not None:
+                yield from module.named_parameters(prefix=kind)
+                yield from module.named_buffers(prefix=kind)
 
     def _parameters(self) -> Iterator[nn.Parameter]:
         return (p for group in self._optimizer.param_groups for p in group["params"])
@@ -120,13 +134,9 @@ class Snapshot:
         parameters = list(self._model.parameters())
         free, _ = torch.cuda.mem_get_info(parameters[0].device)
         # Adam, the largest of the usual optimizers, holds two more tensors per parameter.
-        needed = 3 * sum(p.nbytes for p in parameters)
+        copies = 3 if self._averaged is None else 4
+        needed = copies * sum(p.nbytes for p in parameters)
         return "device" if needed < DEVICE_SHARE * free else "host"
-
-
-def _model_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from model.named_parameters()
-    yield from model.named_buffers()
 
 
 def _fits(copy: Tensor | None, tensor: Tensor) -> bool:

@@ -12,9 +12,10 @@ from autolrs_cli.records import events
 from autolrs_cli.search import FailureRule, SearchSettings, StageSearch
 from autolrs_cli.seeding import derive_seed
 from autolrs_cli.training.divergence import DivergedError, RuledOut
+from autolrs_cli.training.outcome import finite
 from autolrs_cli.training.snapshot import Snapshot
 from autolrs_cli.training.stages import Segment
-from autolrs_cli.training.trainer import Trainer, finite
+from autolrs_cli.training.trainer import Trainer
 
 # An LR closer to an end of the interval than this share of its width (on a log axis) counts as on the edge.
 EDGE_SHARE = 0.01
@@ -182,7 +183,7 @@ class StageLoop:
                     if number % every:
                         continue
                     if stage.objective == "choose":
-                        loss = self._trainer.choose_loss()
+                        loss = self._trainer.evaluator.choose_loss()
                 steps.append(number)
                 values.append(loss)
                 self._trainer.journal.write(events.TrialStep(number, finite(loss)))

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from autolrs_cli.contracts import Batch, EvalSplit, LossKind, Phase, WeightsKind
+from autolrs_cli.contracts import AdaptiveSchedule, LossKind, Phase
 from autolrs_cli.errors import TrainingError
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal, Place
-from autolrs_cli.records.run_directory import LrSpan, ScheduleLog
 from autolrs_cli.training.checkpoint import Checkpoint, Checkpoints
 from autolrs_cli.training.divergence import DivergenceWatch, RuledOut
 from autolrs_cli.training.engine import Engine
+from autolrs_cli.training.evaluation import Evaluator
 from autolrs_cli.training.interruption import StopRequest
 from autolrs_cli.training.ledger import Bucket, Ledger
-from autolrs_cli.training.loader import TrainLoader, read_all
+from autolrs_cli.training.loader import TrainLoader
+from autolrs_cli.training.outcome import Outcome, finite
 from autolrs_cli.training.stages import Segment
 from autolrs_cli.training.target import Sighting, TargetWatch
 from autolrs_cli.training.weights import LastCheckpoints
@@ -38,53 +39,6 @@ class Cadence:
     checkpoint_every_seconds: float = math.inf
 
 
-@dataclass
-class Outcome:
-    """What a run has to show so far."""
-
-    metrics: dict[str, float] = field(default_factory=dict)
-    """Of the latest evaluation of the target slice."""
-    notes: dict[str, str] = field(default_factory=dict)
-    """How metrics of the latest full evaluation were computed."""
-    schedule: ScheduleLog = field(default_factory=ScheduleLog)
-    chosen: list[events.LrChosen] = field(default_factory=list)
-    examples: int = 0
-    """Seen in kept steps."""
-    resumed: int = 0
-    """How often the run went on in a new process."""
-    bit_exact: bool = True
-    """False once it went on with other libraries, code or hardware than it began with."""
-    ruled_out: list[RuledOut] = field(default_factory=list)
-    """LRs whose stages diverged, were taken back, and were searched again."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return everything as strict JSON types."""
-        return {
-            "metrics": {name: finite(value) for name, value in self.metrics.items()},
-            "notes": self.notes,
-            "schedule": [list(span) for span in self.schedule.spans],
-            "chosen": [asdict(chosen) for chosen in self.chosen],
-            "examples": self.examples,
-            "resumed": self.resumed,
-            "bit_exact": self.bit_exact,
-            "ruled_out": [asdict(each) for each in self.ruled_out],
-        }
-
-    @classmethod
-    def from_json(cls, saved: Mapping[str, Any]) -> Outcome:
-        """Return what `as_json` was made of."""
-        return cls(
-            metrics=saved["metrics"],
-            notes=saved["notes"],
-            schedule=ScheduleLog([LrSpan(*span) for span in saved["schedule"]]),
-            chosen=[events.LrChosen(**{**c, "flags": tuple(c["flags"])}) for c in saved["chosen"]],
-            examples=saved["examples"],
-            resumed=saved["resumed"],
-            bit_exact=saved["bit_exact"],
-            ruled_out=[RuledOut(**each) for each in saved["ruled_out"]],
-        )
-
-
 class Trainer:
     """Advance an engine through the data, and write down what happens.
 
@@ -98,6 +52,8 @@ class Trainer:
         watch: decides when the target is reached.
         last_weights: keeps the weights whose mean a full evaluation measures; None for recipes that have none.
         checkpoints: where resume points go; None: nowhere.
+        adaptive: the schedule, if it depends on how the run goes.
+        batch_norm_batches: micro-batches that BatchNorm's statistics of averaged weights are estimated on.
         divergence: judges the kept steps of searched stages; None: only a loss that is not finite is an error.
     """
 
@@ -116,6 +72,8 @@ class Trainer:
         last_weights: LastCheckpoints | None = None,
         checkpoints: Checkpoints | None = None,
         divergence: DivergenceWatch | None = None,
+        batch_norm_batches: int = 0,
+        adaptive: AdaptiveSchedule | None = None,
     ) -> None:
         self.engine = engine
         self.journal = journal
@@ -129,12 +87,20 @@ class Trainer:
         self._cadence = cadence
         self._stop = stop
         self._last_weights = last_weights
+        self.evaluator = Evaluator(
+            engine,
+            journal,
+            seed=seed,
+            workers=workers,
+            last_weights=last_weights,
+            batch_norm_batches=batch_norm_batches,
+        )
         self._checkpoints = checkpoints
         self._divergence = divergence
+        self._adaptive = adaptive
         self._stage_start: dict[str, Any] = {}
         self._checkpointed_at = time.perf_counter()
         self._loaders: dict[int, TrainLoader] = {}
-        self._choose_batches: list[Batch] | None = None
 
     @property
     def place(self) -> Place:
@@ -180,41 +146,20 @@ class Trainer:
     def measure_untrained(self) -> None:
         """Measure the held-out loss of the initial weights: what a diverged trial is recognised by."""
         with self.ledger.span("evaluation"):
-            self.untrained_loss["choose"] = self.choose_loss()
-
-    def choose_loss(self) -> float:
-        """Return the loss on the slice that chooses LRs.
-
-        The slice is small and measured many times a trial, so its batches stay on the device.
-        """
-        if self._choose_batches is None:
-            self._choose_batches = list(self._held_out("choose"))
-        return self.engine.measure(self._choose_batches)["loss"]
+            self.untrained_loss["choose"] = self.evaluator.choose_loss()
 
     def evaluate(self, *, last: bool) -> None:
         """Measure the slice that decides targets, and note whether the target is reached."""
+        full = self._is_due(self._cadence.full_eval_every_steps, last)
         with self.ledger.span("evaluation"):
-            metrics = self.engine.measure(self._held_out("target"))
-            self.journal.write(events.Eval("target", "raw", {k: finite(v) for k, v in metrics.items()}))
-            if self._is_due(self._cadence.full_eval_every_steps, last):
-                metrics |= self._measure_fully(last=last)
-        self.outcome.metrics = metrics
+            found = self.evaluator.evaluate(self.place.step, full=full, last=last)
+            if self._adaptive is not None:
+                self._adaptive.observe(self.place.step, self.evaluator.choose_loss())
+        self.outcome.metrics, self.outcome.raw_metrics = found.metrics, found.raw_metrics
+        self.outcome.notes = found.notes or self.outcome.notes
         now = Sighting(self.place.step, self.place.total_steps, self.journal.t)
-        if self.watch.see(metrics, now, last=last):
+        if self.watch.see(found.metrics, now, last=last):
             self._note_target()
-
-    def _measure_fully(self, *, last: bool) -> dict[str, float]:
-        """Take the measures that need more than a pass over batches, with the mean of the last weights."""
-        if self._last_weights is None:
-            return {}
-        found = self.engine.measure_fully(
-            self._last_weights.mean(self.engine.model, self.place.step, last=last)
-        )
-        self.outcome.notes = found.notes
-        weights: WeightsKind = "raw" if self._last_weights.count == 1 else "averaged"
-        metrics = {name: finite(value) for name, value in found.metrics.items()}
-        self.journal.write(events.Eval("target", weights, metrics, found.notes))
-        return found.metrics
 
     def _keep_weights_if_due(self) -> None:
         if self._last_weights is None:
@@ -257,6 +202,7 @@ class Trainer:
             "untrained_loss": dict(self.untrained_loss),
             "outcome": self.outcome.as_json(),
             "divergence": self._divergence.state_dict() if self._divergence else None,
+            "adaptive": self._adaptive.state_dict() if self._adaptive else None,
         }
 
     def begin_stage(self, *, announce: bool) -> None:
@@ -322,6 +268,8 @@ class Trainer:
         self.untrained_loss.update(run["untrained_loss"])
         if self._divergence is not None:
             self._divergence.load_state_dict(run["divergence"])
+        if self._adaptive is not None:
+            self._adaptive.load_state_dict(run["adaptive"])
         self.outcome = Outcome.from_json(run["outcome"])
 
     def _checkpoint_if_due(self) -> None:
@@ -341,10 +289,6 @@ class Trainer:
 
     def _is_due(self, every_steps: int | None, last: bool) -> bool:
         return last or (every_steps is not None and self.place.step % every_steps == 0)
-
-    def _held_out(self, split: EvalSplit) -> Iterator[Batch]:
-        stream = self.engine.recipe.eval_stream(split)
-        return read_all(stream, self._workers, self.engine.device)
 
     def _loader(self, phase: int) -> TrainLoader:
         if phase not in self._loaders:
@@ -380,8 +324,3 @@ class Trainer:
                 f"The training loss must stay finite, but it is {loss} at step {step} with LR {lr:.4g}. "
                 "Lower the LR (schedule.peak_lr, or search.lr_max under AutoLRS)."
             )
-
-
-def finite(value: float | None) -> float | None:
-    """Return `value`, or None where strict JSON has no word for it."""
-    return value if value is not None and math.isfinite(value) else None

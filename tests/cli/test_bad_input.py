@@ -231,7 +231,7 @@ def test_a_list_of_recipes_or_scales_is_not_several_runs(refused: Refused) -> No
     assert "`scale` must be one name" in refused("recipe=resnet50", "-m", "scale=[tiny]")
 
 
-def test_several_runs_without_a_recipe_or_with_an_unknown_one(train: Callable[..., Said]) -> None:
+def test_several_runs_without_a_recipe_or_with_an_unknown_one(train: Callable[..., Any]) -> None:
     assert "`recipe` must be chosen" in train("-m", "seed=1,2").err
     assert "`recipe` must be one of the known options" in train("-m", "recipe=resnet50,toy").err
 

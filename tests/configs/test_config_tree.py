@@ -29,9 +29,11 @@ def options(group: str) -> list[str]:
 RECIPES, SCALES = options("recipe"), options("scale")
 OPTIONS = [name for name in FILES if "/" in name and not INNER.match(name) and not name.startswith("recipe/")]
 SEARCHED = list(itertools.product(RECIPES, SCALES, options("search")))
+# Searched ones are planned above; a replay needs a run.
+NEED_MORE = ("autolrs", "random", "replay")
 # Every schedule with every recipe at one scale, and one schedule at every scale.
 FIXED = [
-    *((recipe, "bench", name) for recipe in RECIPES for name in options("schedule") if name != "autolrs"),
+    *((recipe, "bench", name) for recipe in RECIPES for name in options("schedule") if name not in NEED_MORE),
     *((recipe, scale, "original") for recipe in RECIPES for scale in SCALES if scale != "bench"),
 ]
 

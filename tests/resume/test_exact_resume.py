@@ -21,6 +21,8 @@ ARMS: dict[str, tuple[str, ...]] = {
         "run.max_steps=170",
     ),
     "bf16 and a full evaluation": ("recipe=decoding", "run.full_eval_every_steps=20"),
+    "averaged weights": ("recipe=toy", "average=ema"),
+    "plateau": ("recipe=toy", "schedule=plateau", "schedule.patience=0", "run.eval_every_steps=10"),
     "no search": ("recipe=decoding", "schedule=original", "run.full_eval_every_steps=20"),
 }
 

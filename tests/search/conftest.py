@@ -18,6 +18,9 @@ SETTINGS = SearchSettings(
     max_loss_ratio=1.5,
     tail_fraction=0.1,
     validation_points=16,
+    questions="surrogate",
+    prediction="exponential",
+    last_share=0.3,
     clean_up_train=TRAIN_CLEAN_UP,
     clean_up_choose=CHOOSE_CLEAN_UP,
 )

@@ -10,7 +10,7 @@ from autolrs_cli.errors import ConfigError
 from autolrs_cli.search import CHOOSE_CLEAN_UP, TRAIN_CLEAN_UP, SearchSettings, StageSearch
 
 FOLDER = Path(autolrs_configs.__file__).parent / "search"
-OTHERS = {"name", "initial_stage_steps", "max_stage_steps", "trial_fraction", "objective"}
+OTHERS = {"name", "initial_stage_steps", "max_stage_steps", "trial_fraction", "max_rollbacks", "objective"}
 
 
 def composed(path):

@@ -25,7 +25,13 @@ def test_it_comes_at_the_end_with_the_mean_of_the_last_weights(tmp_path: Path) -
     (record,) = averaged(tmp_path)
     assert record["step"] == 130
     assert record["notes"] == {"f_score": "of the outer ring"}
-    assert set(result.summary["metrics"]) == {"loss", "accuracy", "f_score", "weight_norm"}
+    assert set(result.summary["metrics"]) == {
+        "loss",
+        "accuracy",
+        "f_score",
+        "weight_norm",
+        "choose_loss",
+    }
     assert result.summary["notes"] == {"f_score": "of the outer ring"}
     files = sorted((tmp_path / "checkpoints" / "averaging").iterdir())
     assert [file.name for file in files] == [f"weights-{step:09}.safetensors" for step in (110, 120, 130)]

@@ -25,20 +25,6 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.fixture
-def replay(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make `schedule=constant` train at the LRs of a run's schedule.csv; the test names the run."""
-    from autolrs_cli.schedules import Constant
-
-    def load(directory: Path) -> None:
-        with (directory / "schedule.csv").open() as file:
-            rows = list(csv.DictReader(file))
-        lrs = [float(row["lr"]) for row in rows for _ in range(int(row["steps"]))]
-        monkeypatch.setattr(Constant, "lr", lambda _, step: lrs[step])
-
-    return load
-
-
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -49,6 +35,7 @@ def replay(monkeypatch: pytest.MonkeyPatch) -> Path:
         ("optimizer.momentum=0", "optimizer.nesterov=false"),
         ("search.objective=choose", "run.eval_every_steps=15"),
         ("search.objective=choose", "runtime.workers=2"),
+        ("average=ema",),
     ],
     ids=[
         "plain",
@@ -58,19 +45,22 @@ def replay(monkeypatch: pytest.MonkeyPatch) -> Path:
         "no momentum",
         "held-out loss",
         "held-out loss and workers",
+        "averaged weights",
     ],
 )
-def test_a_search_leaves_no_trace(tmp_path: Path, replay, overrides: tuple[str, ...]) -> None:
+def test_a_search_leaves_no_trace(tmp_path: Path, overrides: tuple[str, ...]) -> None:
     """A run at the LRs that a search chose, without the search, ends bit-equal."""
     toy(tmp_path / "searched", *overrides)
-    replay(tmp_path / "searched")
-    toy(tmp_path / "replayed", "schedule=constant", *overrides)
+    toy(tmp_path / "replayed", "schedule=replay", f"schedule.run={tmp_path / 'searched'}", *overrides)
     assert_equal_weights(tmp_path / "searched", tmp_path / "replayed")
     kept = [
         [(r["step"], r["lr"], r["loss"]) for r in events(tmp_path / d, "step")]
         for d in ("searched", "replayed")
     ]
     assert kept[0] == kept[1]
+    if "average=ema" in overrides:
+        averaged = [tmp_path / d / "model_averaged.safetensors" for d in ("searched", "replayed")]
+        assert averaged[0].read_bytes() == averaged[1].read_bytes()
 
 
 def test_the_first_step_after_a_restore_trains_at_the_new_lr(

@@ -1,0 +1,131 @@
+"""Measuring the held-out slices, with raw and with averaged weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from autolrs_cli.contracts import Batch, EvalSplit, FullyMeasured, Position, WeightsKind
+from autolrs_cli.records import events
+from autolrs_cli.records.journal import Journal
+from autolrs_cli.training.engine import Engine
+from autolrs_cli.training.loader import read_all, to_device
+from autolrs_cli.training.outcome import finite
+from autolrs_cli.training.weights import LastCheckpoints
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one evaluation found."""
+
+    metrics: dict[str, float]
+    """Of the slice that decides targets, with the weights that decide; `choose_loss` too at the end of the run."""
+    raw_metrics: dict[str, float]
+    """With raw weights, where averaged ones decide; else empty."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """How metrics of a full evaluation were computed."""
+
+
+class Evaluator:
+    """Measure, and write down what was found.
+
+    Args:
+        engine: whose model is measured.
+        journal: where `eval` events go.
+        seed: the run's seed.
+        workers: loader processes.
+        last_weights: the checkpoints whose mean a full evaluation measures; None: the engine averages, or the recipe
+            has no full evaluation.
+        batch_norm_batches: micro-batches that BatchNorm's statistics of averaged weights are estimated on.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        journal: Journal,
+        *,
+        seed: int,
+        workers: int,
+        last_weights: LastCheckpoints | None = None,
+        batch_norm_batches: int = 0,
+    ) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._seed = seed
+        self._workers = workers
+        self._last_weights = last_weights
+        self._batch_norm_batches = batch_norm_batches
+        self._norm_batches: list[Batch] | None = None
+        self._choose_batches: list[Batch] | None = None
+
+    def choose_loss(self) -> float:
+        """Return the loss of the raw weights on the slice that chooses LRs."""
+        return self._engine.measure(self._slice_that_chooses())["loss"]
+
+    def evaluate(self, step: int, *, full: bool, last: bool) -> Evaluation:
+        """Measure the slice that decides targets.
+
+        Averaged weights decide where there are any (method rule 9). At the end of the run the slice that chooses LRs
+        is measured too: what schedules are tuned by.
+
+        Args:
+            step: kept steps so far.
+            full: whether to take the measures that need more than a pass over batches.
+            last: whether the run ends here.
+        """
+        averages = self._engine.averaged is not None
+        decisive: WeightsKind = "averaged" if averages else "raw"
+        raw = metrics = self._measure("target", "raw")
+        if averages:
+            self._engine.estimate_batch_norm(self._batches_for_norms())
+            metrics = self._measure("target", "averaged")
+        notes: dict[str, str] = {}
+        if full:
+            found, notes = self._measure_fully(step, last=last)
+            metrics = metrics | found
+        if last:
+            kinds: tuple[WeightsKind, ...] = ("raw", "averaged") if averages else ("raw",)
+            losses = {kind: self._measure("choose", kind)["loss"] for kind in kinds}
+            metrics = metrics | {"choose_loss": losses[decisive]}
+        return Evaluation(metrics, raw if averages else {}, notes)
+
+    def _measure(self, split: EvalSplit, weights: WeightsKind) -> dict[str, float]:
+        batches = self._slice_that_chooses() if split == "choose" else self._read(split)
+        metrics = self._engine.measure(batches, weights)
+        self._journal.write(events.Eval(split, weights, {k: finite(v) for k, v in metrics.items()}))
+        return metrics
+
+    def _measure_fully(self, step: int, *, last: bool) -> tuple[dict[str, float], dict[str, str]]:
+        if not isinstance(self._engine.recipe, FullyMeasured):
+            return {}, {}
+        weights: WeightsKind = "averaged"
+        if self._last_weights is None:
+            found = self._engine.measure_fully(self._engine.averaged_model)
+        else:
+            weights = "raw" if self._last_weights.count == 1 else "averaged"
+            found = self._engine.measure_fully(self._last_weights.mean(self._engine.model, step, last=last))
+        metrics = {name: finite(value) for name, value in found.metrics.items()}
+        self._journal.write(events.Eval("target", weights, metrics, found.notes))
+        return found.metrics, found.notes
+
+    def _batches_for_norms(self) -> Iterable[Batch]:
+        """Return the first training batches of the run, the same at every evaluation."""
+        assert self._engine.averaged is not None
+        if not self._engine.averaged.batch_norms():
+            return ()
+        if self._norm_batches is None:
+            stream = self._engine.recipe.train_stream(0, self._seed)
+            places = (divmod(i, stream.micro_batches) for i in range(self._batch_norm_batches))
+            read = (stream.batch(Position(0, step, micro)) for step, micro in places)
+            self._norm_batches = [to_device(batch, self._engine.device) for batch in read]
+        return self._norm_batches
+
+    def _slice_that_chooses(self) -> list[Batch]:
+        """Return its batches: it is small and measured many times a trial, so they stay on the device."""
+        if self._choose_batches is None:
+            self._choose_batches = list(self._read("choose"))
+        return self._choose_batches
+
+    def _read(self, split: EvalSplit) -> Iterator[Batch]:
+        stream = self._engine.recipe.eval_stream(split)
+        return read_all(stream, self._workers, self._engine.device)
