@@ -1,0 +1,62 @@
+"""`autolrs reproduce`: the paper's table, from nothing to a verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def reproduce(
+    recipes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Recipes, and Hydra overrides for all of their runs (KEY=VALUE).",
+            show_default="resnet50 transformer bert",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Reporting seeds, from 0; below 5 there are no intervals.")
+    ] = 5,
+    scale: Annotated[str, typer.Option(help="The scale of every run.")] = "bench",
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at once; more than one needs autolrs[joblib].")] = 1,
+    directory: Annotated[
+        Path, typer.Option("--dir", help="Where everything lies; the same command goes on there.")
+    ] = Path("reproduction"),
+    rerun_failed: Annotated[bool, typer.Option("--rerun-failed", help="Begin failed runs again.")] = False,
+    cost_only: Annotated[bool, typer.Option("--cost", help="Say what it costs, and run nothing.")] = False,
+) -> None:
+    """Reproduce the paper's claims, or show where they fail: every arm, over seeds, against a target fixed beforehand.
+
+    For each recipe: calibrate the target on seeds of their own; tune CLR, SGDR, cosine, constant + averaged weights and
+    cosine + averaged weights with as many steps as AutoLRS's search costs; run these, the original schedule at five
+    lengths, AutoLRS, random LRs at its cost, AutoLRS without its forecast and on a wider interval, and another seed's
+    schedule replayed; compare, and say reproduced, not reproduced, or undecided.
+
+    It takes hours to days. The same command goes on where it was stopped, and rebuilds every table from the runs.
+
+    [bold]Examples[/bold]
+
+      autolrs reproduce --cost                             what it will cost, in runs and steps
+
+      autolrs reproduce bert --seeds 3 --scale bench
+
+      autolrs reproduce resnet50 bert --jobs 2 --dir /data/reproduction runtime.threads=1
+
+    Exit codes: 0 done, whatever the verdict; 1 some runs failed; 2 usage or configuration; 130, 143 interrupted.
+    """
+    from autolrs_cli.commands.reproduce_run import main
+
+    given = recipes or []
+    code = main(
+        [each for each in given if "=" not in each],
+        [each for each in given if "=" in each],
+        seeds=seeds,
+        scale=scale,
+        jobs=jobs,
+        directory=directory,
+        rerun_failed=rerun_failed,
+        cost_only=cost_only,
+    )
+    raise typer.Exit(code)

@@ -1,0 +1,95 @@
+"""The plan of a reproduction: arms, lengths, seeds, target and cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import stdev
+
+import pytest
+from harness import composed
+
+from autolrs_cli.errors import ConfigError
+from autolrs_cli.experiments import reproduction
+from autolrs_cli.experiments.reproduction import Base, CalibratedTarget
+from autolrs_cli.experiments.seeds import purpose
+
+BASE = Base("resnet50", "bench", 1000, 900, (0.02, 1.0), original_decays=True)
+
+
+def test_decayed_arms_are_run_at_the_five_lengths_and_the_others_once() -> None:
+    arms = {arm.title: arm for arm in reproduction.arm_plans(BASE)}
+    assert arms["original"].lengths == (400, 600, 800, 1000, 2000)
+    assert arms["tuned cosine"].lengths == (400, 600, 800, 1000, 2000)
+    assert arms["autolrs"].lengths == arms["tuned clr"].lengths == (1000,)
+    without_end = Base("transformer", "bench", 1000, 900, (0.02, 1.0), original_decays=False)
+    assert reproduction.arm_plans(without_end)[0].lengths == (1000,)
+
+
+def test_the_cost_adds_up() -> None:
+    entries = {what: (runs, steps) for what, runs, steps in reproduction.cost(BASE, 5)}
+    assert entries["original"] == (25, 5 * 4800)
+    assert entries["autolrs"] == entries["random LRs at AutoLRS's cost"] == (5, 5 * 1900)
+    assert entries["tuning sgdr (none)"] == (0, 900), "as many steps as AutoLRS's search makes"
+    assert entries["calibration"] == (5, 5000)
+    assert entries["replay of another seed"] == (5, 5000)
+    assert "replay of another seed" not in {what for what, *_ in reproduction.cost(BASE, 1)}
+
+
+def test_the_wider_interval_is_wider_at_both_ends() -> None:
+    wider = reproduction.arm_plans(BASE)[-1].overrides
+    assert wider == ("schedule=autolrs", "search.lr_min=0.002", "search.lr_max=10")
+
+
+@pytest.mark.parametrize("count", [1, 3, 5, 8])
+def test_no_calibration_seed_is_reported(count: int) -> None:
+    seeds = reproduction.calibration_seeds(count)
+    assert len(seeds) == max(3, count)
+    assert {purpose(seed) for seed in seeds} == {"calibration"}
+
+
+def test_no_seed_replays_itself() -> None:
+    sources = reproduction.replay_sources([0, 1, 2])
+    assert sources == {0: 1, 1: 2, 2: 0}
+    assert reproduction.replay_sources([0]) == {}
+
+
+FINALS = {2000: 0.90, 2001: 0.94, 2002: 0.92}
+
+
+def test_the_target_is_the_median_less_a_margin_in_the_metrics_direction() -> None:
+    margin = stdev(FINALS.values())
+    highest = CalibratedTarget.of("accuracy", "max", FINALS, "command")
+    assert (highest.value, highest.margin) == (
+        pytest.approx(0.92 - margin, abs=1e-6),
+        pytest.approx(margin, abs=1e-6),
+    )
+    lowest = CalibratedTarget.of("loss", "min", FINALS, "command")
+    assert lowest.value == pytest.approx(0.92 + margin, abs=1e-6)
+    with pytest.raises(ConfigError, match="two calibration runs"):
+        CalibratedTarget.of("loss", "min", {2000: 0.5}, "command")
+
+
+def test_the_target_reaches_the_runs_as_it_was_fixed() -> None:
+    target = CalibratedTarget.of(
+        "accuracy", "max", FINALS, "autolrs reproduce resnet50 --seeds 3 runtime.threads=1"
+    )
+    node = composed("recipe=resnet50", "scale=tiny", target.override)["target"]
+    assert node == {
+        "metric": "accuracy",
+        "value": target.value,
+        "margin": target.margin,
+        "seeds": [2000, 2001, 2002],
+        "command": target.command,
+    }
+
+
+def test_the_target_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "target.yaml"
+    assert CalibratedTarget.read(path) is None
+    target = CalibratedTarget.of("loss", "min", FINALS, "command")
+    target.write(path)
+    assert CalibratedTarget.read(path) == target
+    for damage in ("", "target: 3", "target: {metric: loss}", "\0"):
+        path.write_text(damage)
+        with pytest.raises(ConfigError, match=r"target\.yaml"):
+            CalibratedTarget.read(path)
