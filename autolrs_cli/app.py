@@ -17,6 +17,7 @@ from autolrs_cli.commands.options import OPTIONS_AND_OVERRIDES
 from autolrs_cli.commands.plan import plan
 from autolrs_cli.commands.plot import plot
 from autolrs_cli.commands.range_test import range_test
+from autolrs_cli.commands.reproduce import reproduce
 from autolrs_cli.commands.sweep import sweep
 from autolrs_cli.commands.tune import tune
 from autolrs_cli.commands.watch import watch
@@ -169,6 +170,7 @@ app.command()(plot)
 app.command(context_settings=OPTIONS_AND_OVERRIDES)(plan)
 app.command("range-test", context_settings=OPTIONS_AND_OVERRIDES)(range_test)
 app.command(context_settings=OPTIONS_AND_OVERRIDES)(tune)
+app.command(context_settings=OPTIONS_AND_OVERRIDES)(reproduce)
 app.command()(watch)
 
 data_app = typer.Typer(

@@ -194,6 +194,8 @@ def parse(section: type[Section], values: Mapping[str, Any], at: str = "") -> An
 
 def _message(error: Any, at: str, values: Mapping[str, Any]) -> str:
     parts = _key(error["loc"], values)
+    if error["type"] == "extra_forbidden":  # its key is the person's, and may be anything
+        parts = [*_key(error["loc"][:-1], values), str(error["loc"][-1])]
     key = ".".join([at, *parts] if at else parts)
     if error["type"] == "extra_forbidden":
         return f"`{key}` is not a setting. Remove {key}."

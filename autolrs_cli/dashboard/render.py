@@ -17,7 +17,7 @@ from autolrs_cli.dashboard.tables import chosen_table, trials_table
 __all__ = ["frame", "render", "sparkline"]
 
 # From this width on, charts and tables stand side by side.
-WIDE = 100
+WIDE = 116
 VERY_WIDE = 150
 GAP = 3
 MIN_CHART = 6
@@ -47,7 +47,7 @@ def render(state: State, width: int, height: int, *, unicode: bool = True) -> Re
 def frame(state: State, width: int, height: int, *, unicode: bool = True) -> list[Text]:
     """Return the view as lines, none wider than `width`, fewer than `height`."""
     rows = max(1, height - 1)
-    top = head(state, width, unicode=unicode)
+    top = head(state, width, height, unicode=unicode)
     foot = [line(f"run directory: {state.directory}", width, "dim")] if state.directory else []
     if not state.description or rows <= len(top) + MIN_CHART:
         lines = fitted(top, rows)
@@ -68,7 +68,7 @@ def _body(state: State, width: int, rows: int, unicode: bool) -> list[Text]:
         return []
     if not state.num_stages:
         return _charts(state, width, rows, unicode)
-    if width >= WIDE:
+    if width >= WIDE and state.stage is not None:
         return _side_by_side(state, width, rows, unicode)
     trials = trials_table(state, width, _trial_rows(state, rows))
     return [*_charts(state, width, rows - len(trials), unicode), *trials]
@@ -109,8 +109,7 @@ def _side_by_side(state: State, width: int, rows: int, unicode: bool) -> list[Te
         if rows >= 2 * MIN_CHART
         else lr_chart(state, left_width, rows, unicode=unicode)
     )
-    if state.stage is None:
-        return left
+    assert state.stage is not None
     spare = rows - MIN_SURROGATE - 1 if rows >= MIN_SURROGATE + MIN_TRIALS else rows
     right = trials_table(state, right_width, min(spare, 2 + min(state.stage["num_trials"], MAX_TRIALS)))
     room = rows - len(right) - 1

@@ -25,7 +25,7 @@ from autolrs_cli.dashboard.state import reduce
 Mode = Literal["live", "plain", "none"]
 FRAME_SECONDS, PLAIN_SECONDS = 0.5, 0.2
 # Frames come so seldom that drawing takes no more than this share of one core's time.
-MOST_OF_TIME = 0.006
+MOST_OF_TIME = 0.005
 SLOWEST_SECONDS = 5.0
 MEMORY_SECONDS = 3.0
 # What is also said above the live view, where it stays in the scroll-back.
@@ -114,11 +114,12 @@ class Screen:
             stopped = self._stop.wait(self._pause())
             said = self._take_in()
             if self._mode == "live":
-                self._draw(said, last=stopped)
+                self._draw_or_give_up(said, last=stopped)
             else:
                 self._outlet.write(said)
         if self._closing is not None:
-            self._outlet.write(self._painter.text(self._closing, self._console.width))
+            text = self._painter.text(self._closing, self._console.width)
+            self._outlet.write(text.replace("\n", "\r\n") if self._mode == "live" else text)
         while not self._outlet.push() and not self._outlet.out_of_patience:
             time.sleep(0.02)
 
@@ -146,6 +147,15 @@ class Screen:
         if record["event"] == "run_started":
             return [words.headline(record["description"])]
         return plain.lines(self._state, record) if record["event"] in SAID_ABOVE else []
+
+    def _draw_or_give_up(self, said: str, *, last: bool) -> None:
+        try:
+            self._draw(said, last=last)
+        except Exception as error:  # a mistake of ours in a picture must not cost the lines and the card
+            self._mode = "plain"
+            self._outlet.write(
+                f"{said}The live view failed ({type(error).__name__}: {error}); plain lines follow.\n"
+            )
 
     def _draw(self, said: str, *, last: bool) -> None:
         if not self._outlet.push() and not last:

@@ -91,8 +91,8 @@ class Journal:
 
     def _unwritable(self, error: OSError) -> TrainingError:
         return TrainingError(
-            f"The journal must stay writable, but {self._file.name} is not: {error.strerror}. "
-            "Free space or mend the folder, then start the run again."
+            f"The journal must stay writable, but {self._file.name} is not: {error.strerror}. Free space or mend the "
+            f"folder, then go on from the last checkpoint: autolrs resume {Path(self._file.name).parent}"
         )
 
     def close(self) -> None:

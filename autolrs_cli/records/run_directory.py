@@ -71,8 +71,8 @@ class RunDirectory:
         Raises:
             ConfigError: if one of its files is a link.
         """
-        own = (self.config, self.journal, self.schedule, self.model, self.averaged_model, self.checkpoints)
-        own += (self.last_weights, self.summary, self._lock, self._lock.with_suffix(".holder"))
+        own = [self.config, self.journal, self.schedule, self.model, self.averaged_model, self.checkpoints]
+        own += [self.last_weights, self.summary, self._lock, self._lock.with_suffix(".holder")]
         links = [path.name for path in own if path.is_symlink()]
         if links:
             raise ConfigError(

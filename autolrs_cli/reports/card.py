@@ -43,10 +43,15 @@ def closing_card(summary: Summary, directory: Path, next_command: str | None = N
     parts += [Text(f"warning: {line}", style="yellow") for line in _doubts(summary)]
     parts += [Text(""), _ledger(summary["ledger"])]
     parts += [Text(line) for line in (_cost(summary),) if line]
-    parts += [Text(""), Text(f"run directory: {directory}")]
-    parts += [Text(f"  {name:<27} {what}") for name, what in FILES if (directory / name).exists()]
+    parts += [Text(""), _whole(f"run directory: {directory}")]
+    parts += [_whole(f"  {name:<27} {what}") for name, what in FILES if (directory / name).exists()]
     commands = _next(summary["status"], shlex.quote(str(directory)), next_command)
-    return Group(*parts, Text(""), Text("next", style="bold"), *(Text(f"  {line}") for line in commands))
+    return Group(*parts, Text(""), Text("next", style="bold"), *(_whole(f"  {line}") for line in commands))
+
+
+def _whole(line: str) -> Text:
+    """Return a line that is copied as it stands: a terminal may fold it, but no line break gets into it."""
+    return Text(line, no_wrap=True, overflow="ignore")
 
 
 def _next(status: str, directory: str, other_side: str | None) -> list[str]:

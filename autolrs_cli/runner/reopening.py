@@ -75,7 +75,7 @@ def first_record(directory: RunDirectory) -> Record | None:
         return None
     except OSError as error:
         raise ConfigError(
-            f"A run's journal must be readable, but {directory.journal} is not: {error.strerror}. Mend that, then resume."
+            f"A run's journal must be readable, but {directory.journal} is not: {error.strerror}. Mend that."
         ) from error
     except ValueError as error:
         raise ConfigError(f"{error} Restore the journal, or begin a new run.") from error

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from autolrs_cli.contracts import FullyMeasured, Recipe
@@ -19,6 +20,10 @@ from autolrs_cli.runner.shape import require_shape
 from autolrs_cli.runner.trust import require_trusted
 from autolrs_cli.seeding import isolated
 from autolrs_cli.training.weights import LastCheckpoints, load_weights
+
+# Ours have 5 kB and 5 levels; YAML takes time that grows with the square of the levels.
+_MOST_CONFIG_BYTES = 1 << 18
+_MOST_LEVELS = 30
 
 
 class StoredRun:
@@ -92,16 +97,36 @@ def read_trusted_config(directory: RunDirectory) -> dict[str, Any]:
     return config
 
 
+def _plain_yaml(path: Path) -> str:
+    """Return the text of a config.yaml, if it is one that we could have written: YAML can also be a bomb.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is too long or deep, no UTF-8, or has aliases, of which a few lines can stand for gigabytes.
+    """
+    if path.stat().st_size > _MOST_CONFIG_BYTES:
+        raise ValueError(f"it has more than {_MOST_CONFIG_BYTES:,} bytes")
+    text = path.read_text(encoding="utf-8")
+    levels = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):  # piece by piece, so that it can be left at once
+        levels += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if levels > _MOST_LEVELS:
+            raise ValueError(f"it is more than {_MOST_LEVELS} levels deep")
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("it has aliases (*name)")
+    return text
+
+
 def _read_config(directory: RunDirectory) -> dict[str, Any]:
     try:
-        config = OmegaConf.to_container(OmegaConf.load(directory.config), resolve=False)
+        config = OmegaConf.to_container(OmegaConf.create(_plain_yaml(directory.config)), resolve=False)
     except OSError as error:
         raise ConfigError(
             f"A run directory must hold config.yaml, but {directory.config} cannot be read: {error.strerror}. "
             "Name the directory that the run's closing card names."
         ) from error
-    except (yaml.YAMLError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
+        reason = str(error).partition("\n")[0]
         raise ConfigError(
             f"A run's config.yaml must be YAML, but {directory.config} is not: {reason}. Restore it."
         ) from error

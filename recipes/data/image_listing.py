@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import warnings
 from collections.abc import Iterator
@@ -67,11 +68,22 @@ def list_images(root: Path, folder: str) -> Listing:
     )
 
 
-def _images(folder: str | Path) -> Iterator[tuple[str, int]]:
-    """Yield path and size in bytes of each image below `folder`, in order of path."""
+def _images(folder: str | Path, above: tuple[str, ...] = ()) -> Iterator[tuple[str, int]]:
+    """Yield path and size in bytes of each image below `folder`, in order of path.
+
+    Args:
+        folder: where to look.
+        above: the folders that it lies in, their links resolved.
+
+    Raises:
+        OSError: a folder cannot be read, or leads back to one that it lies in.
+    """
+    home = os.path.realpath(folder)
+    if home in above:
+        raise OSError(errno.ELOOP, "a link leads back to a folder that it lies in", str(folder))
     for entry in sorted(os.scandir(folder), key=lambda e: e.name):
         if entry.is_dir():
-            yield from _images(entry.path)
+            yield from _images(entry.path, (*above, home))
         elif entry.name.lower().endswith(IMG_EXTENSIONS):
             try:
                 yield entry.path, entry.stat().st_size
@@ -80,12 +92,18 @@ def _images(folder: str | Path) -> Iterator[tuple[str, int]]:
 
 
 def decode(path: Path) -> Image.Image:
-    """Decode an image completely, as RGB.
+    """Decode an image completely, as RGB with 8 bits a colour; of a moving image, the first frame.
 
     Raises:
+        ValueError: pixels of 32 bits, which have no agreed range.
         Exception: whatever Pillow's plugins stumble over in a broken file; mostly OSError.
     """
     with Image.open(path) as image:
+        if image.mode.startswith("I;16"):
+            # Pillow would cut 16 bits off at 255, which leaves a white image.
+            return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+        if image.mode in ("I", "F"):
+            raise ValueError(f"pixels of mode {image.mode}, which have no agreed range; convert it to 8 or 16 bits")
         return image.convert("RGB")
 
 

@@ -82,11 +82,11 @@ def test_a_diverged_trial_is_visible(records: list[Record]) -> None:
 
 def test_chosen_lrs_and_the_best_trial_are_shown(records: list[Record]) -> None:
     state = state_after(records, "lr_chosen", 2)
-    shown = text(state, 100, 30)
+    shown = text(state, 120, 40)
     chosen = [r for r in records if r["event"] == "lr_chosen"]
     assert all(words.lr(r["lr"]) in shown for r in chosen)
     assert sum(row.best for row in state.trials) == 1
-    assert "best" in shown
+    assert "  chosen" in shown
 
 
 def test_the_end_is_said(records: list[Record]) -> None:
@@ -238,6 +238,25 @@ def test_no_color_leaves_no_colour(records: list[Record]) -> None:
     colours = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|9[0-7])[0-9;]*m")
     assert colours.search(said["colour"])
     assert not colours.search(said["none"])
+
+
+def test_a_view_that_fails_costs_neither_the_lines_nor_the_card(
+    records: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> list[Text]:
+        raise ZeroDivisionError("a mistake of ours")
+
+    monkeypatch.setattr("autolrs_cli.dashboard.screen.frame", broken)
+    out = io.StringIO()
+    console = Console(file=out, width=80, height=24, force_terminal=True, _environ={"TERM": "xterm"})
+    with Screen("live", console) as screen:
+        for record in records:
+            screen.show(record)
+        screen.conclude(Text("the closing card"))
+    assert (
+        "The live view failed (ZeroDivisionError: a mistake of ours); plain lines follow." in out.getvalue()
+    )
+    assert out.getvalue().rstrip().endswith("the closing card")
 
 
 def test_the_loop_hands_records_over_without_looking_at_them() -> None:

@@ -1,0 +1,82 @@
+"""`autolrs compare`: speedups of runs against a baseline, as a table, and as a report with figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    run_dirs: Annotated[
+        list[Path],
+        typer.Argument(help="Run directories, or folders that hold them at any depth.", show_default=False),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for report.html, table.csv, table.md and the figures.", show_default=False),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            help="Arm that the others are compared with, by its name in the table.", show_default="original"
+        ),
+    ] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(
+            help="Value of the metric to race for; without it, the runs' own target.", show_default=False
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compare runs that may not be compared, under a banner.")
+    ] = False,
+) -> None:
+    """Compare runs: how much sooner does an arm reach the target than the baseline, search left out and counted?
+
+    Runs that differ only in seed (and, where the schedule decays, in length) are one arm; equal seeds are paired.
+    Everything is read from the journals; nothing is trained.
+
+    [bold]Examples[/bold]
+
+      autolrs compare runs/resnet50                          every run below a folder
+
+      autolrs compare runs/bert --out report                 with report.html, tables and figures
+
+      autolrs compare runs/bert --baseline cosine --target 5.7
+
+    Exit codes: 0 done; 2 there is nothing to compare, or the runs may not be compared (--force compares anyway).
+    """
+    raise typer.Exit(main(run_dirs, out=out, baseline=baseline, target=target, force=force))
+
+
+def main(
+    run_dirs: list[Path],
+    *,
+    out: Path | None = None,
+    baseline: str | None = None,
+    target: float | None = None,
+    force: bool = False,
+) -> int:
+    """Print the comparison of `run_dirs`, write the report into `out`; return the exit code."""
+    from autolrs_cli.commands.configuration import show_error
+    from autolrs_cli.commands.console import PatientConsole
+    from autolrs_cli.errors import AutoLRSError
+    from autolrs_cli.reports.comparison import compare as compare_runs
+    from autolrs_cli.reports.terminal import render
+    from autolrs_cli.reports.writing import write_report
+
+    console, errors = PatientConsole(), PatientConsole(stderr=True)
+    try:
+        with errors.status("reading the journals ..."):
+            comparison = compare_runs(run_dirs, target=target, baseline=baseline, force=force)
+        console.print(render(comparison))
+        if out is not None:
+            with errors.status("drawing ..."):
+                written = write_report(comparison, out)
+            console.print(f"\nreport: {written}", markup=False, highlight=False, soft_wrap=True)
+    except AutoLRSError as error:
+        show_error(errors, error)
+        return error.exit_code
+    return 0

@@ -1,0 +1,21 @@
+"""How commands take options of their own and Hydra's overrides on one line, in any order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Typer takes out the options that the command declares, wherever they stand; everything else, flags that it does not
+# know included, is left in its order as the list of overrides, which goes to Hydra. Declare long options only: Hydra's
+# short ones (-m, -cd) would be read letter by letter.
+OPTIONS_AND_OVERRIDES: dict[str, Any] = {
+    "help_option_names": ["-h", "--help"],
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    "allow_interspersed_args": True,
+}
+OVERRIDES_HELP = (
+    "Hydra overrides and flags, for example recipe=resnet50 seed=1 search.lr_max=0.5, or --config-dir DIR."
+)
+SWEEP_HELP = (
+    "Hydra overrides; a key may take several values: seed=0,1,2, seed=range(0,5), schedule=choice(a,b)."
+)

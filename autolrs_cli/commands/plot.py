@@ -1,0 +1,50 @@
+"""`autolrs plot`: figures of one run, finished or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def plot(
+    run_dir: Annotated[
+        Path, typer.Argument(help="A run directory; the run may still be going on.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the figures.", show_default="RUN_DIR/plots")
+    ] = None,
+) -> None:
+    """Draw a run: LRs, losses and metric, and each stage's search, as PNG and SVG.
+
+    [bold]Examples[/bold]
+
+      autolrs plot runs/bert/autolrs/seed0/20261122-101500-1a2b3c4d
+
+      autolrs plot RUN_DIR --out figures
+
+    Several runs side by side: autolrs compare RUN_DIRS --out DIR
+    """
+    raise typer.Exit(main(run_dir, out=out))
+
+
+def main(run_dir: Path, *, out: Path | None = None) -> int:
+    """Write the figures of `run_dir` and say where they are; return the exit code."""
+    from autolrs_cli.commands.configuration import show_error
+    from autolrs_cli.commands.console import PatientConsole
+    from autolrs_cli.errors import AutoLRSError
+    from autolrs_cli.records.run_directory import RunDirectory
+    from autolrs_cli.reports.run_figures import write_run_figures
+
+    console, errors = PatientConsole(), PatientConsole(stderr=True)
+    try:
+        RunDirectory(run_dir).require_run()
+        with errors.status("drawing ..."):
+            written = write_run_figures(run_dir, out or run_dir / "plots")
+    except AutoLRSError as error:
+        show_error(errors, error)
+        return error.exit_code
+    for path in written:
+        console.print(str(path), markup=False, highlight=False, soft_wrap=True)
+    return 0

@@ -1,0 +1,301 @@
+"""One recipe of a reproduction, from the calibration of its target to its comparison."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import orjson
+from rich.console import Console
+
+from autolrs_cli.commands.grid import Point, compose_grid
+from autolrs_cli.commands.sweep_ending import print_ending
+from autolrs_cli.commands.sweep_run import run_jobs
+from autolrs_cli.dashboard.words import duration
+from autolrs_cli.errors import ConfigError
+from autolrs_cli.experiments import reproduction
+from autolrs_cli.experiments.reproduction import ArmPlan, Base, CalibratedTarget
+from autolrs_cli.experiments.sweeping import Job, make_jobs, quoted
+from autolrs_cli.reports.arms import group
+from autolrs_cli.reports.claims import ClaimCheck
+from autolrs_cli.reports.comparison import Comparison, compare
+from autolrs_cli.reports.goals import choose_goal, final_values
+from autolrs_cli.reports.journals import read_run
+from autolrs_cli.reports.speedups import Speedup, speedup
+from autolrs_cli.reports.writing import write_report
+from autolrs_cli.schedules.lengths import decays
+from autolrs_cli.training.interruption import EXIT_CODES
+
+
+class StoppedError(Exception):
+    """Somebody interrupted it."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__()
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, the same for every recipe."""
+
+    seeds: tuple[int, ...]
+    scale: str
+    jobs: int
+    directory: Path
+    overrides: tuple[str, ...]
+    rerun_failed: bool
+
+    @property
+    def launcher(self) -> list[str]:
+        """Overrides that choose Hydra's launcher."""
+        if self.jobs == 1:
+            return ["hydra/launcher=basic"]
+        return ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={self.jobs}"]
+
+    def of(self, recipe: str) -> Path:
+        """Return where everything of one recipe lies."""
+        return self.directory / self.scale / recipe
+
+    def command(self, recipes: Sequence[str]) -> str:
+        """Return what to type for the same again."""
+        words = ["autolrs", "reproduce", *recipes, "--seeds", str(len(self.seeds)), "--scale", self.scale]
+        return shlex.join([*words, *self.overrides])
+
+
+def _compose(request: Request, recipe: str, own: Sequence[str], errors: Console) -> list[Point]:
+    common = [f"recipe={recipe}", f"scale={request.scale}", "dashboard=none"]
+    points, code = compose_grid([*common, *request.overrides, *own], errors)
+    if code or not points:
+        raise ConfigError(f"Every arm must compose, but {' '.join([*common, *own])} does not; see above.")
+    return points
+
+
+def base_of(request: Request, recipe: str, errors: Console) -> Base:
+    """Compose a recipe under AutoLRS and under its original schedule; return what its arms have in common.
+
+    Raises:
+        ConfigError: if one of them does not compose, or its settings or data are wrong.
+    """
+    (searched,) = _compose(request, recipe, ["schedule=autolrs", "seed=0"], errors)
+    (original,) = _compose(request, recipe, ["schedule=original", "seed=0"], errors)
+    plan = searched.plan
+    assert plan.search is not None
+    return Base(
+        recipe,
+        request.scale,
+        plan.settings.run.max_steps,
+        plan.search_steps,
+        (plan.search.lr_min, plan.search.lr_max),
+        decays(original.composed.config),
+    )
+
+
+class RecipeReproduction:
+    """One recipe, from calibration to comparison; what is done already is recognised and skipped."""
+
+    def __init__(self, request: Request, base: Base, console: Console, errors: Console) -> None:
+        self._request = request
+        self._base = base
+        self._folder = request.of(base.recipe)
+        self._console = console
+        self._errors = errors
+        self._whole = True
+        self._studies: list[subprocess.Popen[bytes]] = []
+
+    def carry_out(self) -> tuple[ClaimCheck, bool]:
+        """Return what was found, and whether every run came to its end."""
+        self._heading("calibration")
+        target = self._calibrate()
+        self._heading("tuning")
+        self._tune()
+        self._heading("arms")
+        arms = reproduction.arm_plans(self._base)
+        jobs = {arm.title: self._jobs(arm, target) for arm in arms}
+        self._run([job for own in jobs.values() for job in own], "runs")
+        replays = self._replays(jobs[reproduction.AUTOLRS], target)
+        if replays:
+            self._run(replays, "runs")
+            jobs[reproduction.REPLAY] = replays
+        return self._compare(jobs), self._whole
+
+    def _heading(self, text: str) -> None:
+        self._console.rule(f"{self._base.recipe}: {text}", align="left")
+
+    def _calibrate(self) -> CalibratedTarget:
+        """Return the target: the recipe's own, the one calibrated earlier, or a new one."""
+        path = self._folder / "target.yaml"
+        known = CalibratedTarget.read(path)
+        if known is None:
+            seeds = reproduction.calibration_seeds(len(self._request.seeds))
+            own = ["schedule=original", "target=null", f"seed={','.join(map(str, seeds))}"]
+            jobs = make_jobs([p.composed for p in self._points(own)], self._folder / "calibration")
+            self._run(jobs, "calibration")
+            runs = [read_run(Path(job.root)) for job in jobs]
+            arms = group(runs)
+            goal = choose_goal(arms, arms[0], None)
+            finals = {run.seed: final_values([run], goal.metric, goal.direction) for run in runs}
+            last = {seed: values[0] for seed, values in finals.items() if values}
+            command = self._request.command([self._base.recipe])
+            known = CalibratedTarget.of(goal.metric, goal.direction, last, command)
+            known.write(path)
+            self._say_how_long(jobs)
+        seeds_ = ", ".join(map(str, known.seeds))
+        self._say(
+            f"target: {known.metric} {known.value:.6g} (median final value of the original schedule over seeds "
+            f"{seeds_}, less a margin of {known.margin:.3g})"
+        )
+        return known
+
+    def _tune(self) -> None:
+        """Carry out every study, each a process of its own, as many at once as runs."""
+        with _terminating(self._studies), ThreadPoolExecutor(self._request.jobs) as pool:
+            codes = list(pool.map(lambda study: self._study(*study), reproduction.STUDIES))
+        stopped = [code for code in codes if code in EXIT_CODES.values()]
+        if stopped:
+            raise StoppedError(stopped[0])
+        failed = [study for study, code in zip(reproduction.STUDIES, codes, strict=True) if code]
+        if failed:
+            schedule, average = failed[0]
+            raise ConfigError(
+                f"Every rival must be tuned, but the study of {schedule} (average={average}) failed. What it said: "
+                f"{self._study_folder(schedule, average)}.log"
+            )
+
+    def _study_folder(self, schedule: str, average: str) -> Path:
+        return self._folder / "tuning" / f"{schedule}-{average}"
+
+    def _study(self, schedule: str, average: str) -> int:
+        folder = self._study_folder(schedule, average)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        own = [f"recipe={self._base.recipe}", f"scale={self._base.scale}", f"schedule={schedule}"]
+        own += [f"average={average}", "dashboard=none", *self._request.overrides, "--dir", str(folder)]
+        with Path(f"{folder}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "autolrs_cli", "tune", *own],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # so that Ctrl-C reaches it once, through us
+            )
+            self._studies.append(process)
+            code = process.wait()
+        self._say(f"tuned {schedule} (average={average})" if not code else f"{schedule}: exit code {code}")
+        return code
+
+    def _jobs(self, arm: ArmPlan, target: CalibratedTarget) -> list[Job]:
+        seeds, steps = (",".join(map(str, each)) for each in (self._request.seeds, arm.lengths))
+        own = [*arm.overrides, f"seed={seeds}", f"run.max_steps={steps}", target.override]
+        return make_jobs([point.composed for point in self._points(own)], self._folder / "runs")
+
+    def _replays(self, searched: Sequence[Job], target: CalibratedTarget) -> list[Job]:
+        """Return the runs that replay another seed's LRs, of those seeds whose source is done."""
+        roots = {read_run(Path(job.root)).seed: Path(job.root) for job in searched if _is_done(job)}
+        jobs: list[Job] = []
+        for seed, source in reproduction.replay_sources(self._request.seeds).items():
+            if source in roots:
+                run = quoted(str(roots[source].absolute()))
+                own = ["schedule=replay", f"schedule.run={run}", f"seed={seed}", target.override]
+                jobs += make_jobs([point.composed for point in self._points(own)], self._folder / "runs")
+        return jobs
+
+    def _points(self, own: Sequence[str]) -> list[Point]:
+        return _compose(self._request, self._base.recipe, own, self._errors)
+
+    def _run(self, jobs: Sequence[Job], folder: str) -> None:
+        directory = self._folder / folder
+        ending = run_jobs(
+            jobs, self._request.launcher, directory, False, self._request.rerun_failed, self._console
+        )
+        if ending.signal is not None:
+            raise StoppedError(EXIT_CODES[ending.signal])
+        if any(state.state != "done" for _, state in ending.runs):
+            print_ending(ending, directory, self._console, compare=False)
+            self._whole = False
+
+    def _say_how_long(self, calibration: Sequence[Job]) -> None:
+        """Estimate what is to come from the calibration runs."""
+        ledgers = [
+            orjson.loads((Path(job.root) / "summary.json").read_bytes())["ledger"] for job in calibration
+        ]
+        spent = sum(bucket["seconds"] for ledger in ledgers for bucket in ledger.values())
+        steps = sum(bucket["steps"] for ledger in ledgers for bucket in ledger.values())
+        left = sum(entry[2] for entry in reproduction.cost(self._base, len(self._request.seeds))[1:])
+        seconds = left * spent / max(steps, 1) / self._request.jobs
+        self._say(f"to come: {left:,} steps; about {duration(seconds)} at the speed of the calibration runs")
+
+    def _compare(self, jobs: dict[str, list[Job]]) -> ClaimCheck:
+        done = [Path(job.root) for own in jobs.values() for job in own if _is_done(job)]
+        comparison = compare(done, baseline=reproduction.ORIGINAL)
+        write_report(comparison, self._folder / "report")
+        against_original = {title: _of(comparison, own) for title, own in jobs.items()}
+        ours = against_original.pop(reproduction.AUTOLRS)
+        rivals = {title: found for title, found in against_original.items() if found is not None}
+        tuned = {title: against_original[title] for title in reproduction.TUNED_RIVALS}
+        return ClaimCheck(
+            self._base.recipe,
+            reproduction.CLAIMS.get(self._base.recipe),
+            ours,
+            rivals,
+            {title: _against(comparison, ours, each) for title, each in tuned.items() if ours and each},
+            str(comparison.goal),
+        )
+
+    def _say(self, text: str) -> None:
+        say(self._console, text)
+
+
+@contextmanager
+def _terminating(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Stop `processes` when this one is asked to stop, and wait for them.
+
+    Raises:
+        StoppedError: after SIGINT or SIGTERM.
+    """
+
+    def stop(number: int, _: FrameType | None) -> None:
+        for process in processes:
+            if process.poll() is None:
+                process.send_signal(number)
+        raise StoppedError(EXIT_CODES[signal.Signals(number).name])
+
+    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_done(job: Job) -> bool:
+    try:
+        return bool(orjson.loads((Path(job.root) / "summary.json").read_bytes())["status"] == "done")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _of(comparison: Comparison, jobs: Sequence[Job]) -> Speedup | None:
+    """Return the speedup of the arm that `jobs` are the runs of; None for the baseline."""
+    roots = {Path(job.root).absolute() for job in jobs}
+    for arm in comparison.arms[1:]:
+        if any(run.path.absolute() in roots for run in arm.all_runs):
+            return next(each for each in comparison.speedups if each.arm == arm.name)
+    return None
+
+
+def _against(comparison: Comparison, ours: Speedup, rival: Speedup) -> Speedup:
+    """Return our arm against a rival, both of which were compared with the baseline."""
+    return speedup(ours.arm, rival.arm, comparison.outcomes[ours.arm], comparison.outcomes[rival.arm])
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line as it is."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

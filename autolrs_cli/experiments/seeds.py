@@ -1,0 +1,16 @@
+"""Seeds for reporting, tuning and calibrating never meet: this is the one home of their ranges."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Purpose = Literal["reporting", "tuning", "calibration"]
+TUNING_FIRST = 1000
+CALIBRATION_FIRST = 2000
+
+
+def purpose(seed: int) -> Purpose:
+    """Return what `seed` (0 or more) is for: below 1000 reporting, then tuning, from 2000 on calibration."""
+    if seed < TUNING_FIRST:
+        return "reporting"
+    return "tuning" if seed < CALIBRATION_FIRST else "calibration"

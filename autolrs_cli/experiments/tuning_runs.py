@@ -1,0 +1,185 @@
+"""One training run in a process of its own, begun or gone on with, and what tuning reads of it."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from autolrs_cli.errors import TrainingError
+from autolrs_cli.records.journal import Record, read_journal
+from autolrs_cli.records.run_directory import RunDirectory
+
+POLL_SECONDS = 0.25
+# A run that ends so was stopped, and can be resumed.
+STOPPED_CODES = (130, 143, 75)
+_TAIL_BYTES = 1 << 14
+
+
+class TuningStopped(Exception):  # noqa: N818 - a request that was obeyed, not an error
+    """The study was asked to stop; everything finished is kept."""
+
+    def __init__(self, exit_code: int) -> None:
+        self.exit_code = exit_code
+        super().__init__(str(exit_code))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of a rung is to the study."""
+
+    loss: float | None
+    """On the slice that chooses LRs, at the run's end; None: it diverged."""
+    steps: int
+    """Optimizer steps in its ledger, without those repeated after an interruption."""
+    reason: str | None = None
+    """Why there is no loss."""
+
+
+@dataclass(frozen=True)
+class RungRun:
+    """One run of the study.
+
+    Args:
+        directory: where it lies.
+        overrides: everything after `autolrs train` but its run.dir.
+        averaged: whether the averaged weights decide.
+    """
+
+    directory: Path
+    overrides: Sequence[str]
+    averaged: bool
+
+    def finish(self, tick: Callable[[int], None]) -> Outcome:
+        """Run it to its end, going on where an earlier process left it; what has ended is only read.
+
+        Args:
+            tick: told several times a second how many steps are made.
+
+        Raises:
+            TrainingError: if it failed for a reason other than its LRs.
+            TuningStopped: if it was asked to stop.
+        """
+        outcome = self.outcome()
+        if outcome is not None:
+            return outcome
+        code = self._train(tick)
+        if code in STOPPED_CODES:
+            raise TuningStopped(code)
+        outcome = self.outcome()
+        if outcome is None:
+            raise TrainingError(
+                f"Every run of a study must end by itself, but {self.directory} left with exit code {code}: "
+                f"{self._last_words()} What is finished is kept; mend this and type the same command again."
+            )
+        return outcome
+
+    def outcome(self) -> Outcome | None:
+        """Read how it ended; None: it has not, or failed for a reason other than its LRs."""
+        try:
+            summary = orjson.loads(RunDirectory(self.directory).summary.read_bytes())
+        except (OSError, ValueError):
+            return None
+        steps = sum(int(bucket["steps"]) for name, bucket in summary["ledger"].items() if name != "repeated")
+        records = list(read_journal(RunDirectory(self.directory).journal))
+        if summary["status"] == "done":
+            loss = choose_loss(records, averaged=self.averaged)
+            reason = None if loss is not None else "its loss on the slice that chooses LRs is not finite"
+            return Outcome(loss, steps, reason)
+        losses = [record["loss"] for record in records if record["event"] == "step"]
+        if summary["status"] == "failed" and losses and losses[-1] is None:
+            return Outcome(None, steps, "diverged")
+        return None
+
+    def _train(self, tick: Callable[[int], None]) -> int:
+        begun = (self.directory / "config.yaml").exists()
+        arguments = (
+            ["resume", str(self.directory), "dashboard=none"]
+            if begun
+            else ["train", *self.overrides, f"run.dir={self.directory}"]
+        )
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "autolrs_cli", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                return self._wait(process, tick)
+            except BaseException:
+                _stop(process)
+                raise
+
+    def _wait(self, process: subprocess.Popen[bytes], tick: Callable[[int], None]) -> int:
+        while True:
+            try:
+                return process.wait(POLL_SECONDS)
+            except subprocess.TimeoutExpired:
+                tick(_steps_so_far(RunDirectory(self.directory).journal))
+
+    @property
+    def _log(self) -> Path:
+        return self.directory.with_name(f"{self.directory.name}.log")
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        said = [line for line in lines if line.strip()]
+        errors = [line for line in said if line.startswith(("error:", "failed:"))]
+        return " ".join((errors or said or ["it said nothing."])[-3:])
+
+
+def choose_loss(records: Sequence[Record], *, averaged: bool) -> float | None:
+    """Return the last loss on the slice that chooses LRs; the slice that decides targets is never looked at.
+
+    Args:
+        records: of a run's journal.
+        averaged: whether the averaged weights decide, else the raw ones.
+
+    Raises:
+        TrainingError: if it was never measured.
+    """
+    weights = "averaged" if averaged else "raw"
+    found: list[Any] = [
+        record["metrics"].get("loss")
+        for record in records
+        if record["event"] == "eval" and record["split"] == "choose" and record["weights"] == weights
+    ]
+    if not found:
+        raise TrainingError(
+            f"A run must measure the slice that chooses LRs ({weights} weights) at its end, but its journal has no "
+            "such event. It was made by another version of autolrs: begin a new study."
+        )
+    loss = found[-1]
+    return float(loss) if loss is not None and math.isfinite(loss) else None
+
+
+def _steps_so_far(journal: Path) -> int:
+    """Return the steps of the last whole record of a journal that grows."""
+    try:
+        with journal.open("rb") as file:
+            file.seek(max(0, journal.stat().st_size - _TAIL_BYTES))
+            lines = file.read().split(b"\n")
+        return next((int(orjson.loads(line)["step"]) for line in reversed(lines[:-1]) if line), 0)
+    except (OSError, ValueError, KeyError):
+        return 0
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Let a run stop cleanly; a second Ctrl-C ends it at once.
+
+    SIGTERM and not SIGINT: a terminal's Ctrl-C has reached the run too, and a second one would not be clean.
+    """
+    try:
+        process.terminate()
+        process.wait()
+    except KeyboardInterrupt:
+        process.kill()
+        process.wait()

@@ -1,0 +1,184 @@
+"""`autolrs tune` as a person meets it: a study that is killed and goes on, what it leaves, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+import yaml
+from processes import PATIENCE_SECONDS, USER, autolrs, start, wait_for_event
+
+from autolrs_cli.commands import listing, train, tuning
+from autolrs_cli.records.journal import read_journal
+
+# AutoLRS's search makes 40 steps in such a run of 50: two trials of 20.
+SMALL = (
+    "run.max_steps=50",
+    "search.num_trials=2",
+    "search.num_random_trials=1",
+    "original_schedule.warmup_steps=10",
+    "search.max_stage_steps=40",
+)
+SPACE = ("tune.shortest_steps=5", "tune.max_rungs=2")
+RECIPE = ("--config-dir", str(USER), "recipe=toy", "schedule=cosine", *SMALL)
+STUDY = ("tune", *RECIPE, "--trials", "2", *SPACE, "--dir", "study")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the commands run; the person's own configurations lie there too."""
+    root = tmp_path_factory.mktemp("tune")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOLRS_CONFIG_DIR", str(root / "own"))
+        yield root
+
+
+@pytest.fixture(scope="module")
+def done(folder: Path) -> subprocess.CompletedProcess[str]:
+    """A study that was killed in its second run, with that run, and was typed again."""
+    killed = start(*STUDY, cwd=folder)
+    wait_for_event(folder / "study" / "runs" / "trial000" / "steps17", "run_finished", killed)
+    wait_for_event(folder / "study" / "runs" / "trial001" / "steps17", "run_started", killed)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    # Several processes one after the other: it may take longer than one command.
+    again = start(*STUDY, cwd=folder)
+    out, err = again.communicate(timeout=5 * PATIENCE_SECONDS)
+    return subprocess.CompletedProcess(again.args, again.returncode, out, err)
+
+
+def runs(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in (folder / "study" / "runs").rglob("summary.json"))
+
+
+def test_it_goes_on_after_a_kill_and_says_what_it_found(
+    done: subprocess.CompletedProcess[str], folder: Path
+) -> None:
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "budget 40 steps (AutoLRS's search makes 40 here): 2 configurations, 84 steps" in done.stdout
+    assert "bracket 1: 2 runs of 17 steps, then 1 run of 50 steps" in done.stdout
+    assert "schedule=tuned/toy/demo/cosine" in done.stdout
+    assert {path.name for path in (folder / "study").iterdir()} >= {
+        "study.json", "optuna.jsonl", "trials.csv", "best.yaml", "study.png", "study.svg"
+    }  # fmt: skip
+
+
+def test_a_rung_is_a_run_decayed_over_its_own_length(
+    done: subprocess.CompletedProcess[str], folder: Path
+) -> None:
+    assert sorted(path.name for path in runs(folder)) == ["steps17", "steps17", "steps50"]
+    for run in runs(folder):
+        config = yaml.safe_load((run / "config.yaml").read_text())
+        length = int(run.name.removeprefix("steps"))
+        assert (config["run"]["max_steps"], config["seed"]) == (length, 1000)
+        assert config["schedule"]["warmup_steps"] == round(10 * length / 50)
+        with (run / "schedule.csv").open() as file:
+            spans = [(int(row["steps"]), float(row["lr"])) for row in csv.DictReader(file)]
+        assert sum(steps for steps, _ in spans) == length
+        assert spans[-1][1] < 0.02 * max(lr for _, lr in spans)
+
+
+def test_the_objective_is_the_run_s_loss_on_the_slice_that_chooses(
+    done: subprocess.CompletedProcess[str], folder: Path
+) -> None:
+    with (folder / "study" / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for run in runs(folder):
+        evals = [r for r in read_journal(run / "journal.jsonl") if r["event"] == "eval"]
+        chosen_by = [r["metrics"]["loss"] for r in evals if r["split"] == "choose"]
+        row = rows[int(run.parent.name.removeprefix("trial"))]
+        assert float(row[f"loss_at_{run.name.removeprefix('steps')}_steps"]) == chosen_by[-1]
+        assert chosen_by[-1] not in [r["metrics"]["loss"] for r in evals if r["split"] == "target"]
+
+
+def test_the_steps_are_those_of_the_ledgers(done: subprocess.CompletedProcess[str], folder: Path) -> None:
+    ledgers = [orjson.loads((run / "summary.json").read_bytes())["ledger"] for run in runs(folder)]
+    spent = sum(
+        bucket["steps"] for ledger in ledgers for name, bucket in ledger.items() if name != "repeated"
+    )
+    assert f"\n{spent} steps in 3 runs; budget 40;" in done.stdout
+
+
+def test_what_it_found_trains(done: subprocess.CompletedProcess[str], folder: Path) -> None:
+    kept = folder / "own" / "configs" / "schedule" / "tuned" / "toy" / "demo" / "cosine.yaml"
+    assert kept.read_text() == (folder / "study" / "best.yaml").read_text()
+    for fact in ("Budget: 40 steps; 84 made", "seed 1000", "Code version", "data fingerprint rings", "study"):
+        assert fact in kept.read_text()
+    trained = autolrs(
+        "train", "--config-dir", str(USER), "recipe=toy", *SMALL, "schedule=tuned/toy/demo/cosine", "run.dir=run",
+        cwd=folder,
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stderr
+    config = yaml.safe_load((folder / "run" / "config.yaml").read_text())
+    assert config["schedule"]["name"] == "cosine_tuned"
+    assert config["schedule"]["peak_lr"] == yaml.safe_load(kept.read_text())["peak_lr"]
+    assert config["schedule"]["max_steps"] == 50
+
+
+def test_hydra_and_the_list_know_it(
+    done: subprocess.CompletedProcess[str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = ["--config-dir", str(USER), "recipe=toy", "schedule=tuned/toy/demo/cosine", "--cfg", "job"]
+    assert train.main(chosen, started=0.0) == 0
+    assert "name: cosine_tuned" in capsys.readouterr().out
+    assert listing.main("schedule", None) == 0
+    assert "schedule=tuned/toy/demo/cosine" in capsys.readouterr().out
+
+
+def test_a_study_of_another_space_is_refused(
+    done: subprocess.CompletedProcess[str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder)
+    changed = [*RECIPE, *SPACE, "tune.space.peak_lr.high=30", "optimizer.momentum=0.8"]
+    assert tuning.main(changed, 2, None, Path("study")) == 2
+    said = capsys.readouterr().err
+    assert "study is a study of another: optimizer.momentum was 0.9 and is 0.8" in said
+    assert "tune.space.peak_lr.high was 10.0 and is 30.0" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "said"),
+    [
+        ((), {}, "but schedule=autolrs searches its own LRs. Set schedule to one of clr, constant, cosine"),
+        (("schedule=original",), {}, "schedule=original is as its paper has it"),
+        (("schedule=foo",), {}, "`schedule` must be one of the known options, but got schedule=foo"),
+        (("schedule=cosine", "seed=0"), {}, "`1000 <= seed < 2000` must hold, but got seed=0"),
+        (("schedule=cosine", "seed=2000"), {}, "but got seed=2000"),
+        (("schedule=cosine", "-m"), {}, "but got -m"),
+        (("schedule=cosine", "run.dir=x"), {}, "but got run.dir. Set --dir"),
+        (("schedule=cosine",), {"budget_steps": 10}, r"search makes here \(180\) or more, .* got --budget-steps 10"),
+        (("schedule=cosine",), {"trials": 0}, "but got --trials 0"),
+        (("schedule=cosine", "tune.max_rungs=0"), {}, "`tune.max_rungs` must be greater than or equal to 1"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_tuned_is_refused_in_one_message(
+    arguments: tuple[str, ...],
+    options: dict[str, int],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AUTOLRS_CONFIG_DIR", str(tmp_path / "own"))
+    code = tuning.main(
+        ["--config-dir", str(USER), "recipe=toy", *arguments],
+        options.get("trials"),
+        options.get("budget_steps"),
+        None,
+    )
+    heard = capsys.readouterr()
+    assert (code, heard.out) == (2, "")
+    assert heard.err.count("error: ") == 1
+    assert re.search(said, heard.err), heard.err
+    assert not (tmp_path / "tuning").exists()

@@ -1,0 +1,356 @@
+"""Whole comparisons of hand-made runs: arms, lengths, targets, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_runs import SECONDS_PER_STEP, make_run
+
+from autolrs_cli.errors import ConfigError
+from autolrs_cli.reports import words
+from autolrs_cli.reports.comparison import Comparison, compare
+
+# Reaches 0.9 at its second, third and last evaluation; never.
+SECOND, THIRD, LAST, NEVER = (
+    [0.5, 0.9, 0.9, 0.9],
+    [0.5, 0.6, 0.9, 0.9],
+    [0.5, 0.6, 0.7, 0.9],
+    [0.5, 0.6, 0.7, 0.8],
+)
+
+
+def refused(*paths: Path, **options: Any) -> str:
+    with pytest.raises(ConfigError) as error:
+        compare(paths, **options)
+    return str(error.value)
+
+
+def names(comparison: Comparison) -> list[str]:
+    return [arm.name for arm in comparison.arms]
+
+
+def test_training_net_and_seconds_of_a_searched_arm_against_a_constant_lr(tmp_path: Path) -> None:
+    make_run(tmp_path, "constant", 0, THIRD)
+    make_run(tmp_path, "autolrs", 0, SECOND)
+    (found,) = compare([tmp_path]).speedups
+    assert (found.baseline, found.arm) == ("constant", "autolrs")
+    (pair,) = found.pairs
+    assert (pair.baseline.step, pair.arm.step, pair.arm.total_steps) == (30, 20, 40)
+    assert pair.arm.seconds == 40 * SECONDS_PER_STEP
+    assert (pair.ratio("step"), pair.ratio("total_steps"), pair.ratio("seconds")) == (1.5, 0.75, 0.75)
+
+
+def test_a_decayed_arm_needs_the_whole_of_its_shortest_length_that_reaches_the_target(tmp_path: Path) -> None:
+    make_run(tmp_path, "autolrs", 0, [0.1, 0.2, 0.9, 0.9, 0.9, 0.9])
+    make_run(tmp_path, "original", 0, [0.2, 0.3, 0.4])
+    # Reached at step 20 of 40, but the LR has decayed at step 40 only.
+    make_run(tmp_path, "original", 0, SECOND)
+    make_run(tmp_path, "original", 0, [0.95] * 8)
+    comparison = compare([tmp_path])
+    (pair,) = comparison.speedups[0].pairs
+    assert comparison.baseline.lengths == (30, 40, 80)
+    assert (pair.baseline.step, pair.baseline.length) == (40, 40)
+    assert pair.ratio("step") == pytest.approx(40 / 30)
+    assert not any("upper bounds" in line for line in comparison.warnings)
+
+
+def test_a_decayed_arm_that_no_length_brings_there_counts_as_its_longest(tmp_path: Path) -> None:
+    make_run(tmp_path, "autolrs", 0, SECOND)
+    make_run(tmp_path, "original", 0, [0.2, 0.3])
+    make_run(tmp_path, "original", 0, [0.2] * 8)
+    (pair,) = compare([tmp_path]).speedups[0].pairs
+    assert not pair.baseline.reached
+    assert pair.ratio("step") == 80 / 20
+
+
+def test_a_baseline_that_reaches_the_target_at_its_only_length_makes_upper_bounds_and_says_so(
+    tmp_path: Path,
+) -> None:
+    make_run(tmp_path, "autolrs", 0, SECOND)
+    make_run(tmp_path, "original", 0, SECOND)
+    comparison = compare([tmp_path])
+    assert comparison.speedups[0].pairs[0].ratio("step") == 2.0
+    assert any("upper bounds" in line and "only length of 40" in line for line in comparison.warnings)
+
+
+def test_lengths_of_a_schedule_without_an_end_are_arms_of_their_own(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, LAST)
+    make_run(tmp_path, "constant", 0, SECOND)
+    make_run(tmp_path, "constant", 0, SECOND * 2)
+    assert names(compare([tmp_path])) == [
+        "original",
+        "constant run.max_steps=40",
+        "constant run.max_steps=80",
+    ]
+
+
+def test_unequal_evaluation_grids_are_refused_and_under_force_each_run_is_read_on_its_own(
+    tmp_path: Path,
+) -> None:
+    make_run(tmp_path, "constant", 0, [0.1, 0.9, 0.9], every=20)
+    make_run(tmp_path, "autolrs", 0, [0.1, 0.2, 0.9, 0.9, 0.9, 0.9], every=10)
+    assert "evaluation cadence" in refused(tmp_path)
+    comparison = compare([tmp_path], force=True)
+    assert comparison.speedups[0].pairs[0].ratio("step") == 40 / 30
+    assert any("evaluation cadence" in line for line in comparison.refused)
+
+
+def test_arms_are_named_shortly_by_what_differs(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, LAST)
+    make_run(tmp_path, "autolrs", 0, LAST)
+    make_run(tmp_path, "autolrs", 0, LAST, changes={"search.name": "code", "search.kappa": 1e6})
+    make_run(tmp_path, "autolrs", 0, LAST, changes={"search.kappa": 5.0})
+    make_run(tmp_path, "cosine", 0, LAST, averaged=LAST)
+    make_run(tmp_path, "sgdr", 0, LAST, changes={"schedule.peak_lr": 0.1})
+    make_run(tmp_path, "sgdr", 0, LAST, changes={"schedule.peak_lr": 0.2, "optimizer.momentum": 0.8})
+    # Not searched: what the search group says changes nothing. Threads and folders are no part of an arm either.
+    make_run(tmp_path, "constant", 0, LAST, changes={"search.kappa": 5.0, "runtime.threads": 2})
+    make_run(tmp_path, "constant", 1, LAST, changes={"run.dir": "elsewhere", "dashboard": "none"})
+    assert names(compare([tmp_path])) == [
+        "original",
+        "autolrs search.kappa=3",
+        "autolrs search.kappa=5",
+        "autolrs search=code",
+        "constant",
+        "cosine + ema",
+        "sgdr schedule.peak_lr=0.1",
+        "sgdr schedule.peak_lr=0.2",
+    ]
+
+
+def test_replays_of_different_runs_on_different_seeds_are_one_arm_without_lengths(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        make_run(tmp_path, "original", seed, LAST)
+        make_run(
+            tmp_path, "replay", seed, SECOND, changes={"schedule.run": f"run{seed}", "schedule.max_steps": 40}
+        )
+    comparison = compare([tmp_path])
+    assert names(comparison) == ["original", "replay"]
+    assert comparison.outcomes["replay"][1].step == 20
+
+
+def test_under_weight_averaging_the_averaged_weights_decide_the_race(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, LAST)
+    make_run(tmp_path, "constant", 0, NEVER, averaged=SECOND)
+    comparison = compare([tmp_path])
+    assert comparison.outcomes["constant + ema"][0].step == 20
+
+
+def test_misses_on_either_side_both_and_none(tmp_path: Path) -> None:
+    for seed, (ours, theirs) in enumerate([(SECOND, THIRD), (NEVER, THIRD), (SECOND, NEVER), (NEVER, NEVER)]):
+        make_run(tmp_path, "autolrs", seed, ours)
+        make_run(tmp_path, "constant", seed, theirs)
+    (found,) = compare([tmp_path]).speedups
+    assert [pair.ratio("step") for pair in found.pairs] == [1.5, 0.0, 2.0, None]
+    assert [words.seed_ratio(pair, "step") for pair in found.pairs] == ["1.50x", "0", ">= 2.00x", "both miss"]
+    assert words.misses(found) == "arm 2, baseline 2, both 1 of 4"
+    assert not found.mostly_misses
+
+
+def test_an_arm_that_mostly_misses_has_no_speedup_in_words(tmp_path: Path) -> None:
+    for seed in range(3):
+        make_run(tmp_path, "constant", seed, THIRD)
+        make_run(tmp_path, "autolrs", seed, NEVER if seed else SECOND)
+    (found,) = compare([tmp_path]).speedups
+    assert words.verdict(found) == "no speedup: 2 of 3 runs miss the target"
+    assert words.median_and_interval(found, found.training) == "none"
+
+
+def test_the_target_curve_is_that_of_a_comparison_at_each_target(tmp_path: Path) -> None:
+    for seed in range(2):
+        make_run(tmp_path, "original", seed, [0.2, 0.5, 0.7, 0.8])
+        make_run(tmp_path, "original", seed, [0.3, 0.6])
+        make_run(tmp_path, "autolrs", seed, [0.5, 0.6, 0.75, 0.75])
+    (curve,) = compare([tmp_path], target=0.5).curves
+    for target, training, net, bound in zip(
+        curve.targets, curve.training, curve.net, curve.upper_bound, strict=True
+    ):
+        at = compare([tmp_path], target=float(target)).speedups[0]
+        expected = at.training.median if at.training and not at.mostly_misses else math.nan
+        assert training == pytest.approx(expected, nan_ok=True)
+        assert net == pytest.approx(expected / 2, nan_ok=True)
+        assert bound == (target <= 0.6)
+    assert math.isnan(curve.training[-1])
+    assert (curve.arm_misses[-1], curve.baseline_misses[-1]) == (1.0, 0.0)
+
+
+def test_without_a_target_the_baselines_median_stands_in_and_the_reader_is_told(tmp_path: Path) -> None:
+    for seed, final in enumerate((0.7, 0.8, 0.9)):
+        make_run(tmp_path, "original", seed, [0.1, 0.2, 0.3, final], target=None)
+        make_run(tmp_path, "autolrs", seed, SECOND, target=None)
+    comparison = compare([tmp_path])
+    assert (comparison.goal.value, comparison.goal.fixed) == (0.8, False)
+    assert any("no target was fixed beforehand" in line for line in comparison.warnings)
+    assert compare([tmp_path], target=0.7).goal.value == 0.7
+
+
+def test_a_stage_that_was_taken_back_does_not_count(tmp_path: Path) -> None:
+    make_run(tmp_path, "constant", 0, THIRD)
+    folder = make_run(tmp_path, "autolrs", 0, LAST)
+    journal = folder / "journal.jsonl"
+    head, *rest = journal.read_bytes().splitlines(keepends=True)
+    before = [line for line in rest if b'"step":10,' in line]
+    lucky = [
+        line.replace(b'"accuracy":0.6', b'"accuracy":0.95').replace(b'"accuracy":0.7', b'"accuracy":0.95')
+        for line in rest
+    ]
+    taken_back = [line for line in lucky if b'"step":20,' in line or b'"step":30,' in line]
+    back = (
+        b'{"event":"rolled_back","t":9,"step":10,"total_steps":60,"stage":0,"lr":0.5,"reason":"loss nan"}\n'
+    )
+    after = [line for line in rest if line not in before]
+    journal.write_bytes(b"".join([head, *before, *taken_back, back, *after]))
+    comparison = compare([tmp_path])
+    assert comparison.outcomes["autolrs"][0].step == 40
+    steps = next(run for run in comparison.runs if run.path == folder).points.step
+    assert steps.tolist() == [10, 20, 30, 40]
+
+
+def test_what_is_odd_about_single_runs_is_said(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, LAST, other_seconds=5.0)
+    flags = [{"flags": ["lower_edge"]}, {"flags": []}, {"flags": ["negative", "lower_edge"]}]
+    make_run(
+        tmp_path, "autolrs", 0, LAST, chosen=flags, resumed=[{"changed": ["torch 1 -> 2"]}, {"changed": []}]
+    )
+    said = "\n".join(compare([tmp_path]).warnings)
+    assert "lower end (seed 0 stage 1, 3)" in said
+    assert "below zero (seed 0 stage 3)" in said
+    assert "autolrs, seed 0: resumed, not bit for bit (torch 1 -> 2)." in said
+    assert "original, seed 0: 20% of the seconds lie in no bucket" in said
+
+
+@pytest.mark.parametrize(
+    ("odd", "what"),
+    [
+        ({"description": {"recipe": "other"}}, "recipe"),
+        ({"data": "0dd"}, "data"),
+        ({"description": {"scale": "tiny"}}, "scale"),
+        ({"changes": {"recipe.global_batch": 16}}, "batch"),
+        ({"description": {"precision": "bf16"}}, "precision"),
+        ({"target": 0.8}, "target"),
+        ({"code": "0dd"}, "code version"),
+        ({"changes": {"run.full_eval_every_steps": 20}}, "evaluation cadence"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_runs_that_may_not_be_compared_are_refused_by_name_and_forced_under_a_banner(
+    tmp_path: Path, odd: dict[str, Any], what: str
+) -> None:
+    for seed in range(2):
+        make_run(tmp_path, "original", seed, LAST)
+    make_run(tmp_path, "autolrs", 0, LAST)
+    culprit = make_run(tmp_path, "autolrs", 1, LAST, **odd)
+    said = refused(tmp_path)
+    assert f"must share their {what}" in said
+    assert str(culprit) in said
+    assert str(tmp_path / "original-0") not in said
+    assert len(said.splitlines()) == 1, "one message"
+    assert "--force" in said
+    assert compare([tmp_path], force=True).refused
+
+
+def test_another_target_does_not_matter_when_one_is_given(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, LAST, target=0.9)
+    make_run(tmp_path, "autolrs", 0, LAST, target=0.8)
+    assert compare([tmp_path], target=0.7).goal.value == 0.7
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(None, "killed"), ("failed", "failed at step 40"), ("interrupted", "interrupted at step 40")],
+)
+def test_unfinished_and_failed_runs_are_refused_by_name(
+    tmp_path: Path, status: str | None, said: str
+) -> None:
+    make_run(tmp_path, "original", 0, LAST)
+    culprit = make_run(tmp_path, "autolrs", 0, LAST, status=status)
+    message = refused(tmp_path)
+    assert f"{culprit} ({said}" in message
+
+
+def test_a_failed_run_that_was_done_again_is_left_out(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, LAST)
+    failed = make_run(tmp_path, "autolrs", 0, LAST, status="failed")
+    make_run(tmp_path, "autolrs", 0, LAST)
+    comparison = compare([tmp_path])
+    assert len(comparison.runs) == 2
+    assert any(f"left out {failed}" in line for line in comparison.warnings)
+
+
+def test_two_runs_of_one_arm_seed_and_length_are_refused(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, LAST)
+    for run in ("one", "other"):
+        make_run(tmp_path, "replay", 0, LAST, changes={"schedule.run": run})
+    assert "one run for each seed and length" in refused(tmp_path)
+
+
+def test_one_arm_only(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, LAST)
+    make_run(tmp_path, "original", 1, LAST)
+    assert "needs two arms" in refused(tmp_path)
+
+
+def test_no_common_seeds(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, LAST)
+    make_run(tmp_path, "autolrs", 1, LAST)
+    assert "none in common" in refused(tmp_path)
+
+
+def test_seeds_without_a_partner_are_named(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        make_run(tmp_path, "original", seed, LAST)
+    make_run(tmp_path, "autolrs", 1, LAST)
+    comparison = compare([tmp_path])
+    assert [pair.seed for pair in comparison.speedups[0].pairs] == [1]
+    assert any("original alone has seed 0" in line for line in comparison.warnings)
+
+
+def test_a_target_that_nobody_reaches(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, NEVER)
+    make_run(tmp_path, "autolrs", 0, [0.1, 0.2, 0.3, 0.4])
+    said = refused(tmp_path)
+    assert "none reaches accuracy >= 0.9" in said
+    assert "original 0.8, autolrs 0.4" in said
+
+
+def test_a_baseline_that_is_no_arm_or_not_clear(tmp_path: Path) -> None:
+    make_run(tmp_path, "cosine", 0, LAST)
+    make_run(tmp_path, "constant", 0, LAST)
+    make_run(tmp_path, "autolrs", 0, LAST)
+    assert "is not clear" in refused(tmp_path)
+    assert "'nobody'" in refused(tmp_path, baseline="nobody")
+    assert names(compare([tmp_path], baseline="cosine"))[0] == "cosine"
+
+
+def test_no_run_directories(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "there is none at or below" in refused(tmp_path / "empty")
+    assert "must be a folder" in refused(tmp_path / "nowhere")
+    assert "got none" in refused()
+
+
+def test_a_folder_that_is_no_run_of_ours_or_never_began(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, LAST)
+    make_run(tmp_path, "autolrs", 0, LAST)
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "config.yaml").write_text("a: b\n")
+    assert str(foreign) in refused(tmp_path)
+    (foreign / "journal.jsonl").write_text('{"what": "other"}\n')
+    assert str(foreign) in refused(tmp_path)
+    assert names(compare([tmp_path], force=True)) == ["original", "autolrs"]
+
+
+def test_a_damaged_journal_is_named_and_a_torn_last_line_is_not_damage(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, LAST)
+    journal = make_run(tmp_path, "autolrs", 0, LAST) / "journal.jsonl"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + b'{"event":"step","t":')
+    assert len(compare([tmp_path]).runs) == 2
+    lines = whole.splitlines(keepends=True)
+    for number in (2, 3):  # a kept step, which is recognised by its beginning only, and an evaluation
+        journal.write_bytes(b"".join([*lines[:number], lines[number][:20] + b"\n", *lines[number + 1 :]]))
+        assert f"{journal} is damaged" in refused(tmp_path)
