@@ -5,8 +5,9 @@
 
 A run is stopped by its time limit after its first checkpoint, and resumed until its first new step. The seconds
 from process start are split into imports (of what the runner needs, in a process of its own), the model's own
-construction, and the rest, which is to stay under 5 s. Checkpointing is given as a share of the first run, from its
-ledger, and per checkpoint; a demo run writes about one per searched stage.
+construction, and the rest, which is to stay under 5 s; beside each part stand the seconds of the processor, which a
+busy machine does not change much. Checkpointing is given as a share of the first run, from its ledger, and per
+checkpoint; a demo run writes about one per searched stage. Finished runs are looked at with --ledger RUN_DIR...
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
+
+import psutil
 
 RECIPES = ("resnet50", "bert")
 USER = Path(__file__).parent.parent / "tests" / "user"
@@ -32,9 +36,9 @@ from autolrs_cli.runner.checking import build_recipe
 from autolrs_cli.runner.stored import read_trusted_config
 recipe = build_recipe(read_trusted_config(RunDirectory(Path(sys.argv[1]))))
 recipe.prepare(lambda *_: None) if hasattr(recipe, "prepare") else None
-start = time.perf_counter()
+start, used = time.perf_counter(), time.process_time()
 recipe.model()
-print(time.perf_counter() - start)
+print(time.perf_counter() - start, time.process_time() - used)
 """
 
 
@@ -46,15 +50,30 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def seconds(*arguments: str) -> float:
-    """Time a process."""
-    start = time.perf_counter()
+class Cost(NamedTuple):
+    """Seconds on the clock and of the processor."""
+
+    wall: float
+    cpu: float
+
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(self.wall - other.wall, self.cpu - other.cpu)
+
+    def __str__(self) -> str:
+        return f"{self.wall:.1f} ({self.cpu:.1f})"
+
+
+def cost_of(*arguments: str) -> Cost:
+    """Measure a process from start to end."""
+    start, before = time.perf_counter(), os.times()
     python(*arguments)
-    return time.perf_counter() - start
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return Cost(time.perf_counter() - start, cpu)
 
 
-def first_new_step(directory: Path) -> float:
-    """Resume a run, and return the seconds until its journal has a new point of a curve; then end the process."""
+def first_new_step(directory: Path) -> Cost:
+    """Resume a run, and measure until its journal has a new point of a curve; then end the process."""
     journal = directory / "journal.jsonl"
     command = [sys.executable, "-m", "autolrs_cli", "resume", str(directory), "dashboard=none"]
     command += ["runtime.max_seconds=null", "run.log_every_steps=1"]
@@ -67,7 +86,8 @@ def first_new_step(directory: Path) -> float:
                     f"resume ended with {process.returncode}: {process.stderr and process.stderr.read()!r}"
                 )
             time.sleep(0.02)
-        return time.perf_counter() - start
+        used = psutil.Process(process.pid).cpu_times()
+        return Cost(time.perf_counter() - start, used.user + used.system)
     finally:
         process.kill()
         process.communicate()
@@ -92,22 +112,25 @@ def measure(recipe: str, scale: str, limit: float, directory: Path) -> None:
     train = ["-m", "autolrs_cli", "train", *own, f"recipe={recipe}", f"scale={scale}", "dashboard=none"]
     python(*train, f"run.dir={directory}", f"runtime.max_seconds={limit}", "run.checkpoint_every_seconds=20")
     summary = json.loads((directory / "summary.json").read_text())
-    ledger = summary["ledger"]
-    spent = sum(bucket["seconds"] for bucket in ledger.values())
-    cost = ledger["checkpoint"]["seconds"]
-    count = (directory / "journal.jsonl").read_text().count('"event":"checkpoint"')
-    os.sync()
     total = first_new_step(directory)
-    imports = seconds("-c", f"{IMPORTS}; {PRELOAD}")
-    model = float(python("-c", MODEL, str(directory)).stdout)
+    imports = cost_of("-c", f"{IMPORTS}; {PRELOAD}")
+    model = Cost(*map(float, python("-c", MODEL, str(directory)).stdout.split()))
     print(
-        f"{recipe} at scale={scale}: {total:.1f} s from process start to the first new step = imports {imports:.1f} + "
-        f"model {model:.1f} + rest {total - imports - model:.1f} (wanted: rest under 5); stopped at step "
-        f"{summary['step']} of {summary['total_steps']} in all"
+        f"{recipe} at scale={scale}: first new step after {total} s (of the processor) = imports {imports} "
+        f"+ model {model} + rest {total - imports - model} (wanted: rest under 5); resumed at step {summary['step']}"
     )
+    ledger(directory)
+
+
+def ledger(directory: Path) -> None:
+    """Print what checkpointing cost a run."""
+    summary = json.loads((directory / "summary.json").read_text())
+    spent = sum(bucket["seconds"] for bucket in summary["ledger"].values())
+    cost = summary["ledger"]["checkpoint"]["seconds"]
+    count = (directory / "journal.jsonl").read_text().count('"event":"checkpoint"')
     print(
-        f"{recipe} at scale={scale}: {count} checkpoints in {spent:.0f} s took {cost:.2f} s, "
-        f"{cost / max(count, 1):.2f} s each",
+        f"{summary['recipe']} at scale={summary['scale']}, {summary['schedule']}: {count} checkpoints, {cost:.2f} s of "
+        f"{spent:.0f} s = {cost / spent:.2%} (wanted: under 2 % of a demo run)",
         flush=True,
     )
 
@@ -120,8 +143,11 @@ def main() -> None:
     parser.add_argument("recipes", nargs="*", default=RECIPES)
     parser.add_argument("--scale", default="demo")
     parser.add_argument("--seconds", type=float, default=60.0, help="of the run that is resumed")
+    parser.add_argument("--ledger", nargs="+", type=Path, default=[], help="run directories, to look at only")
     given = parser.parse_args()
-    for recipe in given.recipes:
+    for directory in given.ledger:
+        ledger(directory)
+    for recipe in () if given.ledger else given.recipes:
         with tempfile.TemporaryDirectory(prefix="autolrs-resume-") as folder:
             measure(recipe, given.scale, given.seconds, Path(folder) / "run")
 

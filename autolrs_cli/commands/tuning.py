@@ -143,7 +143,8 @@ def _require_tuning_seed(seed: Any) -> None:
 
 def _how_to_go_on(task: TuningTask) -> str:
     return (
-        f"stopped; {task.steps_made():,} of {task.plan.steps:,} steps are done and kept in {task.directory.root}. "
+        f"stopped; finished runs ({task.steps_made():,} of {task.plan.steps:,} steps) and the open one are kept in "
+        f"{task.directory.root}. "
         "To go on, type the same command again."
     )
 

@@ -6,20 +6,21 @@ plotext draws on one figure per process, so charts are drawn one at a time.
 from __future__ import annotations
 
 import functools
-import math
 import re
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.text import Span, Text
 
+from autolrs_cli.dashboard.axes import Axis, axis_over, ticks
+
+__all__ = ["Axis", "Series", "axis_over", "chart", "warm_up"]
+
 # A canvas smaller than this shows nothing; below it there is no chart.
 MIN_WIDTH, MIN_HEIGHT = 24, 5
 # Room for one label, with space between labels.
 TICK_COLUMNS, TICK_ROWS = 10, 2
-MANTISSAS = ((1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
 # plotext's names of the terminal's own colours.
 PLOTEXT_COLOURS = {"cyan": 6, "green": 2, "yellow": 3, "red": 1, "magenta": 5, "blue": 4, "dim": 8}
 ESCAPE = re.compile(r"\x1b\[([0-9;]*)m")
@@ -41,41 +42,6 @@ class Series:
     ys: tuple[float, ...]
     colour: str
     mark: str | None = None
-
-
-@dataclass(frozen=True)
-class Axis:
-    """The range of an axis, and whether equal ratios take equal room."""
-
-    low: float
-    high: float
-    log: bool = False
-    label: str = ""
-    """What the axis counts; written where there is room."""
-    powers: bool = False
-    """Whether its labels read 3e-4 throughout."""
-
-    def holds(self, value: float) -> bool:
-        """Say whether `value` lies on the axis."""
-        return self.low <= value <= self.high
-
-    def place(self, value: float) -> float:
-        """Return where `value` lies, in units in which equal distances take equal room."""
-        return math.log10(value) if self.log else value
-
-    def clip(self, value: float) -> float:
-        """Return the nearest value on the axis."""
-        return min(max(value, self.low), self.high)
-
-
-def axis_over(values: Sequence[float], *, log: bool, powers: bool = False) -> Axis:
-    """Return an axis that holds `values` (finite, at least one) with a little air around them."""
-    low, high = min(values), max(values)
-    if log and low > 0:
-        air = max((high / low) ** 0.05, 1.05)
-        return Axis(low / air, high * air, log=True, powers=powers)
-    air = (high - low) * 0.05 or abs(high) * 0.05 or 1.0
-    return Axis(low - air, high + air)
 
 
 @functools.lru_cache(maxsize=8)
@@ -164,35 +130,6 @@ def _draw(plotext: Any, series: Series, x: Axis, y: Axis, line: str) -> None:
     plotext.figure.draw(signal)
 
 
-def ticks(axis: Axis, most: int) -> list[tuple[float, str]]:
-    """Return at most about `most` round values on the axis with their labels."""
-    if not (axis.log and axis.low > 0):
-        return _linear_ticks(axis, most)
-    several = [each for each in (_log_ticks(axis, m) for m in MANTISSAS) if len(each) > 1]
-    if not several:
-        return [(value, scientific(value, 1)) for value in (axis.low, axis.high)]
-    # The finest that fit, else every n-th of the coarsest.
-    found = next((each for each in several if len(each) <= most), several[-1])
-    return [(value, _power(value, axis)) for value in found[:: math.ceil(len(found) / most)]]
-
-
-def _log_ticks(axis: Axis, mantissas: Sequence[int]) -> list[float]:
-    decades = range(math.floor(math.log10(axis.low)), math.ceil(math.log10(axis.high)) + 1)
-    return [m * 10.0**d for d in decades for m in mantissas if axis.holds(m * 10.0**d)]
-
-
-def _linear_ticks(axis: Axis, most: int) -> list[tuple[float, str]]:
-    span = axis.high - axis.low
-    power = math.floor(math.log10(span / most)) if span > 0 else 0
-    every = next(
-        step for step in (f * 10.0 ** (power + p) for p in (0, 1) for f in (1, 2, 5)) if span / step <= most
-    )
-    first = math.ceil(axis.low / every - 1e-9)
-    values = [i * every for i in range(first, math.floor(axis.high / every + 1e-9) + 1)]
-    decimals = max(0, -math.floor(math.log10(every) + 1e-9))
-    return [(value, _plain(value, decimals)) for value in values]
-
-
 def _decoded(line: str) -> Text:
     """Return a line of plotext's as rich text (rich's own reader of escape sequences takes several times as long)."""
     plain, spans = "", []
@@ -214,23 +151,6 @@ def _labelled(ticks_row: Text, label: str, width: int) -> Text:
     return Text(plain[: -len(label)]) + Text(label, style="italic dim")
 
 
-def _power(value: float, axis: Axis) -> str:
-    small = not axis.powers and axis.low >= 1e-3 and axis.high < 1e4
-    return f"{value:g}" if small else scientific(value)
-
-
-def _plain(value: float, decimals: int) -> str:
-    if decimals > 4 or abs(value) >= 1e7:
-        return f"{value:.3g}"
-    return f"{value:,.{decimals}f}"
-
-
 def warm_up() -> None:
     """Import plotext, which takes a fraction of a second once."""
     _plotext()
-
-
-def scientific(value: float, digits: int = 0) -> str:
-    """Return 3e-4: the shortest form that lets the eye compare magnitudes."""
-    mantissa, _, exponent = f"{value:.{digits}e}".partition("e")
-    return f"{mantissa}e{int(exponent)}"

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 from rich.text import Text
 
-from autolrs_cli.dashboard.chart import MIN_HEIGHT, MIN_WIDTH, Axis, Series, axis_over, chart
+from autolrs_cli.dashboard.axes import Axis, axis_over
+from autolrs_cli.dashboard.chart import MIN_HEIGHT, MIN_WIDTH, Series, chart
 from autolrs_cli.dashboard.run_state import Points, Record, State, Tried
 
 # A loss axis is logarithmic where the losses span more than this ratio.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from autolrs_cli.reports import words
 from autolrs_cli.reports.comparison import Comparison
 from autolrs_cli.reports.figure_style import as_data_url
+from autolrs_cli.reports.provenance import provenance
 from autolrs_cli.reports.tables import arm_table, seed_table, speedup_table
 from autolrs_cli.reports.terminal import headline
 
@@ -53,41 +53,6 @@ def page(comparison: Comparison, figures: Mapping[str, tuple[Path, str]]) -> str
         f'<meta name="viewport" content="width=device-width">\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n'
         "</body>\n</html>\n"
     )
-
-
-def provenance(comparison: Comparison) -> list[str]:
-    """Return what is needed to make the figures again: command, target, seeds, data, versions, hardware."""
-    runs = comparison.runs
-    seeds = sorted({run.seed for run in runs})
-    first = runs[0]
-    target = first.config.get("target") or {}
-    origin = "; ".join(
-        f"{key}: {target[key]}" for key in ("command", "source", "seeds", "margin") if target.get(key)
-    )
-    devices = sorted({f"{r.description.get('device')}, {r.description.get('threads')} threads" for r in runs})
-    versions = sorted({f"{k} {v}" for run in runs for k, v in run.started.get("versions", {}).items()})
-    return [
-        f"rebuilt by: {command(comparison)}",
-        f"target: {comparison.goal} (from {comparison.goal.source}{f'; {origin}' if origin else ''})",
-        f"seeds: {', '.join(map(str, seeds))}",
-        f"recipe: {first.description.get('recipe')}, scale={first.description.get('scale')}; "
-        f"model: {first.description.get('model')}",
-        f"data: {first.description.get('data')}; fingerprint {first.started.get('data_fingerprint')}",
-        f"hardware: {'; '.join(devices)}; precision {first.description.get('precision')}",
-        f"code: {', '.join(sorted({str(run.started.get('code_version')) for run in runs}))}",
-        f"versions: {', '.join(versions)}",
-    ]
-
-
-def command(comparison: Comparison) -> str:
-    """Return the command that makes this comparison again."""
-    request = comparison.request
-    words_ = ["autolrs", "compare", *map(str, request.run_dirs)]
-    if request.baseline is not None:
-        words_ += ["--baseline", request.baseline]
-    if request.target is not None:
-        words_ += ["--target", f"{request.target:g}"]
-    return shlex.join([*words_, *(["--force"] if request.force else []), "--out", "DIR"])
 
 
 def _banner(comparison: Comparison) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from autolrs_cli.reports import words
 from autolrs_cli.reports.comparison import Comparison
+from autolrs_cli.reports.provenance import provenance
 from autolrs_cli.reports.speedups import Estimate, Pair, Speedup
 
 Row = dict[str, object]
@@ -176,7 +177,9 @@ def as_markdown(comparison: Comparison, head: str) -> str:
     )
     parts += [head, words.direction(comparison)]
     parts += [_markdown(table(comparison)) for table in (speedup_table, arm_table, seed_table)]
-    parts.append("\n".join(f"- {line}" for line in comparison.warnings))
+    parts += [
+        "\n".join(f"- {line}" for line in lines) for lines in (comparison.warnings, provenance(comparison))
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -39,7 +39,8 @@ def headline(comparison: Comparison) -> str:
 def _table(title: str | None, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, name in enumerate(columns):
-        table.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
+        narrowest = max(map(len, arm_words)) if number == 0 else None
+        table.add_column(name, justify="left" if number == 0 else "right", overflow="fold", min_width=narrowest)
     return table
 
 
@@ -52,7 +53,6 @@ def _arms(comparison: Comparison) -> Table:
         "reached",
         "steps to target",
         "all steps",
-        "seconds",
         f"final {goal.metric}",
     )
     for arm in comparison.arms:
@@ -61,7 +61,7 @@ def _arms(comparison: Comparison) -> Table:
         lengths = arm.lengths if len(arm.lengths) < 2 else (arm.lengths[0], arm.lengths[-1])
         costs = [
             words.median([outcome.cost(cost) for outcome in reached])
-            for cost in ("step", "total_steps", "seconds")
+            for cost in ("step", "total_steps")
         ]
         table.add_row(
             arm.name,
@@ -104,11 +104,9 @@ def _wins(estimate: Estimate | None) -> str:
 
 def _seeds(comparison: Comparison) -> RenderableType:
     header, *lines = seed_table(comparison)
-    table = _table(None, *header)
-    for line in lines:
-        table.add_row(*line)
-    return Group(
-        Text("every seed: speedup in training steps | net", style="italic"),
-        table,
-        Text("0: the arm misses the target; >=: the baseline does; both miss: no pair", style="dim"),
-    )
+    table = _table("every seed: speedup in training steps | net", "arm", "seed: speedups")
+    table.columns[1].justify, table.columns[1].overflow = "left", None
+    for number, arm in enumerate(header[1:], 1):
+        cells = (f"{line[0]}: {line[number]}".replace(" ", NO_BREAK) for line in lines if line[number] != "-")
+        table.add_row(arm, "   ".join(cells))
+    return Group(table, Text("0: the arm misses the target; >=: the baseline does", style="dim"))

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import processes
 import psutil
 import pytest
-from processes import PATIENCE_SECONDS, USER, start, wait_until
+from processes import USER, start, wait_until
 from rich.console import Console
 
 from autolrs_cli.commands.grid import compose_grid
@@ -31,6 +32,8 @@ LONG = (
     "run.log_every_steps=100",
     "run.eval_every_steps=100",
 )
+# Three processes deep, each of which imports torch: on a machine that others use too, that takes a while.
+PATIENT_SECONDS = 400
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 
 
@@ -183,8 +186,12 @@ class TestRunning:
 class TestStopping:
     """Real signals to real processes."""
 
+    @pytest.fixture(autouse=True)
+    def _patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(processes, "PATIENCE_SECONDS", PATIENT_SECONDS)
+
     def finished(self, process: subprocess.Popen[str]) -> tuple[int, str, str]:
-        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+        out, err = process.communicate(timeout=PATIENT_SECONDS)
         return process.returncode, out, err
 
     def test_ctrl_c_with_two_runs_at_once_and_going_on(
@@ -220,7 +227,7 @@ class TestStopping:
         assert children
         process.kill()
         process.communicate()
-        _, alive = psutil.wait_procs(children, timeout=PATIENCE_SECONDS)
+        _, alive = psutil.wait_procs(children, timeout=PATIENT_SECONDS)
         assert alive == []
         first = root_of(tmp_path, "original") / "summary.json"
         written = first.stat().st_mtime_ns

@@ -6,7 +6,7 @@ import pytest
 from golden_screens import FOLDER, screens, shown
 from stories import MOMENTS, ROLLED_BACK, SIZES, TARGET, Story
 
-from autolrs_cli.dashboard.chart import Axis, ticks
+from autolrs_cli.dashboard.axes import Axis, ticks
 from autolrs_cli.dashboard.render import frame
 from autolrs_cli.records import events
 

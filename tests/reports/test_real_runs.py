@@ -49,7 +49,7 @@ def test_plot_draws_a_searched_run_and_a_plain_one(trained: Path, tmp_path: Path
 
 
 def test_plot_draws_a_run_wherever_it_stopped(trained: Path, tmp_path: Path) -> None:
-    """The journal, cut before the search, in its first trial, and after it, as a crash leaves it."""
+    """The journal, cut in the first trial and after it, as a crash leaves it."""
     lines = (trained / "autolrs-0" / "journal.jsonl").read_bytes().splitlines(keepends=True)
     run = tmp_path / "run"
     run.mkdir()
@@ -58,7 +58,7 @@ def test_plot_draws_a_run_wherever_it_stopped(trained: Path, tmp_path: Path) -> 
     (run / "journal.jsonl").write_bytes(b"".join(lines[:first_step]))
     with pytest.raises(ConfigError, match="made none yet"):
         write_run_figures(run, tmp_path / "out")
-    for name in (b"step", b"trial_step", b"surrogate"):
+    for name in (b"trial_step", b"surrogate"):
         index = next(i for i, line in enumerate(lines) if i >= first_step and b'"event":"%s"' % name in line)
         (run / "journal.jsonl").write_bytes(b"".join(lines[: index + 1]) + b'{"event":"st')
         assert write_run_figures(run, tmp_path / "out")
