@@ -93,7 +93,13 @@ def _mark_target(panels: Sequence[Axes], at: float) -> None:
     for axes in panels:
         axes.axhline(at, color="0.4", linewidth=0.8, linestyle=(0, (2, 2)))
     panels[0].annotate(
-        "target", (1, at), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7
+        "target",
+        (1, at),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        fontsize=7,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
     )
 
 

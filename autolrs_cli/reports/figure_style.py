@@ -48,16 +48,13 @@ class Style:
 
 
 def styles(names: Sequence[str]) -> dict[str, Style]:
-    """Return a style for each arm; after seven the colours begin again with other line styles and markers."""
-    count = len(COLOURS)
-    return {
-        name: Style(
-            COLOURS[i % count],
-            LINES[(i + i // count) % count],
-            MARKERS[(i + 3 * (i // count)) % count],
-        )
-        for i, name in enumerate(names)
-    }
+    """Return a style for each arm, black for the first alone; colours that come again have other lines and markers."""
+    found = {}
+    for i, name in enumerate(names):
+        turn, place = divmod(i - 1, len(COLOURS) - 1) if i else (0, -1)
+        other = (place + 1 + 2 * turn) % len(LINES)
+        found[name] = Style(COLOURS[place + 1], LINES[other], MARKERS[other])
+    return found
 
 
 @contextmanager

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from rich import box
+from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -36,41 +39,39 @@ def headline(comparison: Comparison) -> str:
     )
 
 
-def _table(title: str | None, *columns: str) -> Table:
+def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, name in enumerate(columns):
-        narrowest = max(map(len, arm_words)) if number == 0 else None
-        table.add_column(name, justify="left" if number == 0 else "right", overflow="fold", min_width=narrowest)
+        justify: Literal["left", "right"] = "left" if number == 0 else "right"
+        table.add_column(name, justify=justify, overflow="fold", min_width=max(map(len, name.split())))
     return table
 
 
-def _arms(comparison: Comparison) -> Table:
-    goal = comparison.goal
-    table = _table(
-        "arms (medians over seeds)",
-        "arm",
-        "lengths",
-        "reached",
-        "steps to target",
-        "all steps",
-        f"final {goal.metric}",
+def _keep_words_whole(table: Table, comparison: Comparison) -> None:
+    """Let the names of arms be broken between their words only."""
+    table.columns[0].min_width = min(
+        max(len(word) for arm in comparison.arms for word in arm.name.split()), 30
     )
+
+
+def _arms(comparison: Comparison) -> RenderableType:
+    goal = comparison.goal
+    columns = ("arm", "reached", "steps to target", "all steps", f"final {goal.metric}")
+    table = _table("arms (medians over seeds)", *columns)
+    _keep_words_whole(table, comparison)
     for arm in comparison.arms:
         own = comparison.outcomes[arm.name].values()
         reached = [outcome for outcome in own if outcome.reached]
-        lengths = arm.lengths if len(arm.lengths) < 2 else (arm.lengths[0], arm.lengths[-1])
-        costs = [
-            words.median([outcome.cost(cost) for outcome in reached])
-            for cost in ("step", "total_steps")
-        ]
+        costs = (words.median([o.step for o in reached]), words.median([o.total_steps for o in reached]))
         table.add_row(
             arm.name,
-            f"{'-'.join(map(str, lengths))}{f' ({len(arm.lengths)})' if len(arm.lengths) > 1 else ''}",
             f"{len(reached)} of {len(own)}",
             *("-" if cost is None else f"{cost:,.0f}" for cost in costs),
             words.figure(words.median(comparison.finals[arm.name])),
         )
-    return table
+    several = [arm for arm in comparison.arms if len(arm.lengths) > 1]
+    lines = [f"{arm.name} was run at lengths {', '.join(map(str, arm.lengths))}" for arm in several]
+    return Group(table, *(Text(line, style="dim") for line in lines))
 
 
 def _speedups(comparison: Comparison) -> RenderableType:
@@ -83,6 +84,7 @@ def _speedups(comparison: Comparison) -> RenderableType:
         "faster",
     )
     table.columns[1].justify = "left"
+    _keep_words_whole(table, comparison)
     for found in comparison.speedups:
         for name, counted, estimate in (
             (found.arm, "training steps", found.training),
@@ -105,8 +107,9 @@ def _wins(estimate: Estimate | None) -> str:
 def _seeds(comparison: Comparison) -> RenderableType:
     header, *lines = seed_table(comparison)
     table = _table("every seed: speedup in training steps | net", "arm", "seed: speedups")
-    table.columns[1].justify, table.columns[1].overflow = "left", None
+    table.columns[1].justify = "left"
+    _keep_words_whole(table, comparison)
     for number, arm in enumerate(header[1:], 1):
-        cells = (f"{line[0]}: {line[number]}".replace(" ", NO_BREAK) for line in lines if line[number] != "-")
-        table.add_row(arm, "   ".join(cells))
+        cells = [f"{line[0]}: {line[number]}" for line in lines if line[number] != "-"]
+        table.add_row(arm, Columns(cells, padding=(0, 3)))
     return Group(table, Text("0: the arm misses the target; >=: the baseline does", style="dim"))

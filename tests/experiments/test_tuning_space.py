@@ -43,7 +43,8 @@ def test_every_schedule_that_has_a_peak_can_be_tuned() -> None:
     with_peak = {
         path.stem for path in (TREE / "schedule").glob("*.yaml") if "\npeak_lr:" in path.read_text("utf-8")
     }
-    assert with_peak <= set(SCHEDULES)
+    # Plateau decays when the loss says so, so that a short run is not decayed as a long one is.
+    assert with_peak - {"plateau"} <= set(SCHEDULES)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
