@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import platform
 import sysconfig
 import warnings
@@ -46,9 +47,10 @@ class PyDocs(PreparedText):
 
     def ingredients(self, report: Report) -> dict[str, Any]:
         """Return version and content of the source files."""
+        library = _library()  # asking for it takes a millisecond
         return {
             "python": platform.python_version(),
-            "files": [path.relative_to(_library()).as_posix() for path in self._files],
+            "files": [path.relative_to(library).as_posix() for path in self._files],
             "content": content_hash(self._files, report),
         }
 
@@ -65,17 +67,20 @@ class PyDocs(PreparedText):
     @cached_property
     def _files(self) -> list[Path]:
         """The library's Python files, in the order of their names."""
-        found = _library().rglob("*.py")
-        wanted = (path for path in found if _is_documentation(path.relative_to(_library())))
-        return sorted(wanted, key=lambda path: path.as_posix())
+        return sorted(_documentation(_library()), key=lambda path: path.as_posix())
 
 
 def _library() -> Path:
     return Path(sysconfig.get_path("stdlib"))
 
 
-def _is_documentation(path: Path) -> bool:
-    return _NOT_DOCUMENTATION.isdisjoint(path.parts) and not path.name.startswith(_OF_THIS_MACHINE)
+def _documentation(library: Path) -> Iterator[Path]:
+    """Yield the library's Python files; folders of other things, which may hold far more, are not gone through."""
+    for folder, inner, names in os.walk(library):
+        inner[:] = [name for name in inner if name not in _NOT_DOCUMENTATION]
+        for name in names:
+            if name.endswith(".py") and not name.startswith(_OF_THIS_MACHINE):
+                yield Path(folder, name)
 
 
 def _parse(path: Path) -> ast.Module:
