@@ -149,6 +149,47 @@ class AutoLRSSettings(Section):
     """LR at the end of the warm-up."""
 
 
+class TensorBoardSettings(Section):
+    """`tracker=tensorboard`: event files."""
+
+    folder: Annotated[str, Field(min_length=1)]
+    """Below the run directory, or a path of its own."""
+
+
+class WandbSettings(Section):
+    """`tracker=wandb`: a run of Weights & Biases."""
+
+    mode: Literal["offline", "online"]
+    """`offline`: kept in the run directory; `online`: sent to the server as the run goes on."""
+    project: Annotated[str, Field(min_length=1)]
+    entity: str | None
+    """User or team; null: the person's default one."""
+
+
+class MLflowSettings(Section):
+    """`tracker=mlflow`: a run of MLflow."""
+
+    uri: str | None
+    """Database, folder or server; null: a database in the run directory."""
+    experiment: Annotated[str, Field(min_length=1)]
+
+
+class TrackerSettings(Section):
+    """Experiment trackers that follow the run, several at once; one that is not chosen has no settings here."""
+
+    name: Literal["none"] | None = None
+    """`none`: nothing is tracked, whatever else stands here."""
+    tensorboard: TensorBoardSettings | None = None
+    wandb: WandbSettings | None = None
+    mlflow: MLflowSettings | None = None
+
+    @property
+    def chosen(self) -> dict[str, TensorBoardSettings | WandbSettings | MLflowSettings]:
+        """Settings of the trackers to use, by name."""
+        found = {"tensorboard": self.tensorboard, "wandb": self.wandb, "mlflow": self.mlflow}
+        return {} if self.name == "none" else {name: each for name, each in found.items() if each is not None}
+
+
 class DashboardSettings(Section):
     """What is shown while training."""
 
@@ -171,7 +212,7 @@ class Settings(Section):
     seed: Annotated[int, Field(strict=True, ge=0, le=MAX_WHOLE)]
     runtime: RuntimeSettings
     run: RunSettings
-    tracker: Named
+    tracker: TrackerSettings
     dashboard: DashboardSettings
 
 

@@ -103,7 +103,9 @@ def decode(path: Path) -> Image.Image:
             # Pillow would cut 16 bits off at 255, which leaves a white image.
             return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
         if image.mode in ("I", "F"):
-            raise ValueError(f"pixels of mode {image.mode}, which have no agreed range; convert it to 8 or 16 bits")
+            raise ValueError(
+                f"pixels of mode {image.mode}, which have no agreed range; convert it to 8 or 16 bits"
+            )
         return image.convert("RGB")
 
 
