@@ -13,6 +13,8 @@ from typing import Annotated
 import typer
 
 from autolrs_cli.commands.compare import compare
+from autolrs_cli.commands.completion import completion
+from autolrs_cli.commands.doctor import doctor
 from autolrs_cli.commands.options import OPTIONS_AND_OVERRIDES
 from autolrs_cli.commands.plan import plan
 from autolrs_cli.commands.plot import plot
@@ -172,6 +174,8 @@ app.command("range-test", context_settings=OPTIONS_AND_OVERRIDES)(range_test)
 app.command(context_settings=OPTIONS_AND_OVERRIDES)(tune)
 app.command(context_settings=OPTIONS_AND_OVERRIDES)(reproduce)
 app.command()(watch)
+app.command()(doctor)
+app.command()(completion)
 
 data_app = typer.Typer(
     no_args_is_help=True,

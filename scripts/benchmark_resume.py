@@ -3,31 +3,24 @@
     python scripts/benchmark_resume.py                      # resnet50 and bert at scale=demo
     python scripts/benchmark_resume.py --scale tiny toy
 
-A run is stopped by its time limit after its first checkpoint, and resumed until its first new step. The seconds
-from process start are split into imports (of what the runner needs, in a process of its own), the model's own
-construction, and the rest, which is to stay under 5 s; beside each part stand the seconds of the processor, which a
-busy machine does not change much. Checkpointing is given as a share of the first run, from its ledger, and per
-checkpoint; a demo run writes about one per searched stage. Finished runs are looked at with --ledger RUN_DIR...
+A run is stopped by its time limit after its first checkpoint, and resumed until its first new step. The seconds from
+process start are split into imports (as Python itself counts them), the model's own construction (measured apart), and
+the rest, which is to stay under 5 s on a quiet machine. Checkpointing is given as a share of the first run, from its
+ledger; a demo run writes about one checkpoint per searched stage. Finished runs are looked at with --ledger RUN_DIR...
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
-
-import psutil
 
 RECIPES = ("resnet50", "bert")
 USER = Path(__file__).parent.parent / "tests" / "user"
-IMPORTS = "import autolrs_cli.commands.resume, autolrs_cli.runner.execute, autolrs_cli.runner.reopening"
-PRELOAD = "from autolrs_cli.search import preload; preload()"
 MODEL = """
 import sys, time
 from pathlib import Path
@@ -36,9 +29,10 @@ from autolrs_cli.runner.checking import build_recipe
 from autolrs_cli.runner.stored import read_trusted_config
 recipe = build_recipe(read_trusted_config(RunDirectory(Path(sys.argv[1]))))
 recipe.prepare(lambda *_: None) if hasattr(recipe, "prepare") else None
-start, used = time.perf_counter(), time.process_time()
+recipe.model()  # imports what it needs
+start = time.perf_counter()
 recipe.model()
-print(time.perf_counter() - start, time.process_time() - used)
+print(time.perf_counter() - start)
 """
 
 
@@ -50,47 +44,40 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-class Cost(NamedTuple):
-    """Seconds on the clock and of the processor."""
-
-    wall: float
-    cpu: float
-
-    def __sub__(self, other: Cost) -> Cost:
-        return Cost(self.wall - other.wall, self.cpu - other.cpu)
-
-    def __str__(self) -> str:
-        return f"{self.wall:.1f} ({self.cpu:.1f})"
-
-
-def cost_of(*arguments: str) -> Cost:
-    """Measure a process from start to end."""
-    start, before = time.perf_counter(), os.times()
-    python(*arguments)
-    after = os.times()
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Cost(time.perf_counter() - start, cpu)
-
-
-def first_new_step(directory: Path) -> Cost:
-    """Resume a run, and measure until its journal has a new point of a curve; then end the process."""
+def first_new_step(directory: Path) -> tuple[float, float]:
+    """Resume a run until its journal has a new point of a curve; return seconds, in all and of imports."""
     journal = directory / "journal.jsonl"
-    command = [sys.executable, "-m", "autolrs_cli", "resume", str(directory), "dashboard=none"]
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        "-m",
+        "autolrs_cli",
+        "resume",
+        str(directory),
+        "dashboard=none",
+    ]
     command += ["runtime.max_seconds=null", "run.log_every_steps=1"]
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    try:
-        while not _has_new_point(journal):
-            if process.poll() is not None:
-                raise SystemExit(
-                    f"resume ended with {process.returncode}: {process.stderr and process.stderr.read()!r}"
-                )
-            time.sleep(0.02)
-        used = psutil.Process(process.pid).cpu_times()
-        return Cost(time.perf_counter() - start, used.user + used.system)
-    finally:
-        process.kill()
-        process.communicate()
+    with tempfile.TemporaryFile("w+") as said:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+        try:
+            while not _has_new_point(journal):
+                if process.poll() is not None:
+                    raise SystemExit(f"resume ended with {process.returncode}")
+                time.sleep(0.02)
+            seconds = time.perf_counter() - start
+        finally:
+            process.kill()
+            process.wait()
+        said.seek(0)
+        # "import time: self [us] | cumulative | name", one line for each module
+        own = [
+            line.split("|")[0].removeprefix("import time:").strip()
+            for line in said
+            if line.startswith("import time:")
+        ]
+    return seconds, sum(int(each) for each in own if each.isdigit()) / 1e6
 
 
 def _has_new_point(journal: Path) -> bool:
@@ -112,12 +99,11 @@ def measure(recipe: str, scale: str, limit: float, directory: Path) -> None:
     train = ["-m", "autolrs_cli", "train", *own, f"recipe={recipe}", f"scale={scale}", "dashboard=none"]
     python(*train, f"run.dir={directory}", f"runtime.max_seconds={limit}", "run.checkpoint_every_seconds=20")
     summary = json.loads((directory / "summary.json").read_text())
-    total = first_new_step(directory)
-    imports = cost_of("-c", f"{IMPORTS}; {PRELOAD}")
-    model = Cost(*map(float, python("-c", MODEL, str(directory)).stdout.split()))
+    total, imports = first_new_step(directory)
+    model = float(python("-c", MODEL, str(directory)).stdout)
     print(
-        f"{recipe} at scale={scale}: first new step after {total} s (of the processor) = imports {imports} "
-        f"+ model {model} + rest {total - imports - model} (wanted: rest under 5); resumed at step {summary['step']}"
+        f"{recipe} at scale={scale}: first new step after {total:.1f} s = imports {imports:.1f} + model {model:.1f} + "
+        f"rest {total - imports - model:.1f} (wanted: rest under 5); resumed at step {summary['step']}"
     )
     ledger(directory)
 

@@ -26,8 +26,10 @@ GROUPS = (
     "search",
     "average",
     "scale",
+    "experiment",
     "tracker",
     "dashboard",
+    "runtime",
 )
 SCALES = ("tiny", "demo", "bench", "gpu", "paper")
 USAGE = 2
@@ -109,7 +111,8 @@ def _table(group: str, options: list[Option]) -> RenderableType:
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     for option in options:
-        table.add_row(f"{group}={option.name}", option.headline)
+        cost = Text(f"  {option.cost}", style="dim") if option.cost else ""
+        table.add_row(f"{group}={option.name}", Text.assemble(option.headline, cost))
     return table
 
 

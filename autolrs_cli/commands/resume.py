@@ -16,6 +16,7 @@ from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.records.journal import read_verified
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.reports.card import closing_card
+from autolrs_cli.trackers import Trackers
 
 
 def main(run_dir: Path, changes: Sequence[str], allowed: Sequence[str], *, started: float) -> int:
@@ -60,18 +61,23 @@ def _resume(
     with directory.locked():
         with PreparationProgress(console) as progress:
             plan, config, changed = reopen(directory, changes, allowed, progress)
+        Trackers.require(plan.settings.tracker)
         point = find_resume_point(directory, changed)
         state = State() if point is None else _seen(directory, point.journal_bytes)
-        with Screen(plan.settings.dashboard.name, console, state, directory.root) as screen:
+        with (
+            Screen(plan.settings.dashboard.name, console, state, directory.root) as screen,
+            Trackers(plan.settings.tracker, directory.root, config, screen.say) as trackers,
+        ):
             result = execute(
                 plan,
                 config,
                 directory,
                 started=started,
-                listeners=(screen.show,),
+                listeners=(screen.show, trackers.show),
                 warnings=point.warnings if point else (),
                 resume=point,
             )
+            trackers.conclude(result.summary)
             screen.conclude(closing_card(result.summary, result.directory))
     return result.exit_code
 

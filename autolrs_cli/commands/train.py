@@ -19,6 +19,7 @@ from autolrs_cli.dashboard.screen import Screen
 from autolrs_cli.errors import AutoLRSError
 from autolrs_cli.reports.card import closing_card
 from autolrs_cli.settings import SEARCHED
+from autolrs_cli.trackers import Trackers
 from autolrs_cli.training.interruption import EXIT_CODES
 
 # The exit codes of a run that a person or the system stopped: nothing after it should start.
@@ -60,6 +61,7 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
     plain = resolve(config)
     with announced("checking settings and data ...", console):
         plan = check(plain)
+        Trackers.require(plan.settings.tracker)
     with PreparationProgress(console) as progress:
         prepare_data(plan.recipe, progress)
     warnings = [
@@ -72,15 +74,20 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
     directory = open_directory(plan, plain)
     try:
         name = plan.settings.dashboard.name
-        with directory.locked(), Screen(name, console, directory=directory.root) as screen:
+        with (
+            directory.locked(),
+            Screen(name, console, directory=directory.root) as screen,
+            Trackers(plan.settings.tracker, directory.root, plain, screen.say) as trackers,
+        ):
             result = execute(
                 plan,
                 plain,
                 directory,
                 started=started,
-                listeners=(screen.show,),
+                listeners=(screen.show, trackers.show),
                 warnings=warnings,
             )
+            trackers.conclude(result.summary)
             command = _other_side(plan.settings.schedule["name"])
             screen.conclude(closing_card(result.summary, result.directory, command))
     except KeyboardInterrupt:

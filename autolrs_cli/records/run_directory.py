@@ -149,7 +149,7 @@ class RunDirectory:
             probe = self.root / f".write-test-{os.getpid()}"
             probe.touch()
             probe.unlink()
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        except (OSError, ValueError, RecursionError) as error:  # a NUL in the name, a thousand folders
             reason = getattr(error, "strerror", None) or error
             raise ConfigError(
                 f"The run directory must be writable, but {self.root} is not: {reason}. "

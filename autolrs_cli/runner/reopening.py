@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -142,11 +144,29 @@ def _changed(config: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
             value = text
-        # A group of one setting, as on the command line of train: dashboard=plain.
-        node[name] = {**node[name], "name": value} if isinstance(node[name], dict) else value
+        # As on the command line of train: tracker=tensorboard; and a group of one setting, dashboard=plain.
+        if key == "tracker":
+            node[name] = {k: v for option in _listed(value) for k, v in _tracker(option, problems).items()}
+        else:
+            node[name] = {**node[name], "name": value} if isinstance(node[name], dict) else value
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _tracker(option: Any, problems: list[str]) -> dict[str, Any]:
+    """Return the settings of an option of the group `tracker`."""
+    options = {path.stem: path for path in Path(str(files("autolrs_configs"))).glob("tracker/*.yaml")}
+    if option not in options:
+        problems.append(
+            f"`tracker` must be one of {', '.join(sorted(options))}, but got tracker={option}. Set tracker."
+        )
+        return {}
+    return dict(yaml.safe_load(options[option].read_text(encoding="utf-8")))
 
 
 def _is_harmless(key: str) -> bool:

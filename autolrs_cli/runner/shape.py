@@ -79,6 +79,8 @@ def _unwritable(value: object, key: str) -> list[str]:
         return [f"`{key}` must be at most 2^63 - 1, but got {key}={given}. Set {key}."]
     if isinstance(value, str) and not _is_text(value):
         return [f"`{key}` must be text in UTF-8, but got {key}={value!r}. Set {key}."]
+    if isinstance(value, str) and "${" in value:
+        return [f"`{key}` must be a value, not refer to one, but got {key}={value!r}. Set {key}."]
     if not isinstance(value, str | int | float | None):
         return [f"`{key}` must be a number, text, list or group, but got {key}={value!r}. Set {key}."]
     return []

@@ -79,7 +79,6 @@ def results(summary: Record) -> dict[str, float]:
     found = {f"final/{name}": value for name, value in summary["metrics"].items()}
     target = summary.get("target") or {}
     found |= {f"target/{key}": target.get(key) for key in ("step", "total_steps")}
-    ledger = summary["ledger"]
-    found["ledger/steps"] = sum(bucket["steps"] for bucket in ledger.values())
-    found["ledger/seconds"] = sum(bucket["seconds"] for bucket in ledger.values())
+    found["total_steps"] = summary["total_steps"]
+    found["seconds"] = sum(bucket["seconds"] for bucket in summary["ledger"].values())
     return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}

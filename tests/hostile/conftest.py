@@ -1,4 +1,4 @@
-"""How much input is generated: short by default; in full with AUTOLRS_HOSTILE_EXAMPLES=400 pytest tests/hostile."""
+"""How much input is generated: short by default; in full with AUTOLRS_HOSTILE_EXAMPLES=250 pytest tests/hostile."""
 
 from __future__ import annotations
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import io
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,6 @@ from autolrs_cli.errors import ConfigError, TrainingError
 from autolrs_cli.runner.checking import Plan, check
 from autolrs_cli.runner.execute import open_directory
 
-Capture = pytest.CaptureFixture[str]
 RECIPES = (
     ("recipe=toy", f"run.config_dir={USER}"),
     ("recipe=toy", "schedule=sgdr", f"run.config_dir={USER}"),
@@ -108,9 +109,10 @@ class TestRunDirectory:
                 written = listing(sandbox.parent).keys() - before.keys()
                 require(written <= parents(sandbox, name), f"{written} was written: {error}")
                 return
-        written = {sandbox.parent / path for path in listing(sandbox.parent).keys() - before.keys()}
-        home = (root.resolve(), *root.resolve().parents)
-        assert all(path in home or path.is_relative_to(root.resolve()) for path in written), written
+        top = sandbox.parent
+        written = {top / path for path in listing(sandbox.parent).keys() - before.keys()}
+        on_the_way = {top / path for path in parents(sandbox, str(root))}
+        assert all(path in on_the_way or path.is_relative_to(root.resolve()) for path in written), written
         if key == "recipe.name":
             assert root.resolve().is_relative_to(sandbox / "runs")
 
@@ -129,13 +131,13 @@ def require(held: bool, otherwise: str) -> None:
 
 
 def parents(sandbox: Path, name: str) -> set[str]:
-    """The folder that was asked for, and those above it, as far as they can be named."""
-    try:
-        wanted = (sandbox / name).resolve()
-    except (OSError, ValueError):
-        return set()
-    top = sandbox.parent
-    return {str(path.relative_to(top)) for path in (wanted, *wanted.parents) if path.is_relative_to(top)}
+    """The folder that was asked for, and those on the way to it, as far as they can be named."""
+    wanted = sandbox / name
+    top, found = sandbox.parent, set()
+    for path in (wanted, *wanted.parents)[-50:]:  # what is longer cannot be made
+        with suppress(OSError, ValueError):
+            found.add(str(path.resolve().relative_to(top)))
+    return found
 
 
 class TestCommandLine:
@@ -147,9 +149,7 @@ class TestCommandLine:
 
     @settings(max_examples=max(10, FULL // 4))
     @given(key=st.one_of(st.sampled_from(KEYS), texts), value=st.one_of(values.map(str), texts))
-    def test_an_override(
-        self, key: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
-    ) -> None:
+    def test_an_override(self, key: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         def stop(*_: object, **__: object) -> None:
             raise TrainingError("far enough")
 
@@ -159,10 +159,11 @@ class TestCommandLine:
         monkeypatch.setenv("HOME", str(tmp_path / "home"))
         if key == "run.dir" and value.startswith("/"):
             return
-        with watched():
+        said_to = io.StringIO()
+        with watched(), redirect_stdout(said_to), redirect_stderr(said_to):
             overrides = (f"{key}={value}", "--config-dir", str(USER), "recipe=toy", "dashboard=none")
             code = train(overrides, started=0.0)
-        said = "".join(capsys.readouterr())
+        said = said_to.getvalue()
         assert code in (0, 1, 2)
         for noise in ("Traceback", "HYDRA_FULL_ERROR", "Error executing job", "\x1b[2J", "\a"):
             assert noise not in said, said
@@ -220,12 +221,22 @@ class TestFound:
     def test_flags_of_instantiate_with_odd_values(self, refused, flag: str) -> None:
         assert "must be buildable" in refused("optimizer", flag, to=7)
 
+    def test_a_reference_that_was_escaped(self, refused) -> None:
+        """It would be one again when config.yaml is read."""
+        for text in ("${", "${seed}", "${oc.env:HOME}"):
+            assert "not refer to one" in refused("run", "dir", to=text)
+
     def test_keys_that_are_no_text(self, refused) -> None:
         for key in (1, None, "\ud800"):
             assert "text in UTF-8 for its keys" in refused("recipe", "x", to={key: 1})
 
-    def test_a_nul_in_the_run_directory(self, configurations: list[dict[str, Any]]) -> None:
+    @pytest.mark.parametrize("name", ["a\0b", "a/" * 1500, "a/" * 9000])
+    def test_a_run_directory_that_cannot_be(
+        self, name: str, configurations: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
         config = copy.deepcopy(configurations[0])
-        config["run"]["dir"] = "a\0b"
+        config["run"]["dir"] = name
         with pytest.raises(ConfigError, match="must be writable"):
             open_directory(check(config), config)
+        assert list(tmp_path.iterdir()) == []

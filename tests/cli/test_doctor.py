@@ -1,0 +1,89 @@
+"""`autolrs doctor`: what it finds, what it says to do, and its exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autolrs_cli.commands import doctor_run, doctor_setup
+from autolrs_cli.commands.doctor_machine import disk
+from autolrs_cli.commands.doctor_run import main
+
+
+@pytest.fixture
+def examined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[], tuple[int, dict[str, Any]]]:
+    """`autolrs doctor --json` on a machine with room of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AUTOLRS_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("AUTOLRS_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def run() -> tuple[int, dict[str, Any]]:
+        code = main(as_json=True)
+        findings = json.loads(capsys.readouterr().out)["findings"]
+        return code, {each["area"]: each for each in findings}
+
+    return run
+
+
+def test_a_machine_that_is_well(examined: Callable[[], tuple[int, dict[str, Any]]], tmp_path: Path) -> None:
+    code, found = examined()
+    assert code == 0
+    assert {"python", "torch", "device", "cores", "memory", "disk: runs", "disk: cache"} <= set(found)
+    assert {"data=digits", "data=phrases", "data=pydocs", "wandb", "mlflow", "terminal", "completion"} <= set(
+        found
+    )
+    assert all(each["remedy"] for each in found.values() if each["status"] != "ok")
+    assert list(tmp_path.iterdir()) == [], "something was prepared or written"
+
+
+def test_bundled_data_that_is_broken(
+    examined: Callable[[], tuple[int, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: object) -> list[str]:
+        raise FileNotFoundError("digits.csv.gz")
+
+    monkeypatch.setattr("autolrs_recipes.data.digits.Digits.problems", broken)
+    code, found = examined()
+    assert code == 1
+    assert found["data=digits"]["status"] == "problem"
+    assert "digits.csv.gz" in found["data=digits"]["said"]
+    assert found["data=phrases"]["status"] == "ok"
+
+
+def test_a_check_that_fails_does_not_hide_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def torch() -> list[Any]:
+        raise ImportError("libcudart.so: cannot open shared object file")
+
+    monkeypatch.setattr(doctor_run, "CHECKS", {"torch": torch, "network": doctor_setup.environment})
+    assert main(as_json=False) == 1
+    said = capsys.readouterr().out
+    assert "problem  torch" in said
+    assert "libcudart.so" in said
+    assert "ok       network" in said
+
+
+def test_a_place_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("AUTOLRS_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    found = {each.area: each for each in disk()}
+    assert found["disk: cache"].status == "problem"
+    assert "AUTOLRS_CACHE_DIR" in str(found["disk: cache"].remedy)
+
+
+def test_completion_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    (before,) = doctor_setup.completion()
+    assert "not set up" in before.said
+    (tmp_path / ".bashrc").write_text('eval "$(autolrs completion bash)"\n')
+    (after,) = doctor_setup.completion()
+    assert "set up in" in after.said
