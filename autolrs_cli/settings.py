@@ -240,6 +240,9 @@ def _message(error: Any, at: str, values: Mapping[str, Any]) -> str:
     key = ".".join([at, *parts] if at else parts)
     if error["type"] == "extra_forbidden":
         return f"`{key}` is not a setting. Remove {key}."
+    if error["type"] == "union_tag_invalid":
+        options, given = error["ctx"]["expected_tags"], error["ctx"]["tag"]
+        return f"`{key}.name` must be one of {options}, but got {key}.name={given!r}. Set {key}."
     if error["type"] == "missing":
         return f"`{key}` must be given. Set {key}."
     return complaint(key, error)

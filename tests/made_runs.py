@@ -12,7 +12,12 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "autolrs": {"name": "autolrs", "warmup_steps": 0, "warmup_lr": 0.1},
     "original": {"name": "original"},
     "constant": {"name": "constant", "_target_": "autolrs_cli.schedules.Constant", "peak_lr": 0.1},
-    "cosine": {"name": "cosine", "_target_": "autolrs_cli.schedules.Cosine", "peak_lr": 0.1, "max_steps": "${length}"},
+    "cosine": {
+        "name": "cosine",
+        "_target_": "autolrs_cli.schedules.Cosine",
+        "peak_lr": 0.1,
+        "max_steps": "${length}",
+    },
     "sgdr": {"name": "sgdr", "_target_": "autolrs_cli.schedules.WarmRestarts", "peak_lr": 0.1},
     "replay": {"name": "replay", "run": "somewhere"},
 }
@@ -95,7 +100,13 @@ def make_run(
             if weights == "raw" or averaged is not None:
                 metrics = {"accuracy": found, "loss": None if found is None else 1.01 - found}
                 events.append(
-                    {**_at(step, share), "event": "eval", "split": "target", "weights": weights, "metrics": metrics}
+                    {
+                        **_at(step, share),
+                        "event": "eval",
+                        "split": "target",
+                        "weights": weights,
+                        "metrics": metrics,
+                    }
                 )
     if status is not None:
         kept, lost = length, length * (share - 1)
@@ -105,7 +116,9 @@ def make_run(
             "other": {"steps": 0, "seconds": other_seconds},
         }
         name = "interrupted" if status == "interrupted" else "run_finished"
-        events.append({**_at(length, share), "event": name, "status": status, "reason": status, "ledger": ledger})
+        events.append(
+            {**_at(length, share), "event": name, "status": status, "reason": status, "ledger": ledger}
+        )
     (folder / "config.yaml").write_text("made: true\n")
     with (folder / "journal.jsonl").open("wb") as file:
         file.writelines(orjson.dumps(in_order(event), option=orjson.OPT_APPEND_NEWLINE) for event in events)

@@ -127,14 +127,19 @@ class RunDirectory:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back when the file is closed
         except FileNotFoundError:
             return False
-        except (ImportError, OSError):  # it is held; or the system has no such locks, and the holder's word counts
+        except (
+            ImportError,
+            OSError,
+        ):  # it is held; or the system has no such locks, and the holder's word counts
             return True
         return False
 
     def holder_process(self) -> int | None:
         """Return the number of the process on this machine that works here, as it wrote it down."""
         with suppress(OSError, ValueError):
-            number, _, host = self._lock.with_suffix(".holder").read_text().removeprefix("process ").partition(" on ")
+            number, _, host = (
+                self._lock.with_suffix(".holder").read_text().removeprefix("process ").partition(" on ")
+            )
             return int(number) if host == socket.gethostname() else None
         return None
 

@@ -118,11 +118,11 @@ NUMBERS = {
 
 KINDS = {
     "unknown values": (
-        ("runtime.device=tpu", "runtime.precision=fp16", "runtime.deterministic=perhaps", "average.name=ema"),
+        ("runtime.device=tpu", "runtime.precision=fp16", "runtime.deterministic=perhaps", "average.name=swa"),
         "`runtime.device` must be 'auto', 'cpu' or 'cuda', but got runtime.device='tpu'. Set runtime.device.",
         "`runtime.precision` must be 'fp32' or 'bf16', but got",
         "`runtime.deterministic` must be a valid boolean, but got",
-        "`average.name` must be 'none', but got",
+        "`average.name` must be one of 'none', 'ema', but got average.name='swa'. Set average.",
     ),
     "unknown metric": (("target={metric:bleu,value:27}",), "`target.metric` must be loss or accuracy"),
     "a number for a list, and for a folder": (
@@ -153,7 +153,7 @@ UNKNOWN = {
         ("schedule=nope",),
         "Set schedule to one of: autolrs, clr, constant, cosine",
     ),
-    "search": (("search=bayes",), "Set search to one of: code, paper"),
+    "search": (("search=bayes",), "Set search to one of: code, last_losses, paper"),
     "scale": (("scale=huge",), "Set scale to one of: bench, demo, gpu, paper, tiny"),
     "launcher": (("hydra/launcher=nope",), "Set hydra/launcher to one of: "),
     "key": (("nope=1",), "`nope` must be a known setting, but it is not one. To see what there is: "),
