@@ -160,6 +160,7 @@ class TestRunning:
         assert "1 to run now" in out
         assert len(list((tmp_path / "s" / "failing").rglob("*.failed-1/journal.jsonl"))) == 1
 
+    @pytest.mark.slow
     def test_fail_fast(self, sweep: Callable[..., Any], tmp_path: Path) -> None:
         code, out, _ = sweep(*MINE, "recipe=failing,toy", "schedule=original", fail_fast=True)
         assert code == 1
@@ -194,6 +195,7 @@ class TestStopping:
         out, err = process.communicate(timeout=PATIENT_SECONDS)
         return process.returncode, out, err
 
+    @pytest.mark.slow
     def test_ctrl_c_with_two_runs_at_once_and_going_on(
         self, sweep: Callable[..., Any], tmp_path: Path
     ) -> None:

@@ -150,8 +150,9 @@ def test_a_newer_format_is_not_guessed_at(stopped: Path, capsys) -> None:
     ("content", "told"),
     [
         ("not json\n", "journal"),
-        ('{"event": "step"}\n', "run_started"),
-        ("[1]\n", "run_started"),
+        ('{"event": "step"}\n', "journal"),
+        ('{"event": "interrupted", "t": 0, "step": 0, "total_steps": 0, "reason": "x"}\n', "run_started"),
+        ("[1]\n", "journal"),
     ],
 )
 def test_a_foreign_journal_is_named(stopped: Path, content: str, told: str, capsys) -> None:
