@@ -123,8 +123,14 @@ class TargetSettings(Section):
     """Calibration seeds; never used for reporting."""
     command: str | None = None
     """The command that made it."""
+    data_fingerprint: str | None = None
+    """Of the data that it was calibrated on; on others it means nothing. Null: any will do."""
     source: str | None = None
     """Where a published target comes from."""
+
+    def fits(self, data_fingerprint: str) -> bool:
+        """Return whether it was fixed on these data, as far as is known."""
+        return self.data_fingerprint in (None, data_fingerprint)
 
 
 class BudgetSettings(Section):

@@ -89,7 +89,8 @@ class BeamSearch:
         limits = ((source != PAD_ID).sum(dim=1) + EXTRA_TOKENS).clamp(
             max=model.config.max_position_embeddings - 1
         )
-        found: Any = model.generate(  # type: ignore[misc]
+        generator: Any = model  # releases of transformers type `generate` differently
+        found = generator.generate(
             input_ids=source,
             attention_mask=source != PAD_ID,
             generation_config=self._settings(int(limits.max())),

@@ -26,13 +26,19 @@ def reproduce(
     ] = Path("reproduction"),
     rerun_failed: Annotated[bool, typer.Option("--rerun-failed", help="Begin failed runs again.")] = False,
     cost_only: Annotated[bool, typer.Option("--cost", help="Say what it costs, and run nothing.")] = False,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate", help="Only calibrate the targets, whatever the recipes have; keeps target.yaml."
+        ),
+    ] = False,
 ) -> None:
     """Reproduce the paper's claims, or show where they fail: every arm, over seeds, against a target fixed beforehand.
 
-    For each recipe: calibrate the target on seeds of their own; tune CLR, SGDR, cosine, constant + averaged weights and
-    cosine + averaged weights with as many steps as AutoLRS's search costs; run these, the original schedule at five
-    lengths, AutoLRS, random LRs at its cost, AutoLRS without its forecast and on a wider interval, and another seed's
-    schedule replayed; compare, and say reproduced, not reproduced, or undecided.
+    For each recipe: calibrate the target on seeds of their own, unless its YAML has one for these data; tune CLR, SGDR,
+    cosine, constant + averaged weights and cosine + averaged weights with as many steps as AutoLRS's search costs; run
+    these, the original schedule at five lengths, AutoLRS, random LRs at its cost, AutoLRS without its forecast and on a
+    wider interval, and another seed's schedule replayed; compare, and say reproduced, not reproduced, or undecided.
 
     It takes hours to days. The same command goes on where it was stopped, and rebuilds every table from the runs.
 
@@ -58,5 +64,6 @@ def reproduce(
         directory=directory,
         rerun_failed=rerun_failed,
         cost_only=cost_only,
+        calibrate=calibrate,
     )
     raise typer.Exit(code)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 import orjson
 from rich.console import Console
 
-from autolrs_cli.commands.grid import Point, compose_grid
+from autolrs_cli.commands.grid import Point
+from autolrs_cli.commands.reproduce_request import Request, StoppedError, compose, say
 from autolrs_cli.commands.sweep_ending import print_ending
 from autolrs_cli.commands.sweep_run import run_jobs
 from autolrs_cli.dashboard.words import duration
@@ -31,72 +30,8 @@ from autolrs_cli.reports.goals import choose_goal, final_values
 from autolrs_cli.reports.journals import read_run
 from autolrs_cli.reports.speedups import Speedup, speedup
 from autolrs_cli.reports.writing import write_report
-from autolrs_cli.schedules.lengths import decays
+from autolrs_cli.runner.preparation import prepare_data
 from autolrs_cli.training.interruption import EXIT_CODES
-
-
-class StoppedError(Exception):
-    """Somebody interrupted it."""
-
-    def __init__(self, exit_code: int) -> None:
-        super().__init__()
-        self.exit_code = exit_code
-
-
-@dataclass(frozen=True)
-class Request:
-    """What was asked for, the same for every recipe."""
-
-    seeds: tuple[int, ...]
-    scale: str
-    jobs: int
-    directory: Path
-    overrides: tuple[str, ...]
-    rerun_failed: bool
-
-    @property
-    def launcher(self) -> list[str]:
-        """Overrides that choose Hydra's launcher."""
-        if self.jobs == 1:
-            return ["hydra/launcher=basic"]
-        return ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={self.jobs}"]
-
-    def of(self, recipe: str) -> Path:
-        """Return where everything of one recipe lies."""
-        return self.directory / self.scale / recipe
-
-    def command(self, recipes: Sequence[str]) -> str:
-        """Return what to type for the same again."""
-        words = ["autolrs", "reproduce", *recipes, "--seeds", str(len(self.seeds)), "--scale", self.scale]
-        return shlex.join([*words, *self.overrides])
-
-
-def _compose(request: Request, recipe: str, own: Sequence[str], errors: Console) -> list[Point]:
-    common = [f"recipe={recipe}", f"scale={request.scale}", "dashboard=none"]
-    points, code = compose_grid([*common, *request.overrides, *own], errors)
-    if code or not points:
-        raise ConfigError(f"Every arm must compose, but {' '.join([*common, *own])} does not; see above.")
-    return points
-
-
-def base_of(request: Request, recipe: str, errors: Console) -> Base:
-    """Compose a recipe under AutoLRS and under its original schedule; return what its arms have in common.
-
-    Raises:
-        ConfigError: if one of them does not compose, or its settings or data are wrong.
-    """
-    (searched,) = _compose(request, recipe, ["schedule=autolrs", "seed=0"], errors)
-    (original,) = _compose(request, recipe, ["schedule=original", "seed=0"], errors)
-    plan = searched.plan
-    assert plan.search is not None
-    return Base(
-        recipe,
-        request.scale,
-        plan.settings.run.max_steps,
-        plan.search_steps,
-        (plan.search.lr_min, plan.search.lr_max),
-        decays(original.composed.config),
-    )
 
 
 class RecipeReproduction:
@@ -113,8 +48,7 @@ class RecipeReproduction:
 
     def carry_out(self) -> tuple[ClaimCheck, bool]:
         """Return what was found, and whether every run came to its end."""
-        self._heading("calibration")
-        target = self._calibrate()
+        target = self.calibrate()
         self._heading("tuning")
         self._tune()
         self._heading("arms")
@@ -130,30 +64,49 @@ class RecipeReproduction:
     def _heading(self, text: str) -> None:
         self._console.rule(f"{self._base.recipe}: {text}", align="left")
 
-    def _calibrate(self) -> CalibratedTarget:
-        """Return the target: the recipe's own, the one calibrated earlier, or a new one."""
+    def calibrate(self) -> CalibratedTarget:
+        """Return the target: the one calibrated here earlier, the recipe's own, or a new one."""
+        self._heading("calibration")
         path = self._folder / "target.yaml"
-        known = CalibratedTarget.read(path)
+        known = CalibratedTarget.read(path) or self._shipped()
         if known is None:
-            seeds = reproduction.calibration_seeds(len(self._request.seeds))
-            own = ["schedule=original", "target=null", f"seed={','.join(map(str, seeds))}"]
-            jobs = make_jobs([p.composed for p in self._points(own)], self._folder / "calibration")
-            self._run(jobs, "calibration")
-            runs = [read_run(Path(job.root)) for job in jobs]
-            arms = group(runs)
-            goal = choose_goal(arms, arms[0], None)
-            finals = {run.seed: final_values([run], goal.metric, goal.direction) for run in runs}
-            last = {seed: values[0] for seed, values in finals.items() if values}
-            command = self._request.command([self._base.recipe])
-            known = CalibratedTarget.of(goal.metric, goal.direction, last, command)
+            known = self._calibrated_anew()
             known.write(path)
-            self._say_how_long(jobs)
-        seeds_ = ", ".join(map(str, known.seeds))
-        self._say(
-            f"target: {known.metric} {known.value:.6g} (median final value of the original schedule over seeds "
-            f"{seeds_}, less a margin of {known.margin:.3g})"
-        )
+        self._say(f"target: {known}")
         return known
+
+    def _shipped(self) -> CalibratedTarget | None:
+        """Return the target in the recipe's configuration, if it is for what is run here."""
+        if self._request.calibrate:
+            return None
+        (original,) = self._points(["schedule=original", "seed=0"])
+        recipe, settings = original.plan.recipe, original.plan.settings.target
+        if settings is None:
+            return None
+        prepare_data(recipe)
+        shipped = CalibratedTarget.shipped(settings, recipe.fingerprint())
+        if shipped is not None and not self._request.keeps_targets:
+            self._say("the recipe's target is for its own settings, and these differ: it is calibrated anew")
+            return None
+        if shipped is None:
+            self._say("the recipe's target is for other data than these: it is calibrated anew")
+        return shipped
+
+    def _calibrated_anew(self) -> CalibratedTarget:
+        seeds = reproduction.calibration_seeds(len(self._request.seeds))
+        own = ["schedule=original", "target=null", f"seed={','.join(map(str, seeds))}"]
+        jobs = make_jobs([p.composed for p in self._points(own)], self._folder / "calibration")
+        self._run(jobs, "calibration")
+        runs = [read_run(Path(job.root)) for job in jobs]
+        arms = group(runs)
+        goal = choose_goal(arms, arms[0], None)
+        finals = {run.seed: final_values([run], goal.metric, goal.direction) for run in runs}
+        last = {seed: values[0] for seed, values in finals.items() if values}
+        command = self._request.command([self._base.recipe])
+        fingerprint = str(runs[0].started["data_fingerprint"])
+        if not self._request.calibrate:
+            self._say_how_long(jobs)
+        return CalibratedTarget.of(goal.metric, goal.direction, last, command, fingerprint)
 
     def _tune(self) -> None:
         """Carry out every study, each a process of its own, as many at once as runs."""
@@ -208,7 +161,7 @@ class RecipeReproduction:
         return jobs
 
     def _points(self, own: Sequence[str]) -> list[Point]:
-        return _compose(self._request, self._base.recipe, own, self._errors)
+        return compose(self._request, self._base.recipe, own, self._errors)
 
     def _run(self, jobs: Sequence[Job], folder: str) -> None:
         directory = self._folder / folder
@@ -294,8 +247,3 @@ def _of(comparison: Comparison, jobs: Sequence[Job]) -> Speedup | None:
 def _against(comparison: Comparison, ours: Speedup, rival: Speedup) -> Speedup:
     """Return our arm against a rival, both of which were compared with the baseline."""
     return speedup(ours.arm, rival.arm, comparison.outcomes[ours.arm], comparison.outcomes[rival.arm])
-
-
-def say(console: Console, text: str) -> None:
-    """Print a line as it is."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from autolrs_cli.commands.configuration import show_error
 from autolrs_cli.commands.console import PatientConsole
-from autolrs_cli.commands.reproduce_recipe import RecipeReproduction, Request, StoppedError, base_of, say
+from autolrs_cli.commands.reproduce_recipe import RecipeReproduction
+from autolrs_cli.commands.reproduce_request import Request, StoppedError, base_of, say
 from autolrs_cli.durable import publish
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.experiments import reproduction
@@ -31,6 +32,7 @@ def main(
     directory: Path,
     rerun_failed: bool,
     cost_only: bool,
+    calibrate: bool,
 ) -> int:
     """Carry it out; return the exit code.
 
@@ -43,24 +45,30 @@ def main(
         directory: where everything lies.
         rerun_failed: begin failed runs again.
         cost_only: say what it costs, and run nothing.
+        calibrate: calibrate the targets, and do nothing else.
     """
     console, errors = PatientConsole(), PatientConsole(stderr=True)
-    request = Request(tuple(range(seeds)), scale, jobs, directory, tuple(overrides), rerun_failed)
+    request = Request(tuple(range(seeds)), scale, jobs, directory, tuple(overrides), rerun_failed, calibrate)
     chosen = list(dict.fromkeys(recipes)) or list(reproduction.CLAIMS)
     # Tuned schedules of this reproduction lie with it, and do not replace the person's own.
     os.environ[CONFIG_VARIABLE] = str((directory / scale / "configs").absolute())
     try:
         _require_possible(request)
         bases = [base_of(request, recipe, errors) for recipe in chosen]
+        recipes_ = [RecipeReproduction(request, base, console, errors) for base in bases]
+        if calibrate:
+            for each in recipes_:
+                each.calibrate()
+            return 0
         for base in bases:
             console.print(_cost_table(base, seeds))
         if cost_only:
             return 0
-        reproduced = [RecipeReproduction(request, base, console, errors).carry_out() for base in bases]
+        reproduced = [each.carry_out() for each in recipes_]
         checks = [check for check, _ in reproduced]
         _write(request, chosen, checks)
     except StoppedError as stopped:
-        say(console, f"stopped; to go on, type the same again: {request.command(chosen)}")
+        say(console, f"stopped; to go on, type the same again: {request.command_here(chosen)}")
         return stopped.exit_code
     except AutoLRSError as error:
         show_error(errors, error)

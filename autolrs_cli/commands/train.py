@@ -7,6 +7,7 @@ import shlex
 import signal
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -21,6 +22,9 @@ from autolrs_cli.reports.card import closing_card
 from autolrs_cli.settings import SEARCHED
 from autolrs_cli.trackers import Trackers
 from autolrs_cli.training.interruption import EXIT_CODES
+
+if TYPE_CHECKING:
+    from autolrs_cli.runner.checking import Plan
 
 # The exit codes of a run that a person or the system stopped: nothing after it should start.
 STOPPED = (EXIT_CODES["SIGINT"], EXIT_CODES["SIGTERM"])
@@ -67,6 +71,7 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
     warnings = [
         *_without_effect(plan.settings.schedule["name"], config),
         *_not_resumable(untrusted_targets(plain, plan.settings.run.config_dir)),
+        *_foreign_target(plan),
     ]
     if plan.settings.dashboard.name == "none":
         for message in warnings:
@@ -105,6 +110,18 @@ def _not_resumable(targets: list[str]) -> list[str]:
     return [
         f"this run cannot be resumed or exported, since {', '.join(targets)} lies neither in autolrs nor directly "
         "in the folder of --config-dir; move it there, or name its folder with --config-dir"
+    ]
+
+
+def _foreign_target(plan: Plan) -> list[str]:
+    """Return a warning if the target was calibrated on other data."""
+    target = plan.settings.target
+    if target is None or target.fits(plan.recipe.fingerprint()):
+        return []
+    return [
+        f"the target {target.metric} {target.value:g} was calibrated on other data (fingerprint "
+        f"{target.data_fingerprint}, not {plan.recipe.fingerprint()}), so reaching it says little; set target=null, "
+        "or a target of your own"
     ]
 
 

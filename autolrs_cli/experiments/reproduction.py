@@ -14,7 +14,9 @@ from autolrs_cli.contracts import Direction
 from autolrs_cli.durable import publish
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.seeds import CALIBRATION_FIRST
+from autolrs_cli.experiments.sweeping import quoted
 from autolrs_cli.experiments.tuning_folder import TunedSchedule
+from autolrs_cli.settings import TargetSettings
 
 # Training steps of the original schedule over those of AutoLRS, to the same quality: Jin et al., ICLR 2021, abstract.
 CLAIMS = {"resnet50": 1.22, "transformer": 1.43, "bert": 1.5}
@@ -125,12 +127,26 @@ class CalibratedTarget:
     """The standard deviation of those values (ours): most runs of the original itself then reach the target."""
     seeds: tuple[int, ...]
     command: str
+    data_fingerprint: str | None = None
+    """Of the data that it was calibrated on."""
 
     @classmethod
     def of(
-        cls, metric: str, direction: Direction, finals: Mapping[int, float], command: str
+        cls,
+        metric: str,
+        direction: Direction,
+        finals: Mapping[int, float],
+        command: str,
+        data_fingerprint: str | None = None,
     ) -> CalibratedTarget:
-        """Return the target that the final values of the original schedule (seed -> value) give.
+        """Return the target that the final values of the original schedule give.
+
+        Args:
+            metric: what was measured.
+            direction: in which direction it is better.
+            finals: seed -> final value.
+            command: what calibrated it.
+            data_fingerprint: of the data.
 
         Raises:
             ConfigError: if there are fewer than two.
@@ -143,15 +159,41 @@ class CalibratedTarget:
         margin = stdev(finals.values())
         middle = median(finals.values())
         value = middle - margin if direction == "max" else middle + margin
-        return cls(metric, round(value, 6), round(margin, 6), tuple(sorted(finals)), command)
+        value, margin = round(value, 6), round(margin, 6)
+        return cls(metric, value, margin, tuple(sorted(finals)), command, data_fingerprint)
+
+    @classmethod
+    def shipped(cls, settings: TargetSettings | None, data_fingerprint: str) -> CalibratedTarget | None:
+        """Return the target in the recipe's YAML; None if there is none, or it was calibrated on other data."""
+        if settings is None or not settings.fits(data_fingerprint):
+            return None
+        return cls(
+            settings.metric,
+            settings.value,
+            settings.margin,
+            settings.seeds,
+            settings.command or "",
+            settings.data_fingerprint,
+        )
+
+    def __str__(self) -> str:
+        """The target, and where it comes from."""
+        text = f"{self.metric} {self.value:.6g}"
+        if not self.seeds:
+            return f"{text} (given)"
+        seeds = ", ".join(map(str, self.seeds))
+        return (
+            f"{text} (median final value of the original schedule over seeds {seeds}, less a margin of "
+            f"{self.margin:.3g}; by {self.command})"
+        )
 
     @property
     def override(self) -> str:
         """The override that gives it to a run."""
-        seeds = ",".join(map(str, self.seeds))
+        seeds, data = ",".join(map(str, self.seeds)), self.data_fingerprint
         return (
-            f"target={{metric:{self.metric},value:{self.value!r},margin:{self.margin!r},"
-            f"seeds:[{seeds}],command:'{self.command}'}}"
+            f"target={{metric:{self.metric},value:{self.value!r},margin:{self.margin!r},seeds:[{seeds}],"
+            f"command:{quoted(self.command)},data_fingerprint:{'null' if data is None else repr(data)}}}"
         )
 
     def write(self, path: Path) -> None:
@@ -177,6 +219,7 @@ class CalibratedTarget:
                 float(node["margin"]),
                 tuple(map(int, node["seeds"])),
                 str(node["command"]),
+                node.get("data_fingerprint"),
             )
         except FileNotFoundError:
             return None

@@ -35,6 +35,8 @@ def caveats(
         )
     if goal.source == "command line":
         found.append(f"the target {goal} was given with --target, not fixed in the runs' configuration.")
+    if goal.fixed and any(_foreign_target(run) for arm in arms for run in arm.all_runs):
+        found.append(f"the target {goal} was calibrated on other data than these: it says little here.")
     found += _too_short_a_list(arms, outcomes)
     found += [_uneven_lengths(arm) for arm in arms if arm.decays and _lengths_differ(arm)]
     few = [f"{s.arm}: {len(s.pairs)}" for s in speedups if len(s.pairs) < FEWEST_FOR_AN_INTERVAL]
@@ -44,6 +46,11 @@ def caveats(
         )
     found += [_unpaired(arm, arms[0]) for arm in arms[1:] if arm.runs.keys() ^ arms[0].runs.keys()]
     return found
+
+
+def _foreign_target(run: RunRecord) -> bool:
+    calibrated_on = (run.config.get("target") or {}).get("data_fingerprint")
+    return calibrated_on not in (None, run.started.get("data_fingerprint"))
 
 
 def doubts(arms: Sequence[Arm]) -> list[str]:

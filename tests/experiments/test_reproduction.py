@@ -12,6 +12,7 @@ from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments import reproduction
 from autolrs_cli.experiments.reproduction import Base, CalibratedTarget
 from autolrs_cli.experiments.seeds import purpose
+from autolrs_cli.settings import TargetSettings
 
 BASE = Base("resnet50", "bench", 1000, 900, (0.02, 1.0), original_decays=True)
 
@@ -70,17 +71,38 @@ def test_the_target_is_the_median_less_a_margin_in_the_metrics_direction() -> No
 
 
 def test_the_target_reaches_the_runs_as_it_was_fixed() -> None:
-    target = CalibratedTarget.of(
-        "accuracy", "max", FINALS, "autolrs reproduce resnet50 --seeds 3 runtime.threads=1"
-    )
+    command = "autolrs reproduce resnet50 --seeds 3 'data.root=/a b' runtime.threads=1"
+    target = CalibratedTarget.of("accuracy", "max", FINALS, command, "0123e4")
     node = composed("recipe=resnet50", "scale=tiny", target.override)["target"]
     assert node == {
         "metric": "accuracy",
         "value": target.value,
         "margin": target.margin,
         "seeds": [2000, 2001, 2002],
-        "command": target.command,
+        "command": command,
+        "data_fingerprint": "0123e4",
     }
+
+
+def test_a_shipped_target_is_for_its_own_data_only() -> None:
+    settings = TargetSettings(metric="loss", value=1.5, margin=0.1, seeds=(2000, 2001), data_fingerprint="a1")
+    shipped = CalibratedTarget.shipped(settings, "a1")
+    assert shipped is not None
+    assert (shipped.metric, shipped.value, shipped.seeds) == ("loss", 1.5, (2000, 2001))
+    assert CalibratedTarget.shipped(settings, "b2") is None
+    assert CalibratedTarget.shipped(None, "a1") is None
+    anywhere = TargetSettings(metric="loss", value=1.5)
+    assert CalibratedTarget.shipped(anywhere, "b2") is not None, "no data are named, so any will do"
+
+
+@pytest.mark.parametrize("recipe", ["resnet50", "transformer", "bert"])
+def test_every_recipe_has_a_calibrated_target_at_bench(recipe: str) -> None:
+    target = composed(f"recipe={recipe}", "scale=bench")["target"]
+    assert {purpose(seed) for seed in target["seeds"]} == {"calibration"}
+    assert len(target["seeds"]) >= 5
+    assert target["margin"] > 0
+    assert target["command"].startswith(f"autolrs reproduce {recipe} ")
+    assert target["data_fingerprint"]
 
 
 def test_the_target_is_kept(tmp_path: Path) -> None:
