@@ -20,7 +20,15 @@ ARMS: dict[str, tuple[str, ...]] = {
         "recipe.micro_batches=2",
         "run.max_steps=170",
     ),
-    "bf16 and a full evaluation": ("recipe=decoding", "run.full_eval_every_steps=20"),
+    "a full evaluation": ("recipe=decoding", "run.full_eval_every_steps=20"),
+    "bf16, two loader workers": (
+        "recipe=resnet50",
+        "scale=tiny",
+        "runtime.precision=bf16",
+        "runtime.workers=2",
+        "run.max_steps=90",
+        "run.eval_every_steps=15",
+    ),
     "averaged weights": ("recipe=toy", "average=ema"),
     "plateau": ("recipe=toy", "schedule=plateau", "schedule.patience=0", "run.eval_every_steps=10"),
     "no search": ("recipe=decoding", "schedule=original", "run.full_eval_every_steps=20"),
@@ -70,6 +78,16 @@ def test_whatever_is_trained(
     assert killed(moment, lambda: begin_for(directory, arm, moment)), f"the run never came to: {moment}"
     assert resume(directory) == 0
     assert_same_run(directory, references(arm))
+
+
+def test_bf16_is_another_computation(tmp_path: Path, references: Callable[[str], Path]) -> None:
+    """Otherwise the arm above would prove nothing about it."""
+    begin(tmp_path / "run", "bf16, two loader workers", "runtime.precision=fp32")
+    losses = [
+        [r["loss"] for r in events(path, "step")]
+        for path in (tmp_path / "run", references("bf16, two loader workers"))
+    ]
+    assert losses[0] != losses[1]
 
 
 def test_killed_again_and_again(tmp_path: Path, references: Callable[[str], Path]) -> None:
