@@ -4,8 +4,9 @@
     python scripts/soak.py --times 5 bert            # one recipe
     python scripts/soak.py --scale demo --times 3    # the real thing
 
-A run is killed up to three times, at moments drawn evenly from the time that it takes undisturbed, resumes included.
-It counts if final weights, schedule, metrics and chosen LRs are those of the undisturbed run, bit for bit.
+A run is killed up to three times, resumes included. Most moments are drawn evenly from its work, from the first record
+of its journal on; one in ten from its start, when it imports and builds. Beside the score stands what the kills hit.
+A run counts if final weights, schedule, metrics and chosen LRs are those of the undisturbed run, bit for bit.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 RECIPES = ("resnet50", "transformer", "bert")
 COMMAND = (sys.executable, "-m", "autolrs_cli")
 SAME = ("step", "metrics", "chosen", "examples", "notes", "untrained_loss", "data_fingerprint")
 MOST_KILLS = 3
+STARTING_SHARE = 0.1  # of the kills come while the process starts
 PATIENCE_SECONDS = 3600
 
 
@@ -43,16 +46,52 @@ def finish(process: subprocess.Popen[bytes]) -> None:
         raise SystemExit(f"{process.args} ended with {process.returncode}:\n{complaint.decode()}")
 
 
-def kill_after(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Kill a process unless it ends before; return whether it was killed."""
+def records(directory: Path) -> list[dict[str, object]]:
+    """Return the whole lines of a journal; none if there is no journal."""
+    try:
+        lines = (directory / "journal.jsonl").read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in lines]
+
+
+def kill_after(
+    process: subprocess.Popen[bytes], directory: Path, seconds: float, *, at_work: bool
+) -> str | None:
+    """Kill a process unless it ends before.
+
+    Args:
+        process: a run.
+        directory: its run directory.
+        seconds: to wait, from now or from its first record on.
+        at_work: whether to count them from its first record on.
+
+    Returns:
+        What it was doing; None if it had ended.
+    """
+    before = len(records(directory))
+    while at_work and process.poll() is None and len(records(directory)) in (0, before):
+        time.sleep(0.02)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        return True
+        found = records(directory)
+        return doing(found[-1]) if len(found) not in (0, before) else "starting"
     finish(process)
-    return False
+    return None
+
+
+def doing(last: dict[str, object]) -> str:
+    """Name what comes after the last record of a killed run."""
+    if "trial" in last and last["event"] != "trial_finished":
+        return "in a trial"
+    if last["event"] in ("stage_started", "trial_finished", "surrogate", "lr_chosen"):
+        return "between trials"
+    return {"eval": "after an evaluation", "checkpoint": "after a checkpoint"}.get(
+        str(last["event"]), "in training"
+    )
 
 
 def differences(one: Path, other: Path) -> list[str]:
@@ -69,21 +108,26 @@ def differences(one: Path, other: Path) -> list[str]:
 def soak(recipe: str, scale: str, times: int, seed: int, more: list[str]) -> int:
     """Return how many of `times` runs came through, and print each that did not."""
     draw = random.Random(f"{seed}/{recipe}")
-    passed = kills = 0
+    passed, hits = 0, Counter[str]()
     with tempfile.TemporaryDirectory(prefix="autolrs-soak-") as folder:
         cwd = Path(folder)
         command = ("train", f"recipe={recipe}", f"scale={scale}", "dashboard=none", *more)
         finish(start(*command, "run.dir=warm-up", cwd=cwd))  # prepares data, fills the file system's cache
         began = time.perf_counter()
         finish(start(*command, "run.dir=reference", cwd=cwd))
-        duration = time.perf_counter() - began
+        whole = time.perf_counter() - began
+        ledger = json.loads((cwd / "reference" / "summary.json").read_text())["ledger"]
+        work = sum(bucket["seconds"] for name, bucket in ledger.items() if name != "startup")
         for number in range(times):
             name = f"run{number}"
             process = start(*command, f"run.dir={name}", cwd=cwd)
             for _ in range(draw.randint(1, MOST_KILLS)):
-                if not kill_after(process, draw.uniform(0, duration)):
+                at_work = draw.random() > STARTING_SHARE
+                seconds = draw.uniform(0, work if at_work else whole - work)
+                hit = kill_after(process, cwd / name, seconds, at_work=at_work)
+                if hit is None:
                     break
-                kills += 1
+                hits[hit] += 1
                 # Killed before it had a folder: there is nothing to resume, so it is begun again.
                 begun = (cwd / name / "config.yaml").exists()
                 process = start(*(("resume", name) if begun else (*command, f"run.dir={name}")), cwd=cwd)
@@ -93,7 +137,11 @@ def soak(recipe: str, scale: str, times: int, seed: int, more: list[str]) -> int
             passed += not wrong
             if wrong:
                 print(f"{recipe}: run {number} differs in {', '.join(wrong)}", flush=True)
-    print(f"{recipe} at scale={scale}: {passed} of {times} runs bit-equal after {kills} kills", flush=True)
+    what = ", ".join(f"{count} {hit}" for hit, count in hits.most_common())
+    print(
+        f"{recipe} at scale={scale}: {passed} of {times} runs bit-equal after {hits.total()} kills ({what})",
+        flush=True,
+    )
     return passed
 
 

@@ -114,20 +114,26 @@ def test_it_imports_nothing_heavy(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def bash(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pexpect.spawn]:
-    """An interactive bash with completion set up as its help says, and `autolrs` on its path."""
-    if shutil.which("bash") is None:
-        pytest.skip("no bash here")
+def at_home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Variables of a person who has `autolrs` on the path, and no settings."""
     home = tmp_path_factory.mktemp("home")
     (home / "bin").mkdir()
     (home / "bin" / "autolrs").write_text(f'#!/bin/sh\nexec {sys.executable} -m autolrs_cli "$@"\n')
     (home / "bin" / "autolrs").chmod(0o755)
     path = f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    changes = {"PATH": path, "HOME": str(home), "TERM": "dumb", "INPUTRC": "/dev/null", "PS1": PROMPT}
+    return {"PATH": path, "HOME": str(home), "TERM": "dumb"}
+
+
+@pytest.fixture(scope="module")
+def bash(at_home: dict[str, str]) -> Iterator[pexpect.spawn]:
+    """An interactive bash with completion set up as its help says."""
+    if shutil.which("bash") is None:
+        pytest.skip("no bash here")
+    changes = {**at_home, "INPUTRC": "/dev/null", "PS1": PROMPT}
     shell = pexpect.spawn(
         "bash",
         ["--noprofile", "--norc", "-i"],
-        cwd=str(home),
+        cwd=at_home["HOME"],
         env=environment(**changes),  # type: ignore[arg-type]
         encoding="utf-8",
         timeout=120,
@@ -167,6 +173,47 @@ def test_tab_in_bash_shows_what_there_is(bash: pexpect.spawn) -> None:
     for recipe in ("bert", "resnet50", "transformer"):
         bash.expect_exact(recipe)
     bash.send("\x01#\n")
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh here")
+def test_tab_in_zsh(at_home: dict[str, str]) -> None:
+    shell = pexpect.spawn(
+        "zsh",
+        ["-f", "-i"],
+        cwd=at_home["HOME"],
+        env=environment(**at_home),  # type: ignore[arg-type]
+        encoding="utf-8",
+        timeout=120,
+        dimensions=(24, 200),
+    )
+    setup = "autoload -Uz compinit; compinit -u; eval \"$(autolrs completion zsh)\"; echo on''e"
+    shell.sendline(f"unsetopt PROMPT_SP; PS1=; {setup}")
+    shell.expect_exact("one\r\n")
+    for typed, becomes in (
+        ("autolrs train recipe=res", "autolrs train recipe=resnet50"),
+        ("autolrs train search.lr_ma", "autolrs train search.lr_max="),
+        ("autolrs comple", "autolrs completion"),
+    ):
+        # What stands there after TAB is printed; the screen itself is only told what changes on it.
+        shell.send(f"{typed}\t\x01print -r -- became \n")
+        shell.expect_exact(f"\nbecame {becomes}")
+    shell.close(force=True)
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish here")
+def test_tab_in_fish(at_home: dict[str, str]) -> None:
+    script = (
+        'autolrs completion fish | source; complete -C "autolrs train recipe="; complete -C "autolrs comple"'
+    )
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script],
+        cwd=at_home["HOME"],
+        env=environment(**at_home),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["recipe=bert", "recipe=resnet50", "recipe=transformer", "completion"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
