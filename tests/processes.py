@@ -58,9 +58,11 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     )
 
 
-def wait_until(happened: Callable[[], Any], process: subprocess.Popen[Any]) -> None:
-    """Return when `happened()` is true; fail if the process ends first."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def wait_until(
+    happened: Callable[[], Any], process: subprocess.Popen[Any], patience: float = PATIENCE_SECONDS
+) -> None:
+    """Return when `happened()` is true; fail if the process ends first, or after `patience` seconds."""
+    deadline = time.monotonic() + patience
     while not happened():
         assert process.poll() is None, f"ended early: {process.communicate()}"
         assert time.monotonic() < deadline, "it never happened"

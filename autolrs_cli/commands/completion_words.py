@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 
 from autolrs_cli.commands.completion_paths import paths
 from autolrs_cli.commands.completion_tree import Tree
+from autolrs_cli.commands.options import CONFIG_DIR_FLAGS
 
 # Hydra's flags, which go through to it; see `autolrs train --hydra-help`.
 HYDRA_FLAGS = ("--cfg", "--config-dir", "--info", "--multirun", "--package", "--resolve")
@@ -21,7 +22,6 @@ HYDRA_VALUES = {
 }
 # Arguments and options of ours that name a folder.
 FOLDERS = ("run_dir", "run_dirs", "config_dir", "folder", "directory", "out")
-FOLDER_FLAGS = ("--config-dir", "-cd")
 # Settings whose value is a path, beside those that end in one of these words.
 PATH_KEYS = ("run.dir", "schedule.run")
 PATH_ENDINGS = ("root", "files", "source", "target", "dir", "folder")
@@ -66,7 +66,7 @@ def _next(command: Any, given: Sequence[str], last: str) -> Iterable[str]:
         return _values(command, parameter, last)
     if takes_overrides and before in HYDRA_VALUES:
         return HYDRA_VALUES[before]
-    if before in FOLDER_FLAGS:
+    if before in CONFIG_DIR_FLAGS:
         return paths(last, folders_only=True)
     if last.startswith("-"):
         return [*_flags(command), *(HYDRA_FLAGS if takes_overrides else ())]
@@ -140,7 +140,7 @@ def _positionals(command: Any, given: Sequence[str]) -> list[str]:
 def _config_dirs(given: Sequence[str]) -> Iterator[Path]:
     """Yield the folders named with --config-dir."""
     for before, word in zip(("", *given), given, strict=False):
-        if before in FOLDER_FLAGS:
+        if before in CONFIG_DIR_FLAGS:
             yield Path(word).expanduser()
         elif word.startswith("--config-dir="):
             yield Path(word.partition("=")[2]).expanduser()

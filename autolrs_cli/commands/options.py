@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 # Typer takes out the options that the command declares, wherever they stand; everything else, flags that it does not
@@ -19,3 +20,14 @@ OVERRIDES_HELP = (
 SWEEP_HELP = (
     "Hydra overrides; a key may take several values: seed=0,1,2, seed=range(0,5), schedule=choice(a,b)."
 )
+CONFIG_DIR_FLAGS = ("--config-dir", "-cd")
+
+
+def names_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the bare names on a command line, and everything that is for Hydra."""
+    names: list[str] = []
+    overrides: list[str] = []
+    for before, word in zip(("", *words), words, strict=False):
+        hydras = "=" in word or word.startswith("-") or before in CONFIG_DIR_FLAGS
+        (overrides if hydras else names).append(word)
+    return names, overrides

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from autolrs_cli.commands.options import names_and_overrides
+
 
 def reproduce(
     recipes: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Recipes, and Hydra overrides for all of their runs (KEY=VALUE).",
+            help="Recipes, and Hydra overrides for all of their runs (KEY=VALUE, --config-dir DIR).",
             show_default="resnet50 transformer bert",
         ),
     ] = None,
@@ -48,16 +50,18 @@ def reproduce(
 
       autolrs reproduce bert --seeds 3 --scale bench
 
+      autolrs reproduce mine --config-dir FOLDER           a recipe of your own, for which there is no claim
+
       autolrs reproduce resnet50 bert --jobs 2 --dir /data/reproduction runtime.threads=1
 
     Exit codes: 0 done, whatever the verdict; 1 some runs failed; 2 usage or configuration; 130, 143 interrupted.
     """
     from autolrs_cli.commands.reproduce_run import main
 
-    given = recipes or []
+    names, overrides = names_and_overrides(recipes or [])
     code = main(
-        [each for each in given if "=" not in each],
-        [each for each in given if "=" in each],
+        names,
+        overrides,
         seeds=seeds,
         scale=scale,
         jobs=jobs,

@@ -16,7 +16,7 @@ from autolrs_cli.schedules.lengths import decays
 
 DEFAULT_DIRECTORY = Path("reproduction")
 # Overrides of these groups do not move what the original schedule ends at, but by chance.
-TARGET_KEEPING = ("runtime.", "tracker", "hydra", "search")
+TARGET_KEEPING = ("target", "runtime.", "tracker", "hydra", "search", "--config-dir=")
 
 
 class StoppedError(Exception):
@@ -44,8 +44,8 @@ class Request:
     @property
     def keeps_targets(self) -> bool:
         """Whether a target in the recipe's YAML is for these runs: nothing that could move it is overridden."""
-        keys = [each.lstrip("+~").partition("=")[0] for each in self.overrides]
-        return all(key.startswith(("target", *TARGET_KEEPING)) for key in keys)
+        keys = [each.lstrip("+~").partition("=")[0] for each in self.overrides if "=" in each]
+        return all(key.startswith(TARGET_KEEPING) for key in keys)
 
     @property
     def launcher(self) -> list[str]:
