@@ -26,6 +26,7 @@ from autolrs_cli.experiments.sweeping import Job, make_jobs, quoted
 from autolrs_cli.reports.arms import group
 from autolrs_cli.reports.claims import ClaimCheck
 from autolrs_cli.reports.comparison import Comparison, compare
+from autolrs_cli.reports.finding import find_run_directories
 from autolrs_cli.reports.goals import choose_goal, final_values
 from autolrs_cli.reports.journals import read_run
 from autolrs_cli.reports.speedups import Speedup, speedup
@@ -187,7 +188,7 @@ class RecipeReproduction:
 
     def _compare(self, jobs: dict[str, list[Job]]) -> ClaimCheck:
         done = [Path(job.root) for own in jobs.values() for job in own if _is_done(job)]
-        comparison = compare(done, baseline=reproduction.ORIGINAL)
+        comparison = compare(self._fewest_words(done), baseline=reproduction.ORIGINAL)
         write_report(comparison, self._folder / "report")
         against_original = {title: _of(comparison, own) for title, own in jobs.items()}
         ours = against_original.pop(reproduction.AUTOLRS)
@@ -201,6 +202,12 @@ class RecipeReproduction:
             {title: _against(comparison, ours, each) for title, each in tuned.items() if ours and each},
             str(comparison.goal),
         )
+
+    def _fewest_words(self, done: Sequence[Path]) -> Sequence[Path]:
+        """Return the folder of all runs if these are all that it holds: the report names what it was made of."""
+        folder = self._folder / "runs"
+        held = {path.absolute() for path in find_run_directories([folder])}
+        return [folder] if held == {path.absolute() for path in done} else done
 
     def _say(self, text: str) -> None:
         say(self._console, text)

@@ -24,6 +24,7 @@ COSTS = (
     ("t", "time since the start [s]"),
 )
 MOST_COLUMNS = 3
+LR_DECADES = 5
 # Points of a median curve; training losses are averaged over this share of the run, to be readable.
 GRID = 300
 SMOOTHING_SHARE = 0.02
@@ -47,9 +48,21 @@ def lrs_figure(comparison: Comparison) -> Figure:
             axes.set_title(f"{arm.name} ({len(arm.runs)} seeds)", loc="left", fontsize=9)
         for axes in panels.flat[len(comparison.arms) :]:
             axes.remove()
+        for axes in panels.flat[max(0, len(comparison.arms) - columns) : len(comparison.arms)]:
+            axes.tick_params(labelbottom=True)  # the lowest of its column
+        cut = _cut_at_the_foot(panels[0, 0])
         made.supxlabel("training steps", fontsize=9)
-        made.supylabel("LR", fontsize=9)
+        made.supylabel(f"LR (cut below {LR_DECADES} decades)" if cut else "LR", fontsize=9)
     return made
+
+
+def _cut_at_the_foot(axes: Axes) -> bool:
+    """Keep the last steps of decays to zero from filling the axis; return whether something was cut off."""
+    low, high = axes.get_ylim()
+    foot = high / 10**LR_DECADES
+    if low < foot:
+        axes.set_ylim(foot, high)
+    return bool(low < foot)
 
 
 def curves_figure(comparison: Comparison) -> Figure:

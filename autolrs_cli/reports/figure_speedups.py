@@ -96,10 +96,20 @@ def target_figure(comparison: Comparison) -> Figure:
             panels[0, 0].set_xscale("log")
         if axis.from_one or goal.direction == "min":
             panels[0, 0].invert_xaxis()
-        bound = any(curve.upper_bound.any() for curve in comparison.curves)
-        note = f"pale: {base} reaches the target at its shortest length, so the ratio is an upper bound"
-        legend_below(made, [*names, base], look, note=note if bound else None)
+        legend_below(made, [*names, base], look, note=_bounds(comparison, base))
     return made
+
+
+def _bounds(comparison: Comparison, base: str) -> str | None:
+    """Say where ratios are bounds."""
+    notes = []
+    if any(curve.upper_bound.any() for curve in comparison.curves):
+        notes.append(
+            f"pale: {base} reaches the target at its shortest length, so the ratio is an upper bound"
+        )
+    if any(curve.baseline_misses.any() for curve in comparison.curves):
+        notes.append(f"where runs of {base} miss, the ratio counts their full length: a lower bound")
+    return "\n".join(notes) or None
 
 
 def _draw_curves(upper: Axes, lower: Axes, comparison: Comparison, which: str, axis: MetricAxis) -> None:
