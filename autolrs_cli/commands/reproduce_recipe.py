@@ -11,24 +11,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-import orjson
 from rich.console import Console
 
 from autolrs_cli.commands.grid import Point
+from autolrs_cli.commands.reproduce_cost import cost_table, time_needed
 from autolrs_cli.commands.reproduce_request import Request, StoppedError, compose, say
 from autolrs_cli.commands.sweep_ending import print_ending
 from autolrs_cli.commands.sweep_run import run_jobs
-from autolrs_cli.dashboard.words import duration
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments import reproduction
 from autolrs_cli.experiments.reproduction import ArmPlan, Base, CalibratedTarget
 from autolrs_cli.experiments.sweeping import Job, make_jobs, quoted
+from autolrs_cli.experiments.sweeping_states import state_of
 from autolrs_cli.reports.arms import group
 from autolrs_cli.reports.claims import ClaimCheck
 from autolrs_cli.reports.comparison import Comparison, compare
+from autolrs_cli.reports.cycles import filled_cycles
 from autolrs_cli.reports.finding import find_run_directories
 from autolrs_cli.reports.goals import choose_goal, final_values
-from autolrs_cli.reports.journals import read_run
+from autolrs_cli.reports.journals import read_run, tells_of_divergence
+from autolrs_cli.reports.provenance import provenance
 from autolrs_cli.reports.speedups import Speedup, speedup
 from autolrs_cli.reports.writing import write_report
 from autolrs_cli.runner.preparation import prepare_data
@@ -62,51 +64,70 @@ class RecipeReproduction:
             jobs[reproduction.REPLAY] = replays
         return self._compare(jobs), self._whole
 
+    @property
+    def begun(self) -> bool:
+        """Whether some of it was run before."""
+        return (self._folder / "tuning").exists()
+
+    def say_cost(self, *, timed: bool) -> None:
+        """Print what it costs, with the time that it takes if a few steps are `timed`."""
+        known = self._known_target()
+        seeds = len(self._request.seeds)
+        entries = reproduction.cost(self._base, seeds, calibrated=known is not None)
+        self._console.print(cost_table(self._base, entries, seeds))
+        if timed:
+            self._say(time_needed(self._request, self._base, entries, self._errors))
+
     def _heading(self, text: str) -> None:
         self._console.rule(f"{self._base.recipe}: {text}", align="left")
+
+    @property
+    def _target_file(self) -> Path:
+        return self._folder / "target.yaml"
 
     def calibrate(self) -> CalibratedTarget:
         """Return the target: the one calibrated here earlier, the recipe's own, or a new one."""
         self._heading("calibration")
-        path = self._folder / "target.yaml"
-        known = CalibratedTarget.read(path) or self._shipped()
+        known = self._known_target()
         if known is None:
             known = self._calibrated_anew()
-            known.write(path)
+        known.write(self._target_file)
         self._say(f"target: {known}")
         return known
 
+    def _known_target(self) -> CalibratedTarget | None:
+        """Return what was calibrated here, or the recipe's own; what the person gives now goes before both."""
+        kept = None if self._request.gives_target else CalibratedTarget.read(self._target_file)
+        return kept or self._shipped()
+
     def _shipped(self) -> CalibratedTarget | None:
         """Return the target in the recipe's configuration, if it is for what is run here."""
-        if self._request.calibrate:
+        if self._request.calibrate or not self._request.keeps_targets:
             return None
         (original,) = self._points(["schedule=original", "seed=0"])
         recipe, settings = original.plan.recipe, original.plan.settings.target
         if settings is None:
             return None
         prepare_data(recipe)
-        shipped = CalibratedTarget.shipped(settings, recipe.fingerprint())
-        if shipped is not None and not self._request.keeps_targets:
-            self._say("the recipe's target is for its own settings, and these differ: it is calibrated anew")
-            return None
-        if shipped is None:
-            self._say("the recipe's target is for other data than these: it is calibrated anew")
-        return shipped
+        return CalibratedTarget.shipped(settings, recipe.fingerprint())
 
     def _calibrated_anew(self) -> CalibratedTarget:
         seeds = reproduction.calibration_seeds(len(self._request.seeds))
         own = ["schedule=original", "target=null", f"seed={','.join(map(str, seeds))}"]
         jobs = make_jobs([p.composed for p in self._points(own)], self._folder / "calibration")
         self._run(jobs, "calibration")
-        runs = [read_run(Path(job.root)) for job in jobs]
+        runs = [read_run(Path(job.root)) for job in jobs if _is_done(job)]
+        if not runs:
+            raise ConfigError(
+                f"A target needs calibration runs that came to their end, but none of {len(jobs)} did. Look into "
+                f"{self._folder / 'calibration'}."
+            )
         arms = group(runs)
         goal = choose_goal(arms, arms[0], None)
         finals = {run.seed: final_values([run], goal.metric, goal.direction) for run in runs}
         last = {seed: values[0] for seed, values in finals.items() if values}
         command = self._request.command([self._base.recipe])
         fingerprint = str(runs[0].started["data_fingerprint"])
-        if not self._request.calibrate:
-            self._say_how_long(jobs)
         return CalibratedTarget.of(goal.metric, goal.direction, last, command, fingerprint)
 
     def _tune(self) -> None:
@@ -146,9 +167,21 @@ class RecipeReproduction:
         return code
 
     def _jobs(self, arm: ArmPlan, target: CalibratedTarget) -> list[Job]:
-        seeds, steps = (",".join(map(str, each)) for each in (self._request.seeds, arm.lengths))
-        own = [*arm.overrides, f"seed={seeds}", f"run.max_steps={steps}", target.override]
-        return make_jobs([point.composed for point in self._points(own)], self._folder / "runs")
+        seeds = ",".join(map(str, self._request.seeds))
+        own = [*arm.overrides, f"seed={seeds}", target.override]
+        cycles = filled_cycles(self._points(own)[0].composed.config)
+        if cycles is None:
+            steps = ",".join(map(str, arm.lengths))
+            points = self._points([*own, f"run.max_steps={steps}"])
+        else:  # the period is another one at each length
+            points = [
+                point
+                for steps in arm.lengths
+                for point in self._points(
+                    [*own, f"run.max_steps={steps}", f"schedule.{cycles.key}={cycles.period(steps)}"]
+                )
+            ]
+        return make_jobs([point.composed for point in points], self._folder / "runs")
 
     def _replays(self, searched: Sequence[Job], target: CalibratedTarget) -> list[Job]:
         """Return the runs that replay another seed's LRs, of those seeds whose source is done."""
@@ -175,19 +208,8 @@ class RecipeReproduction:
             print_ending(ending, directory, self._console, compare=False)
             self._whole = False
 
-    def _say_how_long(self, calibration: Sequence[Job]) -> None:
-        """Estimate what is to come from the calibration runs."""
-        ledgers = [
-            orjson.loads((Path(job.root) / "summary.json").read_bytes())["ledger"] for job in calibration
-        ]
-        spent = sum(bucket["seconds"] for ledger in ledgers for bucket in ledger.values())
-        steps = sum(bucket["steps"] for ledger in ledgers for bucket in ledger.values())
-        left = sum(entry[2] for entry in reproduction.cost(self._base, len(self._request.seeds))[1:])
-        seconds = left * spent / max(steps, 1) / self._request.jobs
-        self._say(f"to come: {left:,} steps; about {duration(seconds)} at the speed of the calibration runs")
-
     def _compare(self, jobs: dict[str, list[Job]]) -> ClaimCheck:
-        done = [Path(job.root) for own in jobs.values() for job in own if _is_done(job)]
+        done = [Path(job.root) for own in jobs.values() for job in own if _has_ended(job)]
         comparison = compare(self._fewest_words(done), baseline=reproduction.ORIGINAL)
         write_report(comparison, self._folder / "report")
         against_original = {title: _of(comparison, own) for title, own in jobs.items()}
@@ -201,6 +223,7 @@ class RecipeReproduction:
             rivals,
             {title: _against(comparison, ours, each) for title, each in tuned.items() if ours and each},
             str(comparison.goal),
+            tuple(provenance(comparison)),
         )
 
     def _fewest_words(self, done: Sequence[Path]) -> Sequence[Path]:
@@ -236,10 +259,13 @@ def _terminating(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]
 
 
 def _is_done(job: Job) -> bool:
-    try:
-        return bool(orjson.loads((Path(job.root) / "summary.json").read_bytes())["status"] == "done")
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    return state_of(Path(job.root)).state == "done"
+
+
+def _has_ended(job: Job) -> bool:
+    """Return whether a run is done, or diverged, which is a result too."""
+    state = state_of(Path(job.root))
+    return state.state == "done" or (state.state == "failed" and tells_of_divergence(state.reason))
 
 
 def _of(comparison: Comparison, jobs: Sequence[Job]) -> Speedup | None:

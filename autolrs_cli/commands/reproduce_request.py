@@ -16,7 +16,15 @@ from autolrs_cli.schedules.lengths import decays
 
 DEFAULT_DIRECTORY = Path("reproduction")
 # Overrides of these groups do not move what the original schedule ends at, but by chance.
-TARGET_KEEPING = ("target", "runtime.", "tracker", "hydra", "search", "--config-dir=")
+TARGET_KEEPING = (
+    "target",
+    "runtime.threads",
+    "runtime.workers",
+    "runtime.device",
+    "tracker",
+    "hydra",
+    "search",
+)
 
 
 class StoppedError(Exception):
@@ -44,8 +52,17 @@ class Request:
     @property
     def keeps_targets(self) -> bool:
         """Whether a target in the recipe's YAML is for these runs: nothing that could move it is overridden."""
-        keys = [each.lstrip("+~").partition("=")[0] for each in self.overrides if "=" in each]
-        return all(key.startswith(TARGET_KEEPING) for key in keys)
+        return all(key.startswith(TARGET_KEEPING) for key in self._keys)
+
+    @property
+    def gives_target(self) -> bool:
+        """Whether a target is among the overrides; null asks for a calibrated one."""
+        return any(key.split(".")[0] == "target" for key in self._keys)
+
+    @property
+    def _keys(self) -> list[str]:
+        settings = (each for each in self.overrides if "=" in each and not each.startswith("-"))
+        return [each.lstrip("+~").partition("=")[0] for each in settings]
 
     @property
     def launcher(self) -> list[str]:

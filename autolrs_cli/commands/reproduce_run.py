@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from rich.table import Table
-
 from autolrs_cli.commands.configuration import show_error
 from autolrs_cli.commands.console import PatientConsole
 from autolrs_cli.commands.reproduce_recipe import RecipeReproduction
@@ -16,9 +14,8 @@ from autolrs_cli.commands.reproduce_request import Request, StoppedError, base_o
 from autolrs_cli.durable import publish
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.experiments import reproduction
-from autolrs_cli.experiments.reproduction import Base
 from autolrs_cli.experiments.tuning_folder import CONFIG_VARIABLE
-from autolrs_cli.reports import claims
+from autolrs_cli.reports import claims_tables
 from autolrs_cli.reports.claims import ClaimCheck
 
 
@@ -60,8 +57,8 @@ def main(
             for each in recipes_:
                 each.calibrate()
             return 0
-        for base in bases:
-            console.print(_cost_table(base, seeds))
+        for each in recipes_:
+            each.say_cost(timed=cost_only or not each.begun)
         if cost_only:
             return 0
         reproduced = [each.carry_out() for each in recipes_]
@@ -73,7 +70,7 @@ def main(
     except AutoLRSError as error:
         show_error(errors, error)
         return error.exit_code
-    console.print(claims.render(checks))
+    console.print(claims_tables.render(checks))
     say(console, f"tables, reports and figures: {request.directory / request.scale}")
     return 0 if all(whole for _, whole in reproduced) else 1
 
@@ -99,28 +96,10 @@ def _require_possible(request: Request) -> None:
 def _write(request: Request, recipes: Sequence[str], checks: Sequence[ClaimCheck]) -> None:
     command = request.command(recipes)
     for name, text in (
-        ("table.md", claims.as_markdown(checks, command)),
-        ("table.csv", claims.as_csv(checks)),
+        ("table.md", claims_tables.as_markdown(checks, command)),
+        ("table.csv", claims_tables.as_csv(checks)),
     ):
         path = request.directory / request.scale / name
         aside = path.with_name(f"{name}.part")
         aside.write_text(text, encoding="utf-8")
         publish(aside, path)
-
-
-def _cost_table(base: Base, seeds: int) -> Table:
-    table = Table(
-        title=f"{base.recipe} at scale={base.scale}, {seeds} seeds: what it costs",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-    )
-    table.add_column("what")
-    table.add_column("runs", justify="right")
-    table.add_column("optimizer steps", justify="right")
-    entries = reproduction.cost(base, seeds)
-    for what, runs, steps in entries:
-        table.add_row(what, f"{runs}" if runs else "", f"{steps:,}")
-    table.add_row("together", str(sum(e[1] for e in entries)), f"{sum(e[2] for e in entries):,}")
-    return table

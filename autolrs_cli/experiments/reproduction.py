@@ -26,7 +26,16 @@ LENGTHS = (0.4, 0.6, 0.8, 1.0, 2.0)
 # How many times wider the search interval is at both ends in one of the ablations (method rule 10).
 WIDER = 10.0
 # (schedule, averaging under which it is tuned)
-STUDIES = (("clr", "none"), ("sgdr", "none"), ("cosine", "none"), ("constant", "ema"), ("cosine", "ema"))
+STUDIES = (
+    ("clr", "none"),
+    ("sgdr", "none"),
+    ("cosine", "none"),
+    ("constant", "none"),
+    ("constant", "ema"),
+    ("cosine", "ema"),
+)
+# As `autolrs tune` plans them for the budget of one search: 9 short, 3 longer, 1 long.
+RUNS_OF_A_STUDY = 13
 FEWEST_CALIBRATION_SEEDS = 3
 ORIGINAL, AUTOLRS, REPLAY = "original", "autolrs", "replay of another seed"
 
@@ -80,9 +89,11 @@ def arm_plans(base: Base) -> list[ArmPlan]:
     return [
         ArmPlan(ORIGINAL, ("schedule=original",), decayed if base.original_decays else once),
         searched(AUTOLRS, "schedule=autolrs"),
-        tuned("tuned clr", "clr", "none", once),
-        tuned("tuned sgdr", "sgdr", "none", once),
+        # Tuned, their cycles fill the run, and are made to fill each of its lengths.
+        tuned("tuned clr", "clr", "none", decayed),
+        tuned("tuned sgdr", "sgdr", "none", decayed),
         tuned("tuned cosine", "cosine", "none", decayed),
+        tuned("tuned constant", "constant", "none", once),
         tuned("tuned constant + averaged weights", "constant", "ema", once),
         tuned("tuned cosine + averaged weights", "cosine", "ema", decayed),
         searched("random LRs at AutoLRS's cost", "schedule=random"),
@@ -91,13 +102,20 @@ def arm_plans(base: Base) -> list[ArmPlan]:
     ]
 
 
-def cost(base: Base, seeds: int) -> list[tuple[str, int, int]]:
-    """Return what a recipe costs, in order: what is run, how many runs, how many optimizer steps (at most)."""
-    calibration = len(calibration_seeds(seeds))
+def cost(base: Base, seeds: int, *, calibrated: bool = False) -> list[tuple[str, int, int]]:
+    """Return what a recipe costs, in order: what is run, how many runs, how many optimizer steps (at most).
+
+    Args:
+        base: the recipe.
+        seeds: how many are reported.
+        calibrated: whether the target is known already.
+    """
+    calibration = 0 if calibrated else len(calibration_seeds(seeds))
     tuning = [(f"tuning {schedule} ({average})", 0, base.search_steps) for schedule, average in STUDIES]
     arms = [(arm.title, seeds * len(arm.lengths), seeds * arm.steps) for arm in arm_plans(base)]
     replays = [(REPLAY, seeds, seeds * base.max_steps)] if seeds > 1 else []
-    return [("calibration", calibration, calibration * base.max_steps), *tuning, *arms, *replays]
+    first = [("calibration", calibration, calibration * base.max_steps)] if calibration else []
+    return [*first, *tuning, *arms, *replays]
 
 
 def replay_sources(seeds: Sequence[int]) -> dict[int, int]:

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from autolrs_cli.records.run_directory import HARMLESS_KEYS
+from autolrs_cli.reports.cycles import filled_cycles
 from autolrs_cli.reports.journals import RunRecord
 from autolrs_cli.schedules.lengths import decays
 
@@ -25,9 +26,11 @@ class Arm:
 
     name: str
     decays: bool
-    """Whether each length is a run of its own, fully decayed."""
+    """Whether each length is a run of its own, which counts to its end: the LR decays over it."""
+    fills: bool
+    """Whether its cycles are fitted to the run, so that it too may have several lengths."""
     runs: Mapping[int, tuple[RunRecord, ...]]
-    """Seed -> runs by length, shortest first; one run where the schedule does not decay."""
+    """Seed -> runs by length, shortest first; one run where the schedule neither decays nor fills the run."""
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -57,7 +60,7 @@ def group(runs: Sequence[RunRecord]) -> list[Arm]:
             members.append([])
         members[identities.index(identity)].append(run)
     arms = [
-        Arm(name, decays(own[0].config), _by_seed(own))
+        Arm(name, decays(own[0].config), filled_cycles(own[0].config) is not None, _by_seed(own))
         for name, own in zip(_names(identities), members, strict=True)
     ]
     return sorted(arms, key=lambda arm: arm.name)
@@ -85,8 +88,14 @@ def identify(run: RunRecord) -> Identity:
         if not any(key == prefix or key.startswith(f"{prefix}.") for prefix in left_out)
         and not key.endswith(".max_steps")
     }
+    if decays(config):
+        return identity
+    cycles = filled_cycles(config)
+    if cycles is not None:
+        identity.pop(f"schedule.{cycles.key}")
+        return {**identity, "schedule.cycles": cycles.cycles}
     # A schedule without an end trains a shorter run as the beginning of a longer one: that is no length of its own.
-    return identity if decays(config) else {**identity, "run.max_steps": run.max_steps}
+    return {**identity, "run.max_steps": run.max_steps}
 
 
 def searched(run: RunRecord) -> bool:

@@ -1,24 +1,22 @@
-"""The paper's claims beside our figures: one table, and a verdict in words whatever it is."""
+"""The paper's claims beside our figures, and a verdict in words whatever it is."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+import numpy as np
 
-from autolrs_cli.reports.speedups import Estimate, Speedup
+from autolrs_cli.reports.racing import Cost
+from autolrs_cli.reports.speedups import GENERATOR_SEED, LEVEL, RESAMPLES, Estimate, Speedup, medians
 
 # "Over heavily-tuned LR schedules", on average over the three recipes: Jin et al., ICLR 2021, abstract.
 CLAIM_OVER_TUNED = 1.31
 Verdict = Literal["reproduced", "not reproduced", "undecided"]
+Judged = tuple[Verdict, str]
+"""A verdict, and why."""
 
 
 @dataclass(frozen=True)
@@ -35,192 +33,118 @@ class ClaimCheck:
     over_tuned: Mapping[str, Speedup]
     """Title of a tuned schedule -> AutoLRS against it."""
     target: str
+    provenance: tuple[str, ...] = ()
+    """What is needed to make the figures again, a line each."""
 
     @property
-    def verdict(self) -> tuple[Verdict, str]:
-        """The verdict, and why.
+    def verdict(self) -> Judged:
+        """Say whether the claim was reproduced, and why.
 
         Reproduced: the whole interval lies above 1, and its upper end at or above the claim. Not reproduced: the
         whole interval lies below the claim, or more than half of the runs miss. Undecided: anything else, and always
-        with fewer than five seeds, which make no interval.
+        with fewer than five seeds, which make no interval, or where the ratios are mere upper bounds.
         """
         if self.found is None or self.claim is None:
             return "undecided", "there is no figure, or no claim, to compare"
-        if self.found.mostly_misses:
+        found = self.found
+        if found.mostly_misses:
             return (
                 "not reproduced",
-                f"AutoLRS misses the target on {self.found.arm_misses} of {len(self.found.pairs)} seeds",
+                f"AutoLRS misses the target on {found.arm_misses} of {len(found.pairs)} seeds",
             )
-        estimate = self.found.training
-        if estimate is None:
+        if found.training is None:
             return "undecided", "no seed has a ratio"
-        if estimate.interval is None:
-            return "undecided", f"{estimate.pairs} seeds make no interval; five do"
-        low, high = estimate.interval
-        if high < self.claim:
-            side = "faster than the original, but by less" if low > 1 else "the claim lies above the interval"
-            return "not reproduced", side
-        if low > 1:
-            return "reproduced", "the interval lies above 1 and reaches the claim"
-        return "undecided", "the interval holds both the claim and no speedup at all"
+        if found.training.interval is None:
+            return "undecided", f"{found.training.pairs} seeds make no interval; five do"
+        judged = judge(found.training.interval, self.claim)
+        bounds = sum(pair.baseline.at_shortest for pair in found.pairs)
+        if judged[0] == "reproduced" and 2 * bounds >= len(found.pairs):
+            return "undecided", (
+                f"the original reaches the target at its shortest length on {bounds} of {len(found.pairs)} seeds, so "
+                "the ratios are upper bounds"
+            )
+        return judged
 
 
-def mean_speedup(checks: Sequence[ClaimCheck]) -> tuple[float, float] | None:
-    """Return the means over recipes of the median training-step and net speedups; None if one has none."""
-    pairs = [_medians(check.found) for check in checks]
-    known = [pair for pair in pairs if pair is not None]
-    if not known or len(known) < len(pairs):
-        return None
-    return fmean(pair[0] for pair in known), fmean(pair[1] for pair in known)
+def judge(interval: tuple[float, float], claim: float) -> Judged:
+    """Return the verdict on a claimed speedup from the interval of the measured one."""
+    low, high = interval
+    if high < claim:
+        side = "faster, but by less" if low > 1 else "the claim lies above the interval"
+        return "not reproduced", side
+    if low > 1:
+        return "reproduced", "the interval lies above 1 and reaches the claim"
+    return "undecided", "the interval holds both the claim and no speedup at all"
 
 
-def _medians(found: Speedup | None) -> tuple[float, float] | None:
-    if found is None or found.training is None or found.net is None:
-        return None
-    return found.training.median, found.net.median
+@dataclass(frozen=True)
+class Mean:
+    """The mean over several comparisons of their median speedups."""
+
+    training: Estimate
+    net: Estimate
 
 
-COLUMNS = ("recipe", "the paper claims", "training steps", "all steps", "misses", "verdict")
-
-
-def rows(checks: Sequence[ClaimCheck]) -> list[tuple[str, ...]]:
-    """Return the table, one row a recipe and one for the mean."""
-    table: list[tuple[str, ...]] = [_row(check) for check in checks]
-    means = mean_speedup(checks)
-    claims = [check.claim for check in checks if check.claim is not None]
-    if len(checks) > 1:
-        ours = ("-", "-") if means is None else tuple(f"{mean:.2f}x" for mean in means)
-        claimed = f"{fmean(claims):.2f}x" if len(claims) == len(checks) else "-"
-        table.append(("mean", claimed, *ours, "", ""))
-    return [*table, *_over_tuned_rows(checks)]
-
-
-def _over_tuned_rows(checks: Sequence[ClaimCheck]) -> list[tuple[str, ...]]:
-    """Return AutoLRS against each tuned schedule, and the mean that the paper makes a claim for."""
-    entries = [
-        (f"{check.recipe} over {title}", found)
-        for check in checks
-        for title, found in check.over_tuned.items()
-    ]
-    table: list[tuple[str, ...]] = [
-        (name, "-", ratio(found.training), ratio(found.net), f"{found.arm_misses} of {len(found.pairs)}", "")
-        for name, found in entries
-    ]
-    pairs = [_medians(found) for _, found in entries]
-    known = [pair for pair in pairs if pair is not None]
-    if known:
-        ours = (f"{fmean(pair[i] for pair in known):.2f}x" for i in (0, 1))
-        table.append(("mean over tuned", f"{CLAIM_OVER_TUNED:.2f}x", *ours, "", ""))
-    return table
-
-
-def _row(check: ClaimCheck) -> tuple[str, ...]:
-    verdict, why = check.verdict
-    claim = "-" if check.claim is None else f"{check.claim:.2f}x"
-    if check.found is None:
-        return (check.recipe, claim, "-", "-", "-", f"{verdict}: {why}")
-    found = check.found
-    misses = f"{found.arm_misses} of {len(found.pairs)}"
-    return (check.recipe, claim, ratio(found.training), ratio(found.net), misses, f"{verdict}: {why}")
-
-
-def ratio(estimate: Estimate | None) -> str:
-    """Say a speedup with its interval, if it has one."""
-    if estimate is None:
-        return "-"
-    if estimate.interval is None:
-        return f"{estimate.median:.2f}x"
-    low, high = (f"{end:.2f}" if math.isfinite(end) else "inf" for end in estimate.interval)
-    return f"{estimate.median:.2f}x [{low}, {high}]"
-
-
-def rival_rows(check: ClaimCheck) -> list[tuple[str, ...]]:
-    """Return one row for every other arm of a recipe."""
-    return [
-        (title, ratio(found.training), ratio(found.net), f"{found.arm_misses} of {len(found.pairs)}")
-        for title, found in check.rivals.items()
-    ]
-
-
-RIVAL_COLUMNS = ("against the original schedule", "training steps", "all steps", "misses")
-DIRECTION = (
-    "Every figure is steps of the original schedule / steps of the arm, to the same target, median over paired seeds "
-    "with a 95 % interval where there are five: above 1, the arm needs fewer. Training steps leave the search out, as "
-    "the paper does; all steps count it. A figure is about this scale, its data and its target only."
-)
-
-
-def render(checks: Sequence[ClaimCheck]) -> RenderableType:
-    """Return the tables for a terminal."""
-    parts: list[RenderableType] = [_table("the paper's claims and ours", COLUMNS, rows(checks)), Text("")]
-    for check in checks:
-        if check.rivals:
-            parts += [
-                _table(f"{check.recipe}, target {check.target}", RIVAL_COLUMNS, rival_rows(check)),
-                Text(""),
-            ]
-    return Group(*parts, Text(DIRECTION))
-
-
-def _table(title: str, columns: Sequence[str], content: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for number, name in enumerate(columns):
-        numeric = name in ("the paper claims", "training steps", "all steps", "misses")
-        table.add_column(name, justify="right" if numeric and number else "left", overflow="fold")
-    for row in content:
-        table.add_row(*row)
-    return table
-
-
-def as_markdown(checks: Sequence[ClaimCheck], command: str) -> str:
-    """Return the tables as Markdown, with the command that made them."""
-    parts = [f"Made by `{command}`.", _markdown(COLUMNS, rows(checks))]
-    for check in checks:
-        if check.rivals:
-            parts += [
-                f"## {check.recipe}, target {check.target}",
-                _markdown(RIVAL_COLUMNS, rival_rows(check)),
-            ]
-    return "\n\n".join([*parts, DIRECTION]) + "\n"
-
-
-def _markdown(columns: Sequence[str], content: Sequence[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *content]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def as_csv(checks: Sequence[ClaimCheck]) -> str:
-    """Return the claims and every other arm as CSV, numbers at full precision."""
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(
-        (
-            "recipe",
-            "arm",
-            "claim",
-            "training_steps",
-            "low",
-            "high",
-            "all_steps",
-            "low",
-            "high",
-            "misses",
-            "seeds",
-        )
+def mean_speedup(speedups: Sequence[Speedup | None]) -> Mean | None:
+    """Return the means; None if one of the comparisons shows no speedup (method rule 4), or has no ratio."""
+    training, net = (
+        _mean([known(each, cost) for each in speedups], cost) for cost in ("step", "total_steps")
     )
-    for check in checks:
-        measured = {"autolrs": check.found, **check.rivals}
-        for title, found in measured.items():
-            if found is None:
-                continue
-            numbers = [*_numbers(found.training), *_numbers(found.net)]
-            claim = check.claim if title == "autolrs" else ""
-            writer.writerow((check.recipe, title, claim, *numbers, found.arm_misses, len(found.pairs)))
-    return file.getvalue()
+    return Mean(training, net) if training is not None and net is not None else None
 
 
-def _numbers(estimate: Estimate | None) -> tuple[float | str, float | str, float | str]:
-    if estimate is None:
-        return "", "", ""
-    low, high = estimate.interval or ("", "")
-    return estimate.median, low, high
+def known(found: Speedup | None, cost: Cost) -> tuple[Estimate, Speedup] | None:
+    """Return the estimate in `cost`, and what it is of; None where none may be named."""
+    if found is None or found.mostly_misses:
+        return None
+    estimate = found.training if cost == "step" else found.net
+    return None if estimate is None else (estimate, found)
+
+
+def _mean(parts: Sequence[tuple[Estimate, Speedup] | None], cost: Cost) -> Estimate | None:
+    """Return the mean of the medians, with the interval of resampling the pairs of each comparison for itself."""
+    given = [part for part in parts if part is not None]
+    if not given or len(given) < len(parts):
+        return None
+    interval = None
+    if all(estimate.interval is not None for estimate, _ in given):
+        generator = np.random.default_rng(GENERATOR_SEED)
+        drawn = [_resampled(found, cost, generator) for _, found in given]
+        low, high = (np.mean([each[end] for each in drawn], axis=0) for end in (0, 1))
+        interval = (
+            float(np.quantile(low, (1 - LEVEL) / 2, method="lower")),
+            float(np.quantile(high, (1 + LEVEL) / 2, method="higher")),
+        )
+    return Estimate(
+        cost,
+        fmean(estimate.median for estimate, _ in given),
+        interval,
+        sum(estimate.wins for estimate, _ in given),
+        sum(estimate.ties for estimate, _ in given),
+        sum(estimate.pairs for estimate, _ in given),
+    )
+
+
+def _resampled(found: Speedup, cost: Cost, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return resampled medians [RESAMPLES], and the same with each ratio at the largest that it may be."""
+    ratios, at_most = found.ratios(cost)
+    drawn = generator.integers(0, len(ratios), (RESAMPLES, len(ratios)))
+    return medians(ratios[drawn]), medians(at_most[drawn])
+
+
+def judge_mean(speedups: Mapping[str, Speedup | None], claim: float) -> Judged:
+    """Return the verdict on a claimed mean.
+
+    Args:
+        speedups: name of a comparison -> what it found.
+        claim: the claimed mean.
+    """
+    none = [name for name, found in speedups.items() if found is not None and found.mostly_misses]
+    if none:
+        return "not reproduced", f"no speedup: {', '.join(none)}"
+    mean = mean_speedup(list(speedups.values()))
+    if mean is None:
+        return "undecided", "one of them has no ratio"
+    if mean.training.interval is None:
+        return "undecided", "too few seeds make no interval; five do"
+    return judge(mean.training.interval, claim)

@@ -11,6 +11,8 @@ from autolrs_cli.reports.arms import Arm
 from autolrs_cli.reports.journals import RunRecord
 
 MOST_NAMED = 6
+# On a quiet machine, runs of one arm need the same time for a step, to this factor (ours).
+QUIET_SPREAD = 1.25
 
 
 def split_superseded(runs: Sequence[RunRecord]) -> tuple[list[RunRecord], list[str]]:
@@ -33,8 +35,8 @@ def split_superseded(runs: Sequence[RunRecord]) -> tuple[list[RunRecord], list[s
 
 
 def unfinished(runs: Sequence[RunRecord]) -> list[str]:
-    """Return one message that names the runs which did not come to their planned end, or none."""
-    names = [f"{run.path} ({_how_it_ended(run)})" for run in runs if not run.done]
+    """Return one message that names the runs which did not come to an end, or none; to diverge is an end."""
+    names = [f"{run.path} ({_how_it_ended(run)})" for run in runs if not (run.done or run.diverged)]
     if not names:
         return []
     return [
@@ -80,9 +82,27 @@ def hardware_notes(runs: Sequence[RunRecord]) -> list[str]:
     if len(places) > 1:
         named = "; ".join(sorted(f"{device}, {threads} threads" for device, threads in places))
         found.append(f"runs were made on different hardware ({named}): compare steps, not seconds.")
+    spread = _seconds_spread(runs)
+    if spread > QUIET_SPREAD:
+        found.append(
+            f"a step took up to {spread:.1f} times as long in one run as in another of its arm: the machine was not "
+            "quiet. Compare steps, not seconds."
+        )
     if len({tuple(sorted(r.started.get("versions", {}).items())) for r in runs}) > 1:
         found.append("runs were made with different library versions (see the provenance in the report).")
     return found
+
+
+def _seconds_spread(runs: Sequence[RunRecord]) -> float:
+    """Return the largest ratio, among runs of one schedule and averaging, of the seconds that a training step took."""
+    paces: dict[tuple[str, str], list[float]] = {}
+    for run in runs:
+        spent = run.ledger.get("training")
+        if spent and spent["steps"] and spent["seconds"]:
+            average = (run.config.get("average") or {}).get("name")
+            key = (str(run.config["schedule"].get("name")), str(average))
+            paces.setdefault(key, []).append(spent["seconds"] / spent["steps"])
+    return max((max(own) / min(own) for own in paces.values()), default=1.0)
 
 
 def twins(arms: Sequence[Arm]) -> list[str]:

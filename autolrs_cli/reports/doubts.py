@@ -38,7 +38,8 @@ def caveats(
     if goal.fixed and any(_foreign_target(run) for arm in arms for run in arm.all_runs):
         found.append(f"the target {goal} was calibrated on other data than these: it says little here.")
     found += _too_short_a_list(arms, outcomes)
-    found += [_uneven_lengths(arm) for arm in arms if arm.decays and _lengths_differ(arm)]
+    found += [_fitted_to_one_length(arm, arms[0]) for arm in arms if arm.fills and len(arm.lengths) == 1]
+    found += [_uneven_lengths(arm) for arm in arms if (arm.decays or arm.fills) and _lengths_differ(arm)]
     few = [f"{s.arm}: {len(s.pairs)}" for s in speedups if len(s.pairs) < FEWEST_FOR_AN_INTERVAL]
     if few:
         found.append(
@@ -64,6 +65,9 @@ def _arm_doubts(arm: Arm) -> Iterator[str]:
         named = "; ".join(f"{name} stage {stages}" for name, stages in places if stages)
         if named:
             yield f"{arm.name}: {meaning} ({named})."
+    diverged = [_name(arm, run) for run in arm.all_runs if run.diverged]
+    if diverged:
+        yield f"{arm.name}: training diverged to the run's end, which counts as a miss ({'; '.join(diverged)})."
     for run in arm.all_runs:
         if run.rolled_back:
             lrs = ", ".join(f"{record['lr']:.3g}" for record in run.rolled_back)
@@ -104,6 +108,14 @@ def _too_short_a_list(arms: Sequence[Arm], outcomes: Mapping[str, Mapping[int, O
                 f"on {len(reaching)} of {len(arm.runs)} seeds; a shorter run might too, so {bound} bounds. Add shorter "
                 "lengths (run.max_steps)."
             )
+
+
+def _fitted_to_one_length(arm: Arm, baseline: Arm) -> str:
+    bound = "speedups over it are upper" if arm is baseline else "its speedups are lower"
+    return (
+        f"{arm.name}: its cycles are fitted to a run of {arm.lengths[0]} steps, its only length; fitted to a shorter "
+        f"run it might reach the target sooner, so {bound} bounds. Add lengths (run.max_steps, the period scaled)."
+    )
 
 
 def _lengths_differ(arm: Arm) -> bool:

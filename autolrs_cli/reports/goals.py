@@ -46,8 +46,8 @@ def usual_length(arms: Sequence[Arm]) -> int:
 
 
 def final_values(runs: Sequence[RunRecord], metric: str, direction: Direction) -> list[float]:
-    """Return the last finite value of `metric` of each run that has one."""
-    curves = [metric_curve(run, metric, direction).values for run in runs]
+    """Return the last finite value of `metric` of each run that has one and came to its end."""
+    curves = [metric_curve(run, metric, direction).values for run in runs if run.done]
     finite = [values[np.isfinite(values)] for values in curves]
     return [float(values[-1]) for values in finite if len(values)]
 

@@ -17,6 +17,8 @@ from autolrs_cli.records.journal import Record
 from autolrs_cli.records.run_directory import RunDirectory
 
 FloatArray = NDArray[np.float64]
+# How a run says that its training diverged beyond repair (`training.trainer`, `training.stage_loop`).
+DIVERGED = ("The training loss must stay finite", "must train without diverging")
 # Of the kept steps' events, at most this many are parsed: a plot shows no more.
 MOST_POINTS = 2_000
 STEP = b'{"event":"step",'
@@ -100,9 +102,20 @@ class RunRecord:
         return self.ended is not None and self.ended.get("status") == "done"
 
     @property
+    def diverged(self) -> bool:
+        """Whether it failed because its training diverged: that is a result, and counts as a miss."""
+        ended = self.ended or {}
+        return ended.get("status") == "failed" and tells_of_divergence(str(ended.get("reason")))
+
+    @property
     def ledger(self) -> dict[str, dict[str, float]]:
         """Bucket -> steps and seconds; empty for a run that did not end by itself."""
         return dict((self.ended or {}).get("ledger") or {})
+
+
+def tells_of_divergence(reason: str) -> bool:
+    """Return whether the reason for which a run failed is its LRs."""
+    return any(words in reason for words in DIVERGED)
 
 
 def read_run(path: Path) -> RunRecord:

@@ -38,5 +38,5 @@ def command(comparison: Comparison) -> str:
     if request.baseline is not None:
         words_ += ["--baseline", request.baseline]
     if request.target is not None:
-        words_ += ["--target", f"{request.target:g}"]
+        words_ += ["--target", repr(request.target)]
     return shlex.join([*words_, *(["--force"] if request.force else []), "--out", "DIR"])

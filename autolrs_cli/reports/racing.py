@@ -46,15 +46,24 @@ class Racer:
         """Return when `target` is reached.
 
         A decayed schedule needs the shortest length whose run reaches it, and needs that run to its end (method
-        rule 5). Any other needs the steps until its first sight of the target.
+        rule 5). Any other needs the steps until its first sight of the target, in whichever of its runs that is soonest
+        (cycles that are fitted to the run have one for each length).
         """
-        for number, (run, curve) in enumerate(self.runs):
-            index = curve.reached_at(target)
-            if index is not None:
-                place = -1 if self.decays else index
-                return _at(run, curve, place, reached=True, at_shortest=self.decays and number == 0)
-        run, curve = self.runs[-1]
-        return _at(run, curve, -1, reached=False) if len(curve.step) else _never_evaluated(run)
+        seen = [
+            (number, run, curve, index)
+            for number, (run, curve) in enumerate(self.runs)
+            # One that diverged did not decay to its end, whatever it saw on the way.
+            if (index := curve.reached_at(target)) is not None and (run.done or not self.decays)
+        ]
+        if not seen:
+            run, curve = self.runs[-1]
+            at_end = run.done and len(curve.step)
+            return _at(run, curve, -1, reached=False) if at_end else _whole_length(run)
+        if self.decays:
+            number, run, curve, _ = seen[0]
+            return _at(run, curve, -1, reached=True, at_shortest=number == 0)
+        _, run, curve, index = min(seen, key=lambda each: each[2].step[each[3]])
+        return _at(run, curve, index, reached=True)
 
 
 def racers(arm: Arm, goal: Goal) -> dict[int, Racer]:
@@ -79,12 +88,14 @@ def _at(
     )
 
 
-def _never_evaluated(run: RunRecord) -> Outcome:
+def _whole_length(run: RunRecord) -> Outcome:
+    """Return the miss of a run without a last evaluation: its full length, and at least what it made."""
     end = run.ended or {}
+    planned = run.max_steps + int(run.started.get("plan", {}).get("search_steps") or 0)
     return Outcome(
         False,
-        float(end.get("step", run.max_steps)),
-        float(end.get("total_steps", run.max_steps)),
+        float(run.max_steps),
+        float(max(planned, end.get("total_steps", 0))),
         float(end.get("t", 0.0)),
         run.max_steps,
         run.path,

@@ -34,7 +34,7 @@ class Goal:
 
     def __str__(self) -> str:
         relation = ">=" if self.direction == "max" else "<="
-        return f"{self.metric} {relation} {self.value:.4g}"
+        return f"{self.metric} {relation} {self.value:.6g}"
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,13 @@ class Speedup:
         """Whether the arm misses so often that no speedup may be named (method rule 4)."""
         return self.arm_misses * 2 > len(self.pairs)
 
+    def ratios(self, cost: Cost) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ratios of the pairs that have one, and the largest that each may be.
+
+        How long a baseline that missed would have needed is unknown: its ratio has no upper bound.
+        """
+        return _ratios(_known(self.pairs, cost))
+
     def finding(self, estimate: Estimate | None) -> Finding:
         """Return what `estimate`, one of this speedup's, says."""
         if self.mostly_misses:
@@ -130,14 +137,10 @@ def speedup(
 
 def estimate(pairs: Sequence[Pair], cost: Cost, *, intervals: bool = True) -> Estimate | None:
     """Return median ratio, interval and wins of the pairs that have a ratio; None if none has."""
-    known = [(pair, ratio) for pair in pairs if (ratio := pair.ratio(cost)) is not None]
+    known = _known(pairs, cost)
     if not known:
         return None
-    ratios = np.array([ratio for _, ratio in known])
-    # How long a baseline that missed would have needed is unknown: without bound at the interval's upper end.
-    at_most = np.array(
-        [ratio if pair.baseline.reached or not pair.arm.reached else math.inf for pair, ratio in known]
-    )
+    ratios, at_most = _ratios(known)
     return Estimate(
         cost,
         float(np.median(ratios)),
@@ -146,6 +149,16 @@ def estimate(pairs: Sequence[Pair], cost: Cost, *, intervals: bool = True) -> Es
         int((ratios == 1).sum()),
         len(known),
     )
+
+
+def _known(pairs: Sequence[Pair], cost: Cost) -> list[tuple[Pair, float]]:
+    return [(pair, ratio) for pair in pairs if (ratio := pair.ratio(cost)) is not None]
+
+
+def _ratios(known: Sequence[tuple[Pair, float]]) -> tuple[np.ndarray, np.ndarray]:
+    ratios = np.array([ratio for _, ratio in known])
+    bounded = [pair.baseline.reached or not pair.arm.reached for pair, _ in known]
+    return ratios, np.where(bounded, ratios, math.inf)
 
 
 def bootstrap_interval(ratios: np.ndarray, at_most: np.ndarray | None = None) -> tuple[float, float]:
@@ -160,12 +173,12 @@ def bootstrap_interval(ratios: np.ndarray, at_most: np.ndarray | None = None) ->
     """
     upper = ratios if at_most is None else at_most
     drawn = np.random.default_rng(GENERATOR_SEED).integers(0, len(ratios), (RESAMPLES, len(ratios)))
-    low = np.quantile(_medians(ratios[drawn]), (1 - LEVEL) / 2, method="lower")
-    high = np.quantile(_medians(upper[drawn]), (1 + LEVEL) / 2, method="higher")
+    low = np.quantile(medians(ratios[drawn]), (1 - LEVEL) / 2, method="lower")
+    high = np.quantile(medians(upper[drawn]), (1 + LEVEL) / 2, method="higher")
     return float(low), float(high)
 
 
-def _medians(rows: np.ndarray) -> np.ndarray:
+def medians(rows: np.ndarray) -> np.ndarray:
     """Return the median of each row; `np.median` makes NaN of two infinities."""
     ordered = np.sort(rows, axis=1)
     middle = rows.shape[1] // 2

@@ -13,7 +13,7 @@ from autolrs_cli.reports.speedups import Estimate, Pair, Speedup
 DIRECTION = (
     "Every ratio is {baseline} / arm: above 1, the arm needs less. Training-step speedup counts kept steps, the search "
     "left out; net speedup counts all optimizer steps. An arm that misses counts as 0, a baseline that misses as its "
-    "full length."
+    "full length. Seconds hold only between runs on one quiet machine."
 )
 FORCED = "FORCED: these runs should not be compared, and the figures below may mean nothing."
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import signal
 from pathlib import Path
 
@@ -14,6 +15,7 @@ ARMS = {
     "autolrs",
     "tuned clr",
     "tuned sgdr",
+    "tuned constant",
     "tuned cosine",
     "tuned constant + averaged weights",
     "tuned cosine + averaged weights",
@@ -29,6 +31,7 @@ def test_the_cost_runs_nothing(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "toy at scale=tiny, 2 seeds: what it costs" in done.stdout
     assert all(arm[:20] in done.stdout for arm in ARMS)
+    assert re.search(r"toy: about \d.* ms a step .* 10 steps timed just now", done.stdout)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -78,7 +81,16 @@ def test_from_nothing_to_a_verdict(tmp_path: Path) -> None:
     with (tmp_path / "reproduction" / "tiny" / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["arm"] for row in rows} == ARMS
+    assert {(row["baseline"], row["arm"]) for row in rows if row["baseline"] != "original"} == {
+        ("tuned clr", "autolrs"),
+        ("tuned sgdr", "autolrs"),
+    }
     assert {row["seeds"] for row in rows} == {"2"}
+    lengths = {path.parts[-2] for path in runs.glob("toy/sgdr_tuned/seed0/*/summary.json")}
+    assert len(lengths) == 5, "each of the five lengths is a run of its own"
+    text = (tmp_path / "reproduction" / "tiny" / "table.md").read_text()
+    assert "rebuilt by: autolrs compare reproduction/tiny/toy/runs --baseline original" in text
+    assert "versions: autolrs" in text
     assert (runs.parent / "report" / "report.html").exists()
 
     third = autolrs(*TOY, cwd=tmp_path)

@@ -21,7 +21,10 @@ def test_decayed_arms_are_run_at_the_five_lengths_and_the_others_once() -> None:
     arms = {arm.title: arm for arm in reproduction.arm_plans(BASE)}
     assert arms["original"].lengths == (400, 600, 800, 1000, 2000)
     assert arms["tuned cosine"].lengths == (400, 600, 800, 1000, 2000)
-    assert arms["autolrs"].lengths == arms["tuned clr"].lengths == (1000,)
+    assert arms["tuned clr"].lengths == arms["tuned sgdr"].lengths == arms["original"].lengths, (
+        "their cycles fill it"
+    )
+    assert arms["autolrs"].lengths == arms["tuned constant"].lengths == (1000,)
     without_end = Base("transformer", "bench", 1000, 900, (0.02, 1.0), original_decays=False)
     assert reproduction.arm_plans(without_end)[0].lengths == (1000,)
 
@@ -32,6 +35,7 @@ def test_the_cost_adds_up() -> None:
     assert entries["autolrs"] == entries["random LRs at AutoLRS's cost"] == (5, 5 * 1900)
     assert entries["tuning sgdr (none)"] == (0, 900), "as many steps as AutoLRS's search makes"
     assert entries["calibration"] == (5, 5000)
+    assert "calibration" not in {what for what, *_ in reproduction.cost(BASE, 5, calibrated=True)}
     assert entries["replay of another seed"] == (5, 5000)
     assert "replay of another seed" not in {what for what, *_ in reproduction.cost(BASE, 1)}
 

@@ -7,23 +7,35 @@ from pathlib import Path
 
 import pytest
 
-from autolrs_cli.reports import claims
-from autolrs_cli.reports.claims import ClaimCheck
+from autolrs_cli.reports import claims_tables
+from autolrs_cli.reports.claims import ClaimCheck, judge_mean, mean_speedup
+from autolrs_cli.reports.claims_tables import sections
 from autolrs_cli.reports.racing import Outcome
 from autolrs_cli.reports.speedups import Speedup, speedup
 
 
-def outcome(step: float, *, reached: bool = True, cost: float = 2.0) -> Outcome:
-    return Outcome(reached, step, step * cost, step, 1000, Path("run"))
+def outcome(step: float, *, reached: bool = True, cost: float = 2.0, at_shortest: bool = False) -> Outcome:
+    return Outcome(reached, step, step * cost, step, 1000, Path("run"), at_shortest)
 
 
-def against(baseline: list[float], ours: list[float], missed: tuple[int, ...] = ()) -> Speedup:
+def against(
+    baseline: list[float],
+    ours: list[float],
+    missed: tuple[int, ...] = (),
+    baseline_missed: tuple[int, ...] = (),
+    at_shortest: tuple[int, ...] = (),
+) -> Speedup:
     """AutoLRS reaches the target at `ours`, the original schedule at `baseline`, one entry a seed."""
     return speedup(
         "autolrs",
         "original",
         {seed: outcome(step, reached=seed not in missed) for seed, step in enumerate(ours)},
-        {seed: outcome(step, cost=1.0) for seed, step in enumerate(baseline)},
+        {
+            seed: outcome(
+                step, cost=1.0, reached=seed not in baseline_missed, at_shortest=seed in at_shortest
+            )
+            for seed, step in enumerate(baseline)
+        },
     )
 
 
@@ -64,20 +76,77 @@ def test_a_recipe_without_a_claim_or_a_figure_is_undecided() -> None:
     assert check(None).verdict[0] == "undecided"
 
 
+def test_mere_upper_bounds_reproduce_nothing() -> None:
+    ours = [500.0] * 5
+    assert check(against(FIVE, ours, at_shortest=(0, 1))).verdict[0] == "reproduced"
+    verdict, why = check(against(FIVE, ours, at_shortest=(0, 1, 2))).verdict
+    assert verdict == "undecided"
+    assert "3 of 5 seeds, so the ratios are upper bounds" in why
+    slower = check(against(FIVE, [1300.0] * 5, at_shortest=(0, 1, 2)))
+    assert slower.verdict[0] == "not reproduced", "an upper bound that is too low is low enough"
+
+
+def table(*checks: ClaimCheck) -> dict[str, tuple[str, ...]]:
+    return {row[0]: row for row in sections(checks)[0].rows}
+
+
 def test_the_table_has_claims_means_and_the_net_cost() -> None:
-    one, other = check(against(FIVE, [500.0] * 5)), check(against(FIVE, [800.0] * 5), claim=1.5)
-    rows = {row[0]: row for row in claims.rows([one, other])}
-    assert rows["transformer"][1:3] == ("1.50x", "1.25x [1.25, 1.25]")  # the later of the two
-    assert rows["transformer"][3] == "0.62x [0.62, 0.62]", "two steps made per step kept"
-    assert rows["mean"][1:4] == ("1.46x", "1.62x", "0.81x")
+    one = check(against(FIVE, [500.0] * 5))
+    other = ClaimCheck("bert", 1.5, against(FIVE, [800.0] * 5), {}, {}, "loss <= 1")
+    rows = table(one, other)
+    assert rows["transformer"][1:5] == ("1.43x", "2.00x [2.00, 2.00]", "5 of 5", "1.00x [1.00, 1.00]")
+    assert rows["bert"][1:3] == ("1.50x", "1.25x [1.25, 1.25]")
+    assert rows["bert"][4] == "0.62x [0.62, 0.62]", "two steps made per step kept"
+    assert rows["mean"][1:3] == ("1.46x", "1.62x [1.62, 1.62]")
+    assert rows["mean"][4] == "0.81x [0.81, 0.81]"
+    assert rows["mean"][6].startswith("reproduced: the interval lies above 1")
+
+
+def test_where_most_runs_miss_no_figure_is_named_anywhere() -> None:
+    """Three of five miss on both sides, the other two pairs are at 2: no 2.00x (method rule 4)."""
+    missing = against(FIVE, [500.0] * 5, missed=(0, 1, 2), baseline_missed=(0, 1, 2))
+    good = ClaimCheck(
+        "bert", 1.5, against(FIVE, [500.0] * 5), {"tuned clr": missing}, {"tuned clr": missing}, ""
+    )
+    bad = check(missing)
+    rows = table(good, bad)
+    assert rows["transformer"][2:6] == ("none", "2 of 2", "none", "3 of 5")
+    assert rows["mean"][2:5] == ("none", "", "none")
+    assert rows["mean"][6] == "not reproduced: no speedup: transformer"
+    assert sections([good])[1].rows[0][2] == "none"
+    assert sections([good])[2].rows[0][2] == "none"
+    assert "2.0," not in claims_tables.as_csv([bad])
+    assert mean_speedup([good.found, missing]) is None
+
+
+def test_the_interval_of_a_mean_is_that_of_resampling_each_comparison_for_itself() -> None:
+    known = against(FIVE, [500.0] * 5)
+    varied = against(FIVE, [400.0, 500.0, 1000.0, 1000.0, 2000.0])  # ratios 2.5, 2, 1, 1, 0.5
+    mean = mean_speedup([known, varied])
+    assert mean is not None
+    assert mean.training.median == pytest.approx((2 + 1) / 2)
+    assert mean.training.interval == pytest.approx((1.25, 2.25)), (
+        "2 with the ends of the medians, 0.5 and 2.5"
+    )
+    assert judge_mean({"one": known, "other": varied}, 2.5) == (
+        "not reproduced",
+        "faster, but by less",
+    )
+    unbounded = against(FIVE, [500.0] * 5, baseline_missed=(0, 1, 2, 3, 4))
+    found = mean_speedup([known, unbounded])
+    assert found is not None
+    assert found.training.interval == (2.0, float("inf")), (
+        "how long the baseline would have needed is unknown"
+    )
 
 
 def test_one_recipe_without_a_figure_leaves_no_mean() -> None:
-    rows = claims.rows([check(against(FIVE, FIVE)), check(None)])
-    assert rows[-1][:4] == ("mean", "1.43x", "-", "-")
+    rows = table(check(against(FIVE, FIVE)), ClaimCheck("bert", 1.5, None, {}, {}, ""))
+    assert rows["mean"][1:5] == ("1.46x", "none", "", "none")
+    assert rows["mean"][6] == "undecided: one of them has no ratio"
 
 
-def test_the_mean_over_tuned_schedules_stands_beside_its_own_claim() -> None:
+def test_tuned_schedules_stand_beside_their_own_claim_with_the_ratio_written_out() -> None:
     base = check(against(FIVE, [500.0] * 5))
     found = ClaimCheck(
         base.recipe,
@@ -86,13 +155,24 @@ def test_the_mean_over_tuned_schedules_stands_beside_its_own_claim() -> None:
         {"tuned clr": against(FIVE, [900.0] * 5)},
         {"tuned clr": against(FIVE, [500.0] * 5), "tuned sgdr": against(FIVE, [1000.0] * 5)},
         base.target,
+        ("seeds: 0, 1, 2, 3, 4",),
     )
-    assert claims.rows([found])[-1][:4] == ("mean over tuned", "1.31x", "1.50x", "0.75x")
-    text = claims.as_markdown([found], "autolrs reproduce transformer")
+    _, over, rivals = sections([found])
+    assert [row[0] for row in over.rows] == [
+        "transformer: tuned clr / AutoLRS",
+        "transformer: tuned sgdr / AutoLRS",
+        "mean",
+    ]
+    assert over.rows[-1][1:3] == ("1.31x", "1.50x [1.50, 1.50]")
+    assert rivals.title == "transformer: original / arm, target loss <= 1"
+    text = claims_tables.as_markdown([found], "autolrs reproduce transformer")
     assert "Made by `autolrs reproduce transformer`" in text
     assert "| tuned clr | 1.11x [1.11, 1.11] |" in text
-    parsed = list(csv.DictReader(claims.as_csv([found]).splitlines()))
-    assert [(row["arm"], row["training_steps"], row["claim"]) for row in parsed] == [
-        ("autolrs", "2.0", "1.43"),
-        ("tuned clr", str(1000 / 900), ""),
+    assert "- seeds: 0, 1, 2, 3, 4" in text
+    parsed = list(csv.DictReader(claims_tables.as_csv([found]).splitlines()))
+    assert [(row["baseline"], row["arm"], row["training_steps"], row["claim"]) for row in parsed] == [
+        ("original", "autolrs", "2.0", "1.43"),
+        ("original", "tuned clr", str(1000 / 900), ""),
+        ("tuned clr", "autolrs", "2.0", ""),
+        ("tuned sgdr", "autolrs", "1.0", ""),
     ]

@@ -354,3 +354,51 @@ def test_a_damaged_journal_is_named_and_a_torn_last_line_is_not_damage(tmp_path:
     for number in (2, 3):  # a kept step, which is recognised by its beginning only, and an evaluation
         journal.write_bytes(b"".join([*lines[:number], lines[number][:20] + b"\n", *lines[number + 1 :]]))
         assert f"{journal} is damaged" in refused(tmp_path)
+
+
+def test_a_run_that_diverged_counts_as_a_miss_not_as_absent(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, SECOND)
+    make_run(tmp_path, "original", 1, SECOND)
+    make_run(tmp_path, "autolrs", 0, SECOND)
+    gone = make_run(tmp_path, "autolrs", 1, [0.5, None, None, None], status="failed")
+    _fail(gone, "Stage 2 must train without diverging, but it diverged at LR 0.5 at step 20 (non_finite)")
+    comparison = compare([tmp_path])
+    (found,) = comparison.speedups
+    assert [pair.ratio("step") for pair in found.pairs] == [2.0, 0.0]
+    assert found.arm_misses == 1
+    assert any("counts as a miss (seed 1)" in line for line in comparison.warnings)
+    assert comparison.finals["autolrs"] == [0.9], "a run that diverged has no final value"
+
+
+def test_a_decayed_baseline_that_diverged_counts_as_its_full_length(tmp_path: Path) -> None:
+    make_run(tmp_path, "autolrs", 0, SECOND)
+    # It saw the target on its way, but a decayed schedule counts at its end, which it never came to.
+    gone = make_run(tmp_path, "original", 0, [0.9, 0.9, None, None], status="failed")
+    _fail(gone, "The training loss must stay finite, but it is nan at step 30 with LR 3.")
+    (pair,) = compare([tmp_path]).speedups[0].pairs
+    assert not pair.baseline.reached
+    assert pair.ratio("step") == 40 / 20
+
+
+def test_one_that_failed_otherwise_is_still_refused(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, SECOND)
+    gone = make_run(tmp_path, "autolrs", 0, SECOND, status="failed")
+    _fail(gone, "No space left on device")
+    assert "failed at step 40: No space left on device" in refused(tmp_path)
+
+
+def test_uneven_paces_are_named(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, SECOND)
+    make_run(tmp_path, "autolrs", 0, SECOND)
+    slow = make_run(tmp_path, "autolrs", 1, SECOND)
+    journal = slow / "journal.jsonl"
+    text = journal.read_text()
+    assert text.count('"seconds":20.0') == 2, "training, and search_discarded"
+    journal.write_text(text.replace('"seconds":20.0', '"seconds":50.0'))
+    make_run(tmp_path, "original", 1, SECOND)
+    assert any("2.5 times as long" in line for line in compare([tmp_path]).warnings)
+
+
+def _fail(run: Path, reason: str) -> None:
+    journal = run / "journal.jsonl"
+    journal.write_text(journal.read_text().replace('"reason":"failed"', f'"reason":"{reason}"'))
