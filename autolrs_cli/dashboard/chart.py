@@ -21,6 +21,7 @@ __all__ = ["Axis", "Series", "axis_over", "chart", "warm_up"]
 MIN_WIDTH, MIN_HEIGHT = 24, 5
 # Room for one label, with space between labels.
 TICK_COLUMNS, TICK_ROWS = 10, 2
+WIDE_ENOUGH_FOR_A_LABEL = 60
 # plotext's names of the terminal's own colours.
 PLOTEXT_COLOURS = {"cyan": 6, "green": 2, "yellow": 3, "red": 1, "magenta": 5, "blue": 4, "dim": 8}
 ESCAPE = re.compile(r"\x1b\[([0-9;]*)m")
@@ -144,11 +145,15 @@ def _decoded(line: str) -> Text:
 
 
 def _labelled(ticks_row: Text, label: str, width: int) -> Text:
-    """Write the label at the right end of the row of ticks, if nothing stands there."""
-    plain = ticks_row.plain.ljust(width)[:width]
-    if not label or plain[-len(label) - 2 :].strip():
+    """Write the label, or its last word where it is narrow, at the right end of the row of ticks, in place of those."""
+    if not label:
         return ticks_row
-    return Text(plain[: -len(label)]) + Text(label, style="italic dim")
+    label = label if width >= WIDE_ENOUGH_FOR_A_LABEL else label.split()[-1]
+    plain = ticks_row.plain.ljust(width)[:width]
+    kept = plain[: -len(label) - 1]
+    if plain[len(kept) - 1 : len(kept) + 1].strip() == plain[len(kept) - 1 : len(kept) + 1]:
+        kept = kept.rstrip().rpartition(" ")[0]  # a tick's number that would be cut in two goes as a whole
+    return Text(kept.ljust(width - len(label))) + Text(label, style="italic dim")
 
 
 def warm_up() -> None:

@@ -155,6 +155,7 @@ def _rolled_back(state: State, record: Record) -> State:
     to_step = record["to_step"]
     losses, lrs = state.losses.until(to_step), state.lrs.until(to_step)
     held_out = {weights: _until(held, to_step) for weights, held in state.held_out.items()}
+    reached = state.target_reached
     return evolve(
         state,
         step=to_step,
@@ -163,6 +164,7 @@ def _rolled_back(state: State, record: Record) -> State:
         lrs=lrs,
         lr=lrs.items[-1][1] if lrs.items else None,
         held_out=held_out,
+        target_reached=reached if reached and reached["step"] <= to_step else None,
         chosen=tuple(row for row in state.chosen if row.first_step < to_step),
         training=False,
         searching=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from golden_screens import FOLDER, screens, shown
 from stories import MOMENTS, ROLLED_BACK, SIZES, TARGET, Story
@@ -98,6 +100,22 @@ def test_a_target_is_first_not_measured_then_passed_once_then_reached() -> None:
     assert "passed once" in shown(frame(story.state(), 80, 24))
     story.say(events.TargetReached("accuracy", 0.95, 20, 20, 9.0))
     assert "reached at step 20" in shown(frame(story.state(), 80, 24))
+
+
+def test_a_target_that_only_the_steps_taken_back_reached_is_not_reached() -> None:
+    story = Story(TARGET).warm_up().stage(0).search(1).choose(1, 3).train(1, 60)
+    story.say(events.TargetReached("accuracy", 0.95, 120, 120, 9.0))
+    assert "reached at step 120" in shown(frame(story.state(), 80, 24))
+    story.back_to(100).say(ROLLED_BACK)
+    assert story.state().target_reached is None
+    assert "reached at" not in shown(frame(story.state(), 80, 24))
+
+
+@pytest.mark.parametrize("name", [name for name in SCREENS if "└┬" in SCREENS[name]])
+def test_every_chart_says_what_its_axis_counts(name: str) -> None:
+    below = [after for line, after in pairwise(SCREENS[name].splitlines()) if "└┬" in line]
+    for line in below:
+        assert "steps" in line or "LR" in line
 
 
 @pytest.mark.parametrize(
