@@ -79,9 +79,11 @@ def train(
 
     [bold]What to choose[/bold]
 
-      recipe=resnet50|transformer|bert   scale=tiny|demo|bench|gpu|paper   search=paper|code
+      recipe=resnet50|transformer|bert   scale=tiny|demo|bench|gpu|paper   search=paper|code|last_losses
 
-      schedule=autolrs|original|constant|step|linear|cosine|sgdr|clr|one_cycle|...   dashboard=live|plain|none
+      schedule=autolrs|original|random|replay|constant|step|linear|cosine|sgdr|clr|one_cycle|...   average=none|ema
+
+      dashboard=live|plain|none   tracker=none|tensorboard|mlflow|wandb
 
       All there is, data included: autolrs list
 
@@ -209,13 +211,13 @@ def prepare(
 def check(
     overrides: Annotated[list[str] | None, typer.Argument(help=OVERRIDES_HELP, show_default=False)] = None,
 ) -> None:
-    """Check a recipe's settings and data, make the data ready, and show what a batch of each stream holds.
+    r"""Check a recipe's settings and data, make the data ready, and show what a batch of each stream holds.
 
     [bold]Examples[/bold]
 
       autolrs data check recipe=resnet50 data=image_folder data.root=PATH
 
-      autolrs data check recipe=bert data=text_files data.files=[mine.txt]
+      autolrs data check recipe=bert data=text_files data.files=\[mine.txt]
     """
     from autolrs_cli.commands.data import check as run
 

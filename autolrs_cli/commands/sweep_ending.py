@@ -142,9 +142,13 @@ def _compare(done: Sequence[Job], directory: Path, console: Console) -> None:
 
         out = directory / "comparison"
         console.print(f"\n[bold]Comparison of {name}[/]" if len(groups) > 1 else "")
-        compare(
-            [Path(job.root) for job in jobs], out=out / name.replace(" ", "-") if len(groups) > 1 else out
-        )
+        own = out / name.replace(" ", "-") if len(groups) > 1 else out
+        if compare([Path(job.root) for job in jobs], out=own):
+            _say(
+                console,
+                f"The runs are done, but not compared. With one of these arms as NAME: autolrs compare {directory} "
+                f"--baseline 'NAME' --out {own}",
+            )
 
 
 def _say(console: Console, text: str) -> None:

@@ -26,6 +26,13 @@ def choose_goal(arms: Sequence[Arm], baseline: Arm, target: float | None) -> Goa
     """
     runs = [run for arm in arms for run in arm.all_runs]
     metric, direction, configured = _metric(runs)
+    usual = runs[0].description["metric"]["name"]
+    if target is not None and configured is None and metric != usual:
+        raise ConfigError(
+            f"A target is of the recipe's metric, {usual}, but these runs measured it less than {FEWEST_EVALUATIONS} "
+            f"times, so they can only race for {metric}, and got --target {target:g}. Run with "
+            "run.full_eval_every_steps, or leave --target out."
+        )
     if target is not None:
         return Goal(metric, direction, target, "command line")
     if configured is not None:

@@ -167,6 +167,28 @@ class TestRunning:
         assert [s["status"] for s in summaries(tmp_path / "s").values()] == ["failed"]
         assert "to come" in out
 
+    def test_it_ends_in_the_comparison(self, sweep: Callable[..., Any], tmp_path: Path) -> None:
+        command = (
+            *MINE,
+            "recipe=toy",
+            "schedule=original,constant",
+            "run.max_steps=40",
+            "run.eval_every_steps=10",
+        )
+        code, out, _ = sweep(*command, compare=True)
+        assert code == 0
+        assert "speedups: original / arm" in out
+        assert (tmp_path / "s" / "comparison" / "report.html").exists()
+
+    def test_without_a_clear_baseline_it_says_what_to_type(
+        self, sweep: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        command = (*MINE, "recipe=toy", "schedule=constant", "schedule.peak_lr=0.05,0.1", "run.max_steps=40")
+        code, out, err = sweep(*command, compare=True)
+        assert code == 0, "the runs are done"
+        assert "Set --baseline" in err
+        assert "autolrs compare s --baseline 'NAME' --out s/comparison" in " ".join(out.split())
+
     @pytest.mark.parametrize("word", ["run.dir=x", "seed=", "hydra/launcher=nope"])
     def test_bad_input(self, sweep: Callable[..., Any], tmp_path: Path, word: str) -> None:
         code, _, err = sweep(*MINE, "recipe=toy", "schedule=original", word)

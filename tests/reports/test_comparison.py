@@ -387,6 +387,17 @@ def test_one_that_failed_otherwise_is_still_refused(tmp_path: Path) -> None:
     assert "failed at step 40: No space left on device" in refused(tmp_path)
 
 
+def test_a_target_on_the_command_line_never_changes_the_metric(tmp_path: Path) -> None:
+    """BLEU is measured at the end only, so without a target the loss is raced for; --target 20 is no loss."""
+    bleu = {"metric": {"name": "bleu", "direction": "max"}}
+    for schedule in ("original", "autolrs"):
+        make_run(tmp_path, schedule, 0, SECOND, target=None, description=bleu)
+    assert compare([tmp_path]).goal.metric == "loss"
+    assert "recipe's metric, bleu, but these runs measured it less than 3 times" in refused(
+        tmp_path, target=20.0
+    )
+
+
 def test_uneven_paces_are_named(tmp_path: Path) -> None:
     make_run(tmp_path, "original", 0, SECOND)
     make_run(tmp_path, "autolrs", 0, SECOND)

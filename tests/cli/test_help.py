@@ -1,0 +1,39 @@
+"""What --help shows of each command: its examples, as they are to be typed."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import autolrs
+from typer.main import get_command
+
+from autolrs_cli.app import app
+
+
+def commands(command: Any, *words: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield words, command
+        return
+    for name, each in inner.items():
+        if not each.hidden:
+            yield from commands(each, *words, name)
+
+
+COMMANDS = dict(commands(get_command(app)))
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_example_of_a_command_is_shown_as_it_is_typed(words: tuple[str, ...], tmp_path: Path) -> None:
+    said = inspect.getdoc(inspect.unwrap(COMMANDS[words].callback)) or ""
+    examples = [line.strip() for line in said.splitlines() if line.strip().startswith("autolrs ")]
+    assert examples, "a command shows how it is used"
+    done = autolrs(*words, "--help", cwd=tmp_path, COLUMNS="300", TERMINAL_WIDTH="300")
+    shown = re.sub(r"\s+", " ", done.stdout)
+    for example in examples:
+        assert re.sub(r"\s+", " ", example.replace("\\[", "[")) in shown
