@@ -134,7 +134,8 @@ def export(
 ) -> None:
     """Write a trained model so that transformers or torchvision loads it, with the LR of every step beside it.
 
-    Where the recipe is judged by the mean of its last checkpoints (transformer), that mean is exported.
+    What decided the run's quality is exported: the averaged weights under average=ema, the mean of the last checkpoints
+    where the recipe is judged by that (transformer), else the final weights.
 
     [bold]Example[/bold]
 

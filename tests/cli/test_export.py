@@ -13,6 +13,7 @@ import torch
 import yaml
 from harness import USER, run, weights
 from processes import autolrs
+from safetensors.torch import load_file
 from torchvision.models import resnet50
 
 from autolrs_cli.commands.export import main as export
@@ -52,6 +53,18 @@ def test_torchvision_loads_it(finished: Path, tmp_path: Path) -> None:
     assert isinstance(names["model"], type(resnet50()))
     trained = weights(finished)
     assert all(trained[name].equal(value) for name, value in names["model"].state_dict().items())
+
+
+def test_averaged_weights_are_exported_where_they_decide(tmp_path: Path) -> None:
+    run(tmp_path / "run", *REAL, *SHORT_SCHEDULE, "average=ema")
+    assert export(tmp_path / "run", tmp_path / "out") == 0
+    names: dict = {}
+    exec(code_of(tmp_path / "out")[0], names)
+    found = names["model"].state_dict()
+    averaged = load_file(tmp_path / "run" / "model_averaged.safetensors")
+    raw = load_file(tmp_path / "run" / "model.safetensors")
+    assert all(found[name].equal(value) for name, value in averaged.items())
+    assert not all(found[name].equal(value) for name, value in raw.items())
 
 
 def test_the_schedule_drives_another_training_loop(finished: Path, tmp_path: Path, monkeypatch) -> None:
