@@ -20,6 +20,8 @@ HYDRA_VALUES = {
     "-c": ("job", "hydra", "all"),
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
 }
+# What `autolrs reproduce` chooses itself.
+ITS_OWN = ("recipe=", "scale=", "seed=")
 # Arguments and options of ours that name a folder.
 FOLDERS = ("run_dir", "run_dirs", "config_dir", "folder", "directory", "out")
 # Settings whose value is a path, beside those that end in one of these words.
@@ -76,7 +78,7 @@ def _next(command: Any, given: Sequence[str], last: str) -> Iterable[str]:
 def _words(command: Any, given: Sequence[str], last: str, takes_overrides: bool) -> Iterable[str]:
     tree = Tree(given, _config_dirs(given))
     if command.name == "reproduce" and "=" not in last:
-        return [*tree.options("recipe"), *_overrides(tree, last)]
+        return [*tree.options("recipe"), *(each for each in _overrides(tree, last) if each not in ITS_OWN)]
     if takes_overrides or (command.name == "resume" and _positionals(command, given)):
         return _overrides(tree, last)
     if command.name == "list":

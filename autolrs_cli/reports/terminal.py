@@ -39,6 +39,10 @@ def headline(comparison: Comparison) -> str:
     )
 
 
+# So that the figures beside them keep their words on 80 columns.
+WIDEST_WORD = 24
+
+
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, name in enumerate(columns):
@@ -50,7 +54,7 @@ def _table(title: str, *columns: str) -> Table:
 def _keep_words_whole(table: Table, comparison: Comparison) -> None:
     """Let the names of arms be broken between their words only."""
     table.columns[0].min_width = min(
-        max(len(word) for arm in comparison.arms for word in arm.name.split()), 30
+        max(len(word) for arm in comparison.arms for word in arm.name.split()), WIDEST_WORD
     )
 
 
@@ -76,9 +80,9 @@ def _arms(comparison: Comparison) -> RenderableType:
 
 def _speedups(comparison: Comparison) -> RenderableType:
     table = _table(
-        f"speedups: {comparison.baseline.name} / arm, medians over seeds",
+        f"speedups: {comparison.baseline.name} / arm, medians over seeds (net: search included)",
         "arm",
-        "counted in",
+        "steps",
         "speedup",
         "95 % interval",
         "faster",
@@ -87,9 +91,9 @@ def _speedups(comparison: Comparison) -> RenderableType:
     _keep_words_whole(table, comparison)
     for found in comparison.speedups:
         for name, counted, estimate in (
-            (found.arm, "training steps", found.training),
-            ("", "all steps (net)", found.net),
-            ("", "seconds (net)", found.seconds),
+            (found.arm, "training", found.training),
+            ("", "net", found.net),
+            ("", "seconds", found.seconds),
         ):
             shown = None if found.mostly_misses else estimate
             median = "none" if shown is None else words.ratio(shown.median)

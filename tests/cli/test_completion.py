@@ -49,6 +49,7 @@ def offered(line: str) -> list[str]:
         ("autolrs train --cfg ", ["all", "hydra", "job"]),
         ("autolrs list sched", ["schedule"]),
         ("autolrs completion ", ["bash", "fish", "zsh"]),
+        ("autolrs reproduce s", ["schedule.", "schedule=", "search.", "search="]),
         ("autolrs train 'recipe=re", ["recipe=resnet50"]),
         ("autolrs nonsense wo", []),
     ],
