@@ -17,6 +17,7 @@ import hydra
 
 from autolrs_cli.commands.hydra_edge import FULL_ERROR, USAGE
 from autolrs_cli.commands.hydra_words import explain
+from autolrs_cli.commands.user_configs import register_user_configs
 from autolrs_cli.experiments.sweeping_files import SweepFiles
 from autolrs_cli.experiments.sweeping_job import POLL_SECONDS, run_job
 
@@ -29,6 +30,7 @@ def main(files: SweepFiles, overrides: list[str]) -> int:
         overrides: Hydra's command line, with -m and the numbers of the jobs.
     """
     threading.Thread(target=_stop_with_the_parent, args=(files, os.getppid()), daemon=True).start()
+    register_user_configs()  # Hydra composes the first job here, too
     sys.argv = ["autolrs", *overrides]
     os.environ[FULL_ERROR] = "1"
     try:

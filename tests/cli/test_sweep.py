@@ -189,6 +189,20 @@ class TestRunning:
         assert "Set --baseline" in err
         assert "autolrs compare s --baseline 'NAME' --out s/comparison" in " ".join(out.split())
 
+    def test_a_tuned_schedule_may_be_the_first(
+        self, sweep: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tuned = tmp_path / "mine" / "configs" / "schedule" / "tuned" / "toy" / "tiny" / "constant.yaml"
+        tuned.parent.mkdir(parents=True)
+        kept = (
+            "_target_: autolrs_cli.schedules.Constant\nname: constant_tuned\npeak_lr: 0.05\nwarmup_steps: 0\n"
+        )
+        tuned.write_text(kept)
+        monkeypatch.setenv("AUTOLRS_CONFIG_DIR", str(tmp_path / "mine"))
+        code, out, err = sweep(*MINE, "recipe=toy", "schedule=tuned/toy/tiny/constant", "run.max_steps=20")
+        assert (code, err) == (0, ""), out
+        assert [s["schedule"] for s in summaries(tmp_path / "s").values()] == ["constant_tuned"]
+
     @pytest.mark.parametrize("word", ["run.dir=x", "seed=", "hydra/launcher=nope"])
     def test_bad_input(self, sweep: Callable[..., Any], tmp_path: Path, word: str) -> None:
         code, _, err = sweep(*MINE, "recipe=toy", "schedule=original", word)
