@@ -29,7 +29,7 @@ from autolrs_cli.reports.comparison import Comparison, compare
 from autolrs_cli.reports.cycles import filled_cycles
 from autolrs_cli.reports.finding import find_run_directories
 from autolrs_cli.reports.goals import choose_goal, final_values
-from autolrs_cli.reports.journals import read_run, tells_of_divergence
+from autolrs_cli.reports.journals import read_run
 from autolrs_cli.reports.provenance import provenance
 from autolrs_cli.reports.speedups import Speedup, speedup
 from autolrs_cli.reports.writing import write_report
@@ -209,7 +209,7 @@ class RecipeReproduction:
             self._whole = False
 
     def _compare(self, jobs: dict[str, list[Job]]) -> ClaimCheck:
-        done = [Path(job.root) for own in jobs.values() for job in own if _has_ended(job)]
+        done = [Path(job.root) for own in jobs.values() for job in own if state_of(Path(job.root)).has_result]
         comparison = compare(self._fewest_words(done), baseline=reproduction.ORIGINAL)
         write_report(comparison, self._folder / "report")
         against_original = {title: _of(comparison, own) for title, own in jobs.items()}
@@ -260,12 +260,6 @@ def _terminating(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]
 
 def _is_done(job: Job) -> bool:
     return state_of(Path(job.root)).state == "done"
-
-
-def _has_ended(job: Job) -> bool:
-    """Return whether a run is done, or diverged, which is a result too."""
-    state = state_of(Path(job.root))
-    return state.state == "done" or (state.state == "failed" and tells_of_divergence(state.reason))
 
 
 def _of(comparison: Comparison, jobs: Sequence[Job]) -> Speedup | None:

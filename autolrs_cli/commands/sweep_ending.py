@@ -15,7 +15,6 @@ from autolrs_cli.experiments.sweeping import Job
 from autolrs_cli.experiments.sweeping_files import SweepFiles, forget_finished
 from autolrs_cli.experiments.sweeping_progress import Progress, SweepProgress
 from autolrs_cli.experiments.sweeping_states import RESUMABLE, RunState, explain_exit, state_of
-from autolrs_cli.reports.journals import tells_of_divergence
 from autolrs_cli.training.interruption import EXIT_CODES
 
 MOST_METRICS = 2  # the loss and the recipe's own, which come first
@@ -66,13 +65,8 @@ def print_ending(ending: Ending, directory: Path, console: Console, *, compare: 
     if names.count("done") < len(names):
         _say(console, _next(ending, names))
     if compare:
-        _compare([job for job, state in ending.runs if _has_result(state)], directory, console)
+        _compare([job for job, state in ending.runs if state.has_result], directory, console)
     return _exit_code(ending, names)
-
-
-def _has_result(state: RunState) -> bool:
-    """Return whether a run can be compared: to diverge is a result, too."""
-    return state.state == "done" or (state.state == "failed" and tells_of_divergence(state.reason))
 
 
 def _exit_code(ending: Ending, names: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ import orjson
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.reports.journals import tells_of_divergence
 
 State = Literal["done", "failed", "interrupted", "in use", "to come"]
 # Exit codes of `autolrs train` and `resume` after which the run can go on (130, 143, 75), and those signals themselves.
@@ -24,6 +25,11 @@ class RunState:
     state: State
     reason: str = ""
     summary: dict[str, Any] | None = None
+
+    @property
+    def has_result(self) -> bool:
+        """Whether the run can be compared: done, or diverged, which is a result too."""
+        return self.state == "done" or (self.state == "failed" and tells_of_divergence(self.reason))
 
 
 def state_of(root: Path) -> RunState:

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.reports.cycles import FilledCycles
 from autolrs_cli.settings import PositiveFloat, Section, parse
 
 Point = dict[str, float]
@@ -167,8 +168,8 @@ def schedule_settings(
             value *= found[given.of]
         if isinstance(given, CyclesRange):
             growth = found[given.growth] if given.growth else 1
-            periods = given.parts * sum(growth**cycle for cycle in range(int(value)))
-            exact = (steps - found.get("warmup_steps", 0)) / periods
-            value = max(1, round(exact) if given.continuous else math.ceil(exact))
+            warmup = found.get("warmup_steps", 0)
+            cycles = FilledCycles(key, int(value), growth, given.parts, warmup, given.continuous)
+            value = cycles.period(steps)
         found[key] = int(value) if isinstance(given, WholeRange | CyclesRange) else value
     return found

@@ -1,7 +1,7 @@
 """Cyclic schedules whose last cycle ends with the run, as tuned ones do: each length of them is a run of its own.
 
 Nothing in their settings names the run's end, so it is found from the numbers: the period is the one with which a whole
-number of cycles fills the run after its warm-up (the rounding is that of `experiments.tuning_space`).
+number of cycles fills the run after its warm-up, as tuning makes it.
 """
 
 from __future__ import annotations
