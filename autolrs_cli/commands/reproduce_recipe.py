@@ -210,7 +210,8 @@ class RecipeReproduction:
 
     def _compare(self, jobs: dict[str, list[Job]]) -> ClaimCheck:
         done = [Path(job.root) for own in jobs.values() for job in own if state_of(Path(job.root)).has_result]
-        comparison = compare(self._fewest_words(done), baseline=reproduction.ORIGINAL)
+        titles = {Path(job.root).absolute(): title for title, own in jobs.items() for job in own}
+        comparison = compare(self._fewest_words(done), baseline=reproduction.ORIGINAL, titles=titles)
         write_report(comparison, self._folder / "report")
         against_original = {title: _of(comparison, own) for title, own in jobs.items()}
         ours = against_original.pop(reproduction.AUTOLRS)

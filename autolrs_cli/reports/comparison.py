@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autolrs_cli.errors import ConfigError
@@ -65,7 +65,12 @@ class Comparison:
 
 
 def compare(
-    run_dirs: Sequence[Path], *, target: float | None = None, baseline: str | None = None, force: bool = False
+    run_dirs: Sequence[Path],
+    *,
+    target: float | None = None,
+    baseline: str | None = None,
+    force: bool = False,
+    titles: Mapping[Path, str] | None = None,
 ) -> Comparison:
     """Compare the runs at and below `run_dirs`.
 
@@ -75,6 +80,7 @@ def compare(
             final value, which makes no claim.
         baseline: name of the arm to compare with; None: `original`, or the other arm beside a searched one.
         force: compare runs that may not be compared; what speaks against it goes into `refused`.
+        titles: absolute run directory -> a better name for its arm than the one that its settings give.
 
     Raises:
         ConfigError: if there is nothing to compare, or the runs may not be compared.
@@ -82,7 +88,7 @@ def compare(
     paths = find_run_directories(run_dirs)
     runs, refused = _read(paths, force=force)
     runs, notes = split_superseded(runs)
-    arms = group(runs)
+    arms = [replace(arm, name=_title(arm, titles or {})) for arm in group(runs)]
     refused += [*unfinished(runs), *differences(runs, target_matters=target is None), *twins(arms)]
     if refused and not force:
         raise ConfigError([*refused[:-1], f"{refused[-1]} Or compare anyway, under a banner: --force."])
@@ -108,6 +114,10 @@ def compare(
         tuple(refused),
         (*caveats(arms, goal, speedups, outcomes), *hardware_notes(runs), *notes, *doubts(arms)),
     )
+
+
+def _title(arm: Arm, titles: Mapping[Path, str]) -> str:
+    return next((titles[p] for run in arm.all_runs if (p := run.path.absolute()) in titles), arm.name)
 
 
 def _read(paths: Sequence[Path], *, force: bool) -> tuple[list[RunRecord], list[str]]:

@@ -387,6 +387,14 @@ def test_one_that_failed_otherwise_is_still_refused(tmp_path: Path) -> None:
     assert "failed at step 40: No space left on device" in refused(tmp_path)
 
 
+def test_arms_may_have_better_names(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, SECOND)
+    mine = make_run(tmp_path, "autolrs", 0, SECOND)
+    named = compare([tmp_path], titles={mine.absolute(): "as published"})
+    assert names(named) == ["original", "as published"]
+    assert named.speedups[0].arm == "as published"
+
+
 def test_a_target_on_the_command_line_never_changes_the_metric(tmp_path: Path) -> None:
     """BLEU is measured at the end only, so without a target the loss is raced for; --target 20 is no loss."""
     bleu = {"metric": {"name": "bleu", "direction": "max"}}
