@@ -141,7 +141,7 @@ def judge_mean(speedups: Mapping[str, Speedup | None], claim: float) -> Judged:
     """
     none = [name for name, found in speedups.items() if found is not None and found.mostly_misses]
     if none:
-        return "not reproduced", f"no speedup: {', '.join(none)}"
+        return "not reproduced", f"no speedup in {len(none)} of {len(speedups)}"
     mean = mean_speedup(list(speedups.values()))
     if mean is None:
         return "undecided", "one of them has no ratio"

@@ -24,6 +24,7 @@ DIRECTION = (
     "steps leave the search out, as the paper does; all steps count it. No figure is named where more than half of the "
     "runs miss the target. A figure is about this scale, its data and its target only."
 )
+VERDICT = COLUMNS.index("verdict")
 NUMERIC = ("the paper claims", "training steps", "faster on", "all steps", "misses")
 
 
@@ -104,13 +105,15 @@ def render(checks: Sequence[ClaimCheck]) -> RenderableType:
     """Return the tables for a terminal."""
     parts: list[RenderableType] = []
     for section in sections(checks):
-        parts += [_table(section), Text("")]
+        # In a column of their own, verdicts would leave the figures no room.
+        said = [f"{row[0]}: {row[VERDICT]}" for row in section.rows if row[VERDICT]]
+        parts += [_table(section), *(Text(line, style="bold") for line in said), Text("")]
     return Group(*parts, Text(DIRECTION))
 
 
 def _table(section: Section) -> Table:
     table = Table(title=section.title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    used = _used(section)
+    used = [place for place in _used(section) if place != VERDICT]
     for place in used:
         name = COLUMNS[place]
         table.add_column(name, justify="right" if name in NUMERIC else "left", overflow="fold")

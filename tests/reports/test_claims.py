@@ -112,7 +112,7 @@ def test_where_most_runs_miss_no_figure_is_named_anywhere() -> None:
     rows = table(good, bad)
     assert rows["transformer"][2:6] == ("none", "2 of 2", "none", "3 of 5")
     assert rows["mean"][2:5] == ("none", "", "none")
-    assert rows["mean"][6] == "not reproduced: no speedup: transformer"
+    assert rows["mean"][6] == "not reproduced: no speedup in 1 of 2"
     assert sections([good])[1].rows[0][2] == "none"
     assert sections([good])[2].rows[0][2] == "none"
     assert "2.0," not in claims_tables.as_csv([bad])
