@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import re
 import subprocess
 from pathlib import Path
 
@@ -171,8 +172,9 @@ def test_a_dumb_terminal_gets_plain_lines(tmp_path: Path) -> None:
 
 
 def test_a_live_run_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
-    terminal = Terminal(*TOY, "run.dir=run", cwd=tmp_path)
-    wait_until(lambda: "of 2: tr" in terminal.output, terminal.process)
+    # Seconds of training: a run that is over before its first frame would show nothing on the way.
+    terminal = Terminal(*TOY, "run.dir=run", "run.max_steps=2000", cwd=tmp_path)
+    wait_until(lambda: re.search(r"stage \d+ of \d+: tr", terminal.output), terminal.process)
     assert terminal.wait() == 0
     assert terminal.settings_after == terminal.settings_before
     assert terminal.output.count("\x1b[?25h") == terminal.output.count("\x1b[?25l") > 0
