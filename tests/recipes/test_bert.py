@@ -242,6 +242,9 @@ class TestExport:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         assert isinstance(bert, Exportable)
         assert tokenizer.model_max_length == 64
+        stored = loaded.state_dict()
+        assert stored.keys() == model.state_dict().keys()
+        assert all(torch.equal(stored[name], tensor) for name, tensor in model.state_dict().items())
         for first, second in itertools.pairwise(documents(5)[2]):
             inputs = tokenizer(first, second, return_tensors="pt")
             ids = [data.tokenizer.encode(text, add_special_tokens=False).ids for text in (first, second)]
@@ -249,8 +252,9 @@ class TestExport:
             assert inputs["token_type_ids"].tolist() == [[0] * (len(ids[0]) + 2) + [1] * (len(ids[1]) + 1)]
             with torch.no_grad():
                 ours, theirs = model(**inputs), loaded(**inputs)
-            assert torch.equal(ours.prediction_logits, theirs.prediction_logits)
-            assert torch.equal(ours.seq_relationship_logits, theirs.seq_relationship_logits)
+            # Two modules lie in memory differently, and some processors then round the last bits differently.
+            torch.testing.assert_close(theirs.prediction_logits, ours.prediction_logits)
+            torch.testing.assert_close(theirs.seq_relationship_logits, ours.seq_relationship_logits)
         assert tokenizer.decode(tokenizer(first)["input_ids"]) == f"[CLS] {first} [SEP]"
 
     def test_the_code_it_returns_fills_a_mask(self, exported, capsys):
