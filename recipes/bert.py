@@ -21,12 +21,12 @@ from autolrs_cli.contracts import (
     Report,
     TrainStream,
 )
-from autolrs_recipes.bert_models import PretrainingBert, losses, masked_and_next_logits
 from autolrs_recipes.checks import divides, number, whole_number
-from autolrs_recipes.data.pretraining import PretrainingData
-from autolrs_recipes.data.pretraining_streams import HeldOutPairs, Task, TrainPairs
-from autolrs_recipes.data.pretraining_tokenizer import SPECIAL_TOKENS
-from autolrs_recipes.data.sentence_pairs import LEAST_LENGTH, NUM_SPECIAL
+from autolrs_recipes.data.pretraining.sentence_pairs import LEAST_LENGTH, NUM_SPECIAL
+from autolrs_recipes.data.pretraining.source import PretrainingData
+from autolrs_recipes.data.pretraining.streams import HeldOutPairs, Task, TrainPairs
+from autolrs_recipes.data.pretraining.wordpiece import SPECIAL_TOKENS
+from autolrs_recipes.models.bert import PretrainingBert, losses, masked_and_next_logits
 
 _TO_GET_THE_PAPERS = (
     "scale=paper data.wikipedia=NAME data.books=NAME, with English Wikipedia and BooksCorpus by their names on the "

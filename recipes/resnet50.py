@@ -23,8 +23,8 @@ from autolrs_cli.contracts import (
     TrainStream,
 )
 from autolrs_recipes.checks import divides, whole_number
-from autolrs_recipes.data.images import HeldOutImages, ImageData, TrainImages
-from autolrs_recipes.image_models import ImageModel
+from autolrs_recipes.data.images.streams import HeldOutImages, ImageData, TrainImages
+from autolrs_recipes.models.resnet50 import ImageModel
 
 _BATCH_NORM = nn.modules.batchnorm._BatchNorm
 _TO_GET_THE_PAPERS = (

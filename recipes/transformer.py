@@ -26,10 +26,10 @@ from autolrs_cli.contracts import (
     TrainStream,
 )
 from autolrs_recipes.checks import number, whole_number
-from autolrs_recipes.data.translation import END, END_ID, PAD, PAD_ID, UNKNOWN, TranslationData
-from autolrs_recipes.data.translation_batches import HeldOutPairs, TrainPairs
-from autolrs_recipes.translation_decoding import BeamSearch, bleu, encoded, spread
-from autolrs_recipes.translation_models import TranslationModel
+from autolrs_recipes.data.translation.pairs import END, END_ID, PAD, PAD_ID, UNKNOWN, TranslationData
+from autolrs_recipes.data.translation.streams import HeldOutPairs, TrainPairs
+from autolrs_recipes.models.beam_search import BeamSearch, bleu, encoded, spread
+from autolrs_recipes.models.marian import TranslationModel
 
 _TO_GET_THE_PAPERS = (
     "scale=paper data=wmt14 data.name=wmt/wmt14 (downloads WMT 2014 from the Hugging Face hub), "

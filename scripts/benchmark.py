@@ -28,8 +28,8 @@ from omegaconf import OmegaConf
 from autolrs_cli.contracts import Curve, Position
 from autolrs_cli.dashboard.screen import Screen
 from autolrs_cli.records.journal import Journal
-from autolrs_cli.runner.checking import Plan, check
-from autolrs_cli.runner.runtime import prepare
+from autolrs_cli.runner.plan import Plan, check
+from autolrs_cli.runner.torch_runtime import prepare
 from autolrs_cli.search import SearchSettings, StageSearch, preload
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.interruption import StopRequest

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import orjson
 
-from autolrs_cli.reports.comparison import compare
+from autolrs_cli.reports.compare.comparison import compare
 
 SCHEDULES = ("constant", "autolrs")
 EVERY = 1_000

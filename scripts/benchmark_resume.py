@@ -25,8 +25,8 @@ MODEL = """
 import sys, time
 from pathlib import Path
 from autolrs_cli.records.run_directory import RunDirectory
-from autolrs_cli.runner.checking import build_recipe
-from autolrs_cli.runner.stored import read_trusted_config
+from autolrs_cli.runner.plan import build_recipe
+from autolrs_cli.runner.finished_run import read_trusted_config
 recipe = build_recipe(read_trusted_config(RunDirectory(Path(sys.argv[1]))))
 recipe.prepare(lambda *_: None) if hasattr(recipe, "prepare") else None
 recipe.model()  # imports what it needs

@@ -19,9 +19,9 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from autolrs_cli.contracts import Batch, Position
-from autolrs_cli.runner.checking import Plan, check
+from autolrs_cli.runner.plan import Plan, check
 from autolrs_cli.runner.preparation import prepare_data
-from autolrs_cli.runner.runtime import prepare
+from autolrs_cli.runner.torch_runtime import prepare
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.loader import TrainLoader
 

@@ -30,8 +30,8 @@ from rich.console import Console
 
 from autolrs_cli.dashboard.screen import Screen
 from autolrs_cli.records.journal import Record
-from autolrs_cli.runner.checking import check
 from autolrs_cli.runner.execute import execute, open_directory
+from autolrs_cli.runner.plan import check
 
 USER = Path(__file__).parent.parent / "tests" / "user"
 STAGE_STEPS, WARM_UP_STEPS, NUM_TRIALS, TRIAL_STEPS = 40, 10, 3, 20

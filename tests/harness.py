@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from autolrs_cli.records.journal import read_journal
-from autolrs_cli.runner.checking import Plan, check
 from autolrs_cli.runner.execute import Result, execute, open_directory
+from autolrs_cli.runner.plan import Plan, check
 
 USER = Path(__file__).parent / "user"
 

@@ -12,7 +12,7 @@ import pytest
 from processes import environment
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("autolrs_cli", "recipes", "configs", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = ("autolrs_cli", "recipes", "configs", "pyproject.toml", "setup.py", "README.md", "LICENSE")
 PACKAGES = {"autolrs_cli": "autolrs_cli", "recipes": "autolrs_recipes", "configs": "autolrs_configs"}
 WHERE = """
 import autolrs_cli.app, autolrs_configs, autolrs_recipes, autolrs_recipes.resnet50

@@ -48,35 +48,6 @@ def compare(
 
     Exit codes: 0 done; 2 there is nothing to compare, or the runs may not be compared (--force compares anyway).
     """
+    from autolrs_cli.experiments.compare import main
+
     raise typer.Exit(main(run_dirs, out=out, baseline=baseline, target=target, force=force))
-
-
-def main(
-    run_dirs: list[Path],
-    *,
-    out: Path | None = None,
-    baseline: str | None = None,
-    target: float | None = None,
-    force: bool = False,
-) -> int:
-    """Print the comparison of `run_dirs`, write the report into `out`; return the exit code."""
-    from autolrs_cli.commands.configuration import show_error
-    from autolrs_cli.commands.console import PatientConsole
-    from autolrs_cli.errors import AutoLRSError
-    from autolrs_cli.reports.comparison import compare as compare_runs
-    from autolrs_cli.reports.terminal import render
-    from autolrs_cli.reports.writing import write_report
-
-    console, errors = PatientConsole(), PatientConsole(stderr=True)
-    try:
-        with errors.status("reading the journals ..."):
-            comparison = compare_runs(run_dirs, target=target, baseline=baseline, force=force)
-        console.print(render(comparison))
-        if out is not None:
-            with errors.status("drawing ..."):
-                written = write_report(comparison, out)
-            console.print(f"\nreport: {written}", markup=False, highlight=False, soft_wrap=True)
-    except AutoLRSError as error:
-        show_error(errors, error)
-        return error.exit_code
-    return 0

@@ -34,11 +34,11 @@ def completion(
       autolrs completion fish > ~/.config/fish/completions/autolrs.fish
     """
     if line is None:
-        from autolrs_cli.commands.completion_scripts import SCRIPTS
+        from autolrs_cli.commands.complete.shell_scripts import SCRIPTS
 
         typer.echo(SCRIPTS[shell.value], nl=False)
         return
-    from autolrs_cli.commands.completion_words import candidates
+    from autolrs_cli.commands.complete.words import candidates
 
     for candidate in candidates(context.find_root().command, line):
         typer.echo(candidate)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from autolrs_cli.commands.configuration import run_jobs
-from autolrs_cli.commands.console import PatientConsole
+from autolrs_cli.compose.resolve import run_jobs
 from autolrs_cli.dashboard.preparation import PreparationProgress
 from autolrs_cli.settings import RunSettings, parse
+from autolrs_cli.terminal.console import PatientConsole
 
 if TYPE_CHECKING:
     from autolrs_cli.contracts import Batch, Recipe
@@ -28,9 +28,9 @@ def _with_recipe(overrides: Sequence[str], *, read_batches: bool) -> int:
     console, errors = PatientConsole(), PatientConsole(stderr=True)
 
     def job(config: dict[str, Any]) -> None:
-        from autolrs_cli.runner.checking import build_recipe
+        from autolrs_cli.runner.config_outline import require_shape
+        from autolrs_cli.runner.plan import build_recipe
         from autolrs_cli.runner.preparation import prepare_data
-        from autolrs_cli.runner.shape import require_shape
 
         with console.status("checking settings and data ..."):
             require_shape(config)

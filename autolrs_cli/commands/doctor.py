@@ -20,6 +20,6 @@ def doctor(
 
       autolrs doctor --json
     """
-    from autolrs_cli.commands.doctor_run import main as run
+    from autolrs_cli.commands.diagnose.run import main as run
 
     raise typer.Exit(run(as_json=as_json))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from autolrs_cli.commands.configuration import show_error
-from autolrs_cli.commands.console import PatientConsole
 from autolrs_cli.errors import AutoLRSError, ConfigError
+from autolrs_cli.terminal.console import PatientConsole, show_error
 
 README = """# {recipe}, trained by autolrs
 
@@ -51,7 +50,7 @@ def _export(run_dir: Path, target: Path) -> str:
     from safetensors import SafetensorError
 
     from autolrs_cli.contracts import Exportable
-    from autolrs_cli.runner.stored import StoredRun
+    from autolrs_cli.runner.finished_run import StoredRun
 
     target = target.absolute()
     _require_free(target)

@@ -14,8 +14,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from autolrs_cli.commands.console import PatientConsole
-from autolrs_cli.experiments.tuning_folder import user_configs
+from autolrs_cli.compose.user_configs import user_configs
+from autolrs_cli.terminal.console import PatientConsole
 
 GROUPS = (
     "recipe",

@@ -33,6 +33,6 @@ def plan(
 
     Seconds hold for a machine as busy as it is now. Exit codes: 0 done; 2 usage or configuration.
     """
-    from autolrs_cli.commands.plan_run import main
+    from autolrs_cli.experiments.cost.plan import main
 
     raise typer.Exit(main(list(overrides or ()), steps=steps, as_json=json, started=STARTED))

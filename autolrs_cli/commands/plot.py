@@ -31,11 +31,10 @@ def plot(
 
 def main(run_dir: Path, *, out: Path | None = None) -> int:
     """Write the figures of `run_dir` and say where they are; return the exit code."""
-    from autolrs_cli.commands.configuration import show_error
-    from autolrs_cli.commands.console import PatientConsole
     from autolrs_cli.errors import AutoLRSError
     from autolrs_cli.records.run_directory import RunDirectory
-    from autolrs_cli.reports.run_figures import write_run_figures
+    from autolrs_cli.reports.figures.one_run import write_run_figures
+    from autolrs_cli.terminal.console import PatientConsole, show_error
 
     console, errors = PatientConsole(), PatientConsole(stderr=True)
     try:

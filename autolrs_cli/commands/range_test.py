@@ -43,6 +43,6 @@ def range_test(
 
     It ends in the overrides to paste. Exit codes: 0 done; 2 usage or configuration, or no interval could be found.
     """
-    from autolrs_cli.commands.range_test_run import main
+    from autolrs_cli.experiments.range_test.run import main
 
     raise typer.Exit(main(list(overrides or ()), lr_min=lr_min, lr_max=lr_max, steps=steps, out=out))

@@ -56,7 +56,7 @@ def reproduce(
 
     Exit codes: 0 done, whatever the verdict; 1 some runs failed; 2 usage or configuration; 130, 143 interrupted.
     """
-    from autolrs_cli.commands.reproduce_run import main
+    from autolrs_cli.experiments.reproduce.reproduce import main
 
     names, overrides = names_and_overrides(recipes or [])
     code = main(

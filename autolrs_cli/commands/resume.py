@@ -6,8 +6,6 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from autolrs_cli.commands.configuration import show_error
-from autolrs_cli.commands.console import PatientConsole
 from autolrs_cli.commands.train import ignore_further_interrupts
 from autolrs_cli.dashboard.preparation import PreparationProgress
 from autolrs_cli.dashboard.screen import Screen
@@ -15,7 +13,8 @@ from autolrs_cli.dashboard.state import State, reduce
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.records.journal import read_verified
 from autolrs_cli.records.run_directory import RunDirectory
-from autolrs_cli.reports.card import closing_card
+from autolrs_cli.reports.closing_card import closing_card
+from autolrs_cli.terminal.console import PatientConsole, show_error
 from autolrs_cli.trackers import Trackers
 
 
@@ -50,8 +49,8 @@ def _resume(
     console: PatientConsole,
 ) -> int:
     from autolrs_cli.runner.execute import execute
-    from autolrs_cli.runner.reopening import is_done, reopen
-    from autolrs_cli.runner.resuming import find_resume_point
+    from autolrs_cli.runner.resume_checks import is_done, reopen
+    from autolrs_cli.runner.resume_point import find_resume_point
 
     directory.require_run()
     if is_done(directory):

@@ -40,7 +40,7 @@ def sweep(
     Ctrl-C lets the running ones write a checkpoint and stops. Exit codes: 0 all done; 1 some failed; 2 usage or
     configuration, nothing was started; 130, 143 interrupted; 75 stopped by runtime.max_seconds.
     """
-    from autolrs_cli.commands.sweep_run import main
+    from autolrs_cli.experiments.sweep.sweep import main
 
     code = main(
         list(overrides or ()),

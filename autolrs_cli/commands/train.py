@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from autolrs_cli.commands.configuration import resolve, show_error
-from autolrs_cli.commands.console import PatientConsole
-from autolrs_cli.commands.hydra_edge import NoMoreJobs, compose_and_call, given_config_dir, given_overrides
+from autolrs_cli.compose.hydra_app import NoMoreJobs, compose_and_call, given_config_dir, given_overrides
+from autolrs_cli.compose.resolve import resolve
 from autolrs_cli.dashboard.preparation import PreparationProgress, announced
 from autolrs_cli.dashboard.screen import Screen
 from autolrs_cli.errors import AutoLRSError
-from autolrs_cli.reports.card import closing_card
+from autolrs_cli.reports.closing_card import closing_card
 from autolrs_cli.settings import SEARCHED
+from autolrs_cli.terminal.console import PatientConsole, show_error
 from autolrs_cli.trackers import Trackers
 from autolrs_cli.training.interruption import EXIT_CODES
 
 if TYPE_CHECKING:
-    from autolrs_cli.runner.checking import Plan
+    from autolrs_cli.runner.plan import Plan
 
 # The exit codes of a run that a person or the system stopped: nothing after it should start.
 STOPPED = (EXIT_CODES["SIGINT"], EXIT_CODES["SIGTERM"])
@@ -57,10 +57,10 @@ def main(overrides: Sequence[str], *, started: float) -> int:
 
 
 def _run(config: DictConfig, started: float, console: Console, errors: Console) -> int:
-    from autolrs_cli.runner.checking import check
     from autolrs_cli.runner.execute import execute, open_directory
+    from autolrs_cli.runner.plan import check
     from autolrs_cli.runner.preparation import prepare_data
-    from autolrs_cli.runner.trust import untrusted_targets
+    from autolrs_cli.runner.target_allowlist import untrusted_targets
 
     plain = resolve(config)
     with announced("checking settings and data ...", console):

@@ -56,6 +56,6 @@ def tune(
     Exit codes: 0 done; 1 failed while running; 2 usage or configuration; 130, 143 interrupted, 75 out of time: the same
     command goes on.
     """
-    from autolrs_cli.commands.tuning import main as run
+    from autolrs_cli.experiments.tune.tune import main as run
 
     raise typer.Exit(run(list(overrides or ()), trials, budget_steps, directory))

@@ -48,11 +48,10 @@ def main(places: Sequence[Path], *, follow: bool) -> int:
         places: run directories, or folders that hold some.
         follow: until they end, instead of once.
     """
-    from autolrs_cli.commands.configuration import show_error
-    from autolrs_cli.commands.console import PatientConsole
     from autolrs_cli.dashboard.viewer import Viewer
     from autolrs_cli.dashboard.watched import WatchedRun
     from autolrs_cli.errors import ConfigError
+    from autolrs_cli.terminal.console import PatientConsole, show_error
 
     try:
         runs = [WatchedRun(root) for root in _found(places)]

@@ -16,7 +16,7 @@ import orjson
 
 from autolrs_cli.errors import TrainingError
 from autolrs_cli.records.events import Event, Step, TrialStep, event_name
-from autolrs_cli.records.verifying import verified
+from autolrs_cli.records.record_schema import verified
 
 Record = dict[str, Any]
 Listener = Callable[[Record], None]

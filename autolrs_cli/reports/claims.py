@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from autolrs_cli.reports.racing import Cost
-from autolrs_cli.reports.speedups import GENERATOR_SEED, LEVEL, RESAMPLES, Estimate, Speedup, medians
+from autolrs_cli.reports.compare.outcomes import Cost
+from autolrs_cli.reports.compare.speedups import GENERATOR_SEED, LEVEL, RESAMPLES, Estimate, Speedup, medians
 
 # "Over heavily-tuned LR schedules", on average over the three recipes: Jin et al., ICLR 2021, abstract.
 CLAIM_OVER_TUNED = 1.31

@@ -24,12 +24,12 @@ from autolrs_cli.records.run_directory import (
     write_json,
     write_schedule,
 )
-from autolrs_cli.runner.assembling import make_trainer, run_started
-from autolrs_cli.runner.building import user_modules
-from autolrs_cli.runner.checking import Plan
-from autolrs_cli.runner.resuming import ResumePoint, cut
-from autolrs_cli.runner.runtime import prepare
+from autolrs_cli.runner.instantiate import user_modules
+from autolrs_cli.runner.plan import Plan
+from autolrs_cli.runner.resume_point import ResumePoint, cut
 from autolrs_cli.runner.summary import summarize
+from autolrs_cli.runner.torch_runtime import prepare
+from autolrs_cli.runner.trainer_factory import make_trainer, run_started
 from autolrs_cli.schedules import Constant
 from autolrs_cli.search import preload
 from autolrs_cli.settings import AutoLRSSettings

@@ -7,9 +7,9 @@ from typing import Any
 
 from autolrs_cli.records.provenance import code_version, versions
 from autolrs_cli.records.run_directory import SCHEMA_VERSION
-from autolrs_cli.runner.building import user_modules
-from autolrs_cli.runner.checking import Plan
-from autolrs_cli.runner.runtime import device_name
+from autolrs_cli.runner.instantiate import user_modules
+from autolrs_cli.runner.plan import Plan
+from autolrs_cli.runner.torch_runtime import device_name
 from autolrs_cli.training.outcome import finite
 from autolrs_cli.training.stages import Segment
 from autolrs_cli.training.trainer import Trainer

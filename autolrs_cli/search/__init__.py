@@ -8,8 +8,8 @@ import warnings
 from autolrs_cli.search.failure import FailureRule
 from autolrs_cli.search.forecasting import forecast
 from autolrs_cli.search.settings import CHOOSE_CLEAN_UP, TRAIN_CLEAN_UP, CleanUp, SearchSettings
-from autolrs_cli.search.stage import StageSearch, Surrogate
-from autolrs_cli.search.state import TrialRecord
+from autolrs_cli.search.stage_search import StageSearch, Surrogate
+from autolrs_cli.search.trial_record import TrialRecord
 
 __all__ = [
     "CHOOSE_CLEAN_UP",

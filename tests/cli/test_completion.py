@@ -16,7 +16,7 @@ from processes import autolrs, environment
 from typer.main import get_command
 
 from autolrs_cli.app import app
-from autolrs_cli.commands.completion_words import candidates
+from autolrs_cli.commands.complete.words import candidates
 
 ROOT = get_command(app)
 PROMPT = "ask> "

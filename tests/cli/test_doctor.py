@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from autolrs_cli.commands import doctor_run, doctor_setup
-from autolrs_cli.commands.doctor_machine import disk
-from autolrs_cli.commands.doctor_run import main
+from autolrs_cli.commands.diagnose import run as doctor_run
+from autolrs_cli.commands.diagnose import setup as doctor_setup
+from autolrs_cli.commands.diagnose.machine import disk
+from autolrs_cli.commands.diagnose.run import main
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_bundled_data_that_is_broken(
     def broken(self: object) -> list[str]:
         raise FileNotFoundError("digits.csv.gz")
 
-    monkeypatch.setattr("autolrs_recipes.data.digits.Digits.problems", broken)
+    monkeypatch.setattr("autolrs_recipes.data.images.digits.Digits.problems", broken)
     code, found = examined()
     assert code == 1
     assert found["data=digits"]["status"] == "problem"

@@ -18,7 +18,7 @@ from torchvision.models import resnet50
 
 from autolrs_cli.commands.export import main as export
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.runner.stored import StoredRun
+from autolrs_cli.runner.finished_run import StoredRun
 
 REAL = (
     "recipe=resnet50",
@@ -118,10 +118,10 @@ class TestStoredRun:
             "torch.load",
             "builtins.eval",
             "autolrs_recipes.resnet50.torch.load",
-            "autolrs_cli.runner.stored.importlib.import_module",
+            "autolrs_cli.runner.finished_run.importlib.import_module",
             "toy_recipe.ToyRecipe",  # no --config-dir was recorded
             "autolrs_cli.records.journal.cut_journal",  # ours, but not what configurations are made of
-            "autolrs_recipes.data.token_table.write_token_table",
+            "autolrs_recipes.data.translation.token_table.write_token_table",
             "autolrs_recipes.there_is_no_such_module.X",
             "autolrs_recipes.${oc.select:nope,resnet50}.ResNet50",
         ],

@@ -11,8 +11,8 @@ from processes import USER, autolrs
 
 from autolrs_cli.errors import TrainingError
 from autolrs_cli.records.journal import Journal, read_journal
-from autolrs_cli.runner.checking import check
 from autolrs_cli.runner.execute import execute, open_directory
+from autolrs_cli.runner.plan import check
 
 FAILING = ("train", "--config-dir", str(USER), "recipe=failing", "schedule=original", "run.dir=run")
 

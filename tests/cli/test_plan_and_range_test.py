@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from processes import autolrs
 
-from autolrs_cli.commands import plan_run, range_test_run
+from autolrs_cli.experiments.cost import plan as plan_run
+from autolrs_cli.experiments.range_test import run as range_test_run
 
 NEARBY = Path(__file__).parents[1]
 MINE = ("--config-dir", str(NEARBY / "user"))

@@ -17,8 +17,8 @@ from PIL import Image
 from processes import COMMAND, TOY, autolrs, environment
 
 from autolrs_cli.records.provenance import code_version
-from autolrs_cli.runner.checking import check
 from autolrs_cli.runner.execute import execute, open_directory
+from autolrs_cli.runner.plan import check
 
 FILES = {"config.yaml", "journal.jsonl", "model.safetensors", "schedule.csv", "summary.json"}
 SUMMARY_KEYS = """schema_version status recipe schedule search data data_fingerprint scale batch precision threads

@@ -15,7 +15,8 @@ import pytest
 import yaml
 from processes import PATIENCE_SECONDS, USER, autolrs, start, wait_for_event
 
-from autolrs_cli.commands import listing, train, tuning
+from autolrs_cli.commands import listing, train
+from autolrs_cli.experiments.tune import tune as tuning
 from autolrs_cli.records.journal import read_journal
 
 # AutoLRS's search makes 40 steps in such a run of 50: two trials of 20.

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.runner.checking import Plan, check
+from autolrs_cli.runner.plan import Plan, check
 from autolrs_cli.training.stages import MIN_TRIAL_STEPS
 
 TREE = Path(str(files("autolrs_configs")))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from harness import events, planned, toy
 
-from autolrs_cli.experiments.planning import Measured, Shape, cost
-from autolrs_cli.experiments.planning_measuring import measure, shape_of
+from autolrs_cli.experiments.cost.estimate import Measured, Shape, cost
+from autolrs_cli.experiments.cost.measure import measure, shape_of
 from autolrs_cli.training.stages import Segment
 
 MEASURED = Measured(

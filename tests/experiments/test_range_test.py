@@ -7,7 +7,7 @@ import math
 import pytest
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.experiments.range_test import RangeTest, propose, run_range_test, running_median
+from autolrs_cli.experiments.range_test.lr_range import RangeTest, propose, run_range_test, running_median
 
 
 def curve(*, falls: float, climbs: float | None, steps: int = 200) -> RangeTest:

@@ -9,8 +9,8 @@ import pytest
 from harness import composed
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.experiments import reproduction
-from autolrs_cli.experiments.reproduction import Base, CalibratedTarget
+from autolrs_cli.experiments.reproduce import arms as reproduction
+from autolrs_cli.experiments.reproduce.arms import Base, CalibratedTarget
 from autolrs_cli.experiments.seeds import purpose
 from autolrs_cli.settings import TargetSettings
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from autolrs_cli.experiments.sweeping import Job
-from autolrs_cli.experiments.sweeping_files import Ended, SweepFiles, forget_finished
-from autolrs_cli.experiments.sweeping_progress import SweepProgress, last_record
-from autolrs_cli.experiments.sweeping_states import RunState, explain_exit, set_aside, state_of
+from autolrs_cli.experiments.sweep.jobs import Job
+from autolrs_cli.experiments.sweep.mailbox import Ended, SweepFiles, forget_finished
+from autolrs_cli.experiments.sweep.progress import SweepProgress, last_record
+from autolrs_cli.experiments.sweep.run_status import RunState, explain_exit, set_aside, state_of
 from autolrs_cli.records.run_directory import RunDirectory
 
 TO_COME = RunState("to come")

@@ -14,13 +14,13 @@ from harness import composed
 from optuna.trial import TrialState
 
 from autolrs_cli.errors import ConfigError, TrainingError
-from autolrs_cli.experiments.tuning import Tuner, steps_made
-from autolrs_cli.experiments.tuning_directory import StudyDirectory
-from autolrs_cli.experiments.tuning_plan import TuningPlan, plan_tuning
-from autolrs_cli.experiments.tuning_report import at_an_edge, write_trials
-from autolrs_cli.experiments.tuning_runs import Outcome, choose_loss
-from autolrs_cli.experiments.tuning_space import TuneSettings, read_settings
-from autolrs_cli.experiments.tuning_study import Configuration, Study
+from autolrs_cli.experiments.tune.brackets import TuningPlan, plan_tuning
+from autolrs_cli.experiments.tune.hyperband import Tuner, steps_made
+from autolrs_cli.experiments.tune.rung_run import Outcome, choose_loss
+from autolrs_cli.experiments.tune.search_space import TuneSettings, read_settings
+from autolrs_cli.experiments.tune.study import Configuration, Study
+from autolrs_cli.experiments.tune.study_directory import StudyDirectory
+from autolrs_cli.experiments.tune.trials_table import at_an_edge, write_trials
 
 BEST_LR = 0.05
 

@@ -10,8 +10,8 @@ from harness import composed
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.seeds import purpose
-from autolrs_cli.experiments.tuning_plan import Bracket, plan_tuning
-from autolrs_cli.experiments.tuning_space import TuneSettings, read_settings
+from autolrs_cli.experiments.tune.brackets import Bracket, plan_tuning
+from autolrs_cli.experiments.tune.search_space import TuneSettings, read_settings
 
 
 @functools.cache

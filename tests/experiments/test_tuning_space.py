@@ -13,7 +13,7 @@ import pytest
 from harness import composed
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.experiments.tuning_space import (
+from autolrs_cli.experiments.tune.search_space import (
     bounds,
     parameter_name,
     read_settings,
@@ -21,7 +21,7 @@ from autolrs_cli.experiments.tuning_space import (
     spread,
     start_point,
 )
-from autolrs_cli.runner.building import build
+from autolrs_cli.runner.instantiate import build
 
 TREE = Path(str(files("autolrs_configs")))
 SCHEDULES = sorted({path.stem for path in (TREE / "tune").glob("*.yaml")} - {"hyperband"})

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from autolrs_cli.commands.train import main as train
 from autolrs_cli.errors import ConfigError, TrainingError
-from autolrs_cli.runner.checking import Plan, check
 from autolrs_cli.runner.execute import open_directory
+from autolrs_cli.runner.plan import Plan, check
 
 RECIPES = (
     ("recipe=toy", f"run.config_dir={USER}"),

@@ -15,11 +15,11 @@ from PIL import Image
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.run_directory import RunDirectory
-from autolrs_cli.runner.stored import read_trusted_config
-from autolrs_recipes.data.image_folder import ImageFolder
-from autolrs_recipes.data.image_listing import decode
-from autolrs_recipes.data.sentences_splitting import split_sentences
-from autolrs_recipes.data.text import MAX_LINE_BYTES, file_problems, read_lines
+from autolrs_cli.runner.finished_run import read_trusted_config
+from autolrs_recipes.data.images.image_folder import ImageFolder
+from autolrs_recipes.data.images.listing import decode
+from autolrs_recipes.data.pretraining.sentence_splitting import split_sentences
+from autolrs_recipes.data.text_lines import MAX_LINE_BYTES, file_problems, read_lines
 
 
 def png(width: int, height: int) -> bytes:

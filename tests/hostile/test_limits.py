@@ -18,8 +18,8 @@ from processes import COMMAND, PATIENCE_SECONDS, TOY, autolrs, environment
 
 from autolrs_cli.errors import AutoLRSError
 from autolrs_cli.records.journal import Record, read_journal
-from autolrs_cli.runner.checking import check
 from autolrs_cli.runner.execute import Result, execute, open_directory
+from autolrs_cli.runner.plan import check
 from autolrs_cli.training.checkpoint import Checkpoints
 
 NOISE = ("Traceback", 'File "', "Exception ignored")

@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from autolrs_recipes.data.digits import Digits
-from autolrs_recipes.data.image_folder import ImageFolder
-from autolrs_recipes.image_models import TorchvisionResNet50
+from autolrs_recipes.data.images.digits import Digits
+from autolrs_recipes.data.images.image_folder import ImageFolder
+from autolrs_recipes.models.resnet50 import TorchvisionResNet50
+from autolrs_recipes.models.thin_resnet import ThinResNet
 from autolrs_recipes.resnet50 import ResNet50
-from autolrs_recipes.thin_resnet import ThinResNet
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from autolrs_recipes.bert import Bert
-from autolrs_recipes.bert_models import PretrainingBert
-from autolrs_recipes.data.pydocs import PyDocs
-from autolrs_recipes.data.text_files import TextFiles
-from autolrs_recipes.data.wikipedia_books import WikipediaBooks
+from autolrs_recipes.data.pretraining.pydocs import PyDocs
+from autolrs_recipes.data.pretraining.text_files import TextFiles
+from autolrs_recipes.data.pretraining.wikipedia_books import WikipediaBooks
+from autolrs_recipes.models.bert import PretrainingBert
 
 SPLIT: dict[str, Any] = {
     "vocab_size": 300,

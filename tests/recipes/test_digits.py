@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
 
-from autolrs_recipes.data.digits import MEAN, STD
-from autolrs_recipes.data.images import Draw
+from autolrs_recipes.data.images.digits import MEAN, STD
+from autolrs_recipes.data.images.streams import Draw
 
 
 def test_constants_are_those_of_the_pixels():

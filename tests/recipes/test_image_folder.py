@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from autolrs_cli.errors import TrainingError
-from autolrs_recipes.data.images import Draw, HeldOutImages
+from autolrs_recipes.data.images.streams import Draw, HeldOutImages
 
 
 def only(problems: list[str]) -> str:

@@ -12,7 +12,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from autolrs_cli.contracts import Batch, Position
-from autolrs_recipes.data.images import EpochOrder, HeldOutImages, TrainImages, rank_in_class
+from autolrs_recipes.data.epoch_order import EpochOrder
+from autolrs_recipes.data.images.streams import HeldOutImages, TrainImages
+from autolrs_recipes.data.splits import rank_in_class
 
 
 def assert_equal(one: Batch, other: Batch) -> None:

@@ -12,12 +12,12 @@ import sys
 import pytest
 from translation_cases import phrases
 
-from autolrs_recipes.data import phrases_words as words
-from autolrs_recipes.data.phrases_draws import Draws
-from autolrs_recipes.data.phrases_fillers import ENGLISH, GERMAN, MAKERS
-from autolrs_recipes.data.phrases_frames import CLAUSES, SENTENCES
-from autolrs_recipes.data.phrases_making import blanks, make_phrases
-from autolrs_recipes.data.preparing import quiet
+from autolrs_recipes.data.cache import quiet
+from autolrs_recipes.data.translation.phrases import words
+from autolrs_recipes.data.translation.phrases.draws import Draws
+from autolrs_recipes.data.translation.phrases.fillers import ENGLISH, GERMAN, MAKERS
+from autolrs_recipes.data.translation.phrases.frames import CLAUSES, SENTENCES
+from autolrs_recipes.data.translation.phrases.make import blanks, make_phrases
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ class TestSplit:
 
     def test_the_same_in_another_process_with_one_thread(self, prepared, tmp_path):
         program = (
-            "import json, sys; from autolrs_recipes.data.phrases import Phrases\n"
+            "import json, sys; from autolrs_recipes.data.translation.phrases.phrases import Phrases\n"
             "print(Phrases(**json.loads(sys.argv[1])).prepared.facts.fingerprint)"
         )
         settings = json.dumps({**dataclasses.asdict(prepared), "cache_dir": str(tmp_path)})

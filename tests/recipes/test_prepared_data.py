@@ -16,9 +16,9 @@ import pytest
 
 from autolrs_cli.errors import ConfigError
 from autolrs_recipes.data import hub
-from autolrs_recipes.data.preparing import cache_root, content_hash, prepared
-from autolrs_recipes.data.text import MAX_LINE_BYTES, file_problems, read_lines
-from autolrs_recipes.data.token_table import TokenTable, write_token_table
+from autolrs_recipes.data.cache import cache_root, content_hash, prepared
+from autolrs_recipes.data.text_lines import MAX_LINE_BYTES, file_problems, read_lines
+from autolrs_recipes.data.translation.token_table import TokenTable, write_token_table
 
 
 class TestCache:
@@ -46,7 +46,7 @@ class TestCache:
 
     def test_a_killed_preparation_starts_clean(self, tmp_path: Path) -> None:
         program = (
-            "import sys, time; from pathlib import Path; from autolrs_recipes.data.preparing import prepared\n"
+            "import sys, time; from pathlib import Path; from autolrs_recipes.data.cache import prepared\n"
             "def make(folder):\n"
             "    (folder / 'half').write_text('...'); print('made', flush=True); time.sleep(600)\n"
             "prepared(Path(sys.argv[1]), 'kind', {}, make)\n"
@@ -105,7 +105,9 @@ class TestTokenTable:
 
     @pytest.fixture
     def path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        monkeypatch.setattr("autolrs_recipes.data.token_table._ROWS_PER_CHUNK", 7)  # rows in many chunks
+        monkeypatch.setattr(
+            "autolrs_recipes.data.translation.token_table._ROWS_PER_CHUNK", 7
+        )  # rows in many chunks
         path = tmp_path / "x.arrow"
         other = [[row[0]] if row else [0] for row in self.ROWS]
         batches = [{"a": self.ROWS[i : i + 11], "b": other[i : i + 11]} for i in range(0, len(self.ROWS), 11)]

@@ -12,12 +12,12 @@ import pytest
 from pretraining_cases import documents, text_files, wikipedia_books, write_documents
 
 from autolrs_cli.errors import ConfigError
-from autolrs_recipes.data import pretraining_prepare
-from autolrs_recipes.data import text_files as text_files_module
-from autolrs_recipes.data.preparing import quiet
-from autolrs_recipes.data.pretraining import PreparedText
-from autolrs_recipes.data.pretraining_tokenizer import SPECIAL_TOKENS, train_wordpiece
-from autolrs_recipes.data.sentences_splitting import cut_documents, split_sentences
+from autolrs_recipes.data.cache import quiet
+from autolrs_recipes.data.pretraining import prepare as pretraining_prepare
+from autolrs_recipes.data.pretraining import text_files as text_files_module
+from autolrs_recipes.data.pretraining.sentence_splitting import cut_documents, split_sentences
+from autolrs_recipes.data.pretraining.source import PreparedText
+from autolrs_recipes.data.pretraining.wordpiece import SPECIAL_TOKENS, train_wordpiece
 
 DOCUMENTS = documents(60)
 

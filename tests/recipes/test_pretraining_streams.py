@@ -12,11 +12,11 @@ from pretraining_cases import documents, recipe, text_files, write_documents
 
 from autolrs_cli.contracts import Batch, Position
 from autolrs_cli.training.loader import TrainLoader, read_all
-from autolrs_recipes.data.masking import MaskDraws, mask, masked_counts
-from autolrs_recipes.data.pretraining_order import ScatteredOrder
-from autolrs_recipes.data.pretraining_streams import FOLLOWS, HeldOutPairs, Task, TrainPairs
-from autolrs_recipes.data.pretraining_tokenizer import CLS, FIRST_WORD, MASK, PAD, SEP
-from autolrs_recipes.data.sentence_pairs import truncated
+from autolrs_recipes.data.pretraining.masking import MaskDraws, mask, masked_counts
+from autolrs_recipes.data.pretraining.sentence_pairs import truncated
+from autolrs_recipes.data.pretraining.streams import FOLLOWS, HeldOutPairs, Task, TrainPairs
+from autolrs_recipes.data.pretraining.wordpiece import CLS, FIRST_WORD, MASK, PAD, SEP
+from autolrs_recipes.data.scattered_order import ScatteredOrder
 
 VOCABULARY = 300
 

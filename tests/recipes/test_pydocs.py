@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pretraining_cases import pydocs
 
-from autolrs_recipes.data import pydocs as module
-from autolrs_recipes.data.preparing import quiet
-from autolrs_recipes.data.pydocs_cleaning import sentences_of
+from autolrs_recipes.data.cache import quiet
+from autolrs_recipes.data.pretraining import pydocs as module
+from autolrs_recipes.data.pretraining.pydocs_cleaning import sentences_of
 
 # The splitter, and codecs that source files name.
 _NEEDED = ("sentencex", "encodings")

@@ -8,8 +8,8 @@ from torch import nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from autolrs_cli.contracts import Position, Recipe
+from autolrs_recipes.models.thin_resnet import ThinResNet
 from autolrs_recipes.optimizers import sgd
-from autolrs_recipes.thin_resnet import ThinResNet
 
 
 def train_batch(recipe, step=0):

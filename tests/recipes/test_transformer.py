@@ -15,9 +15,9 @@ from translation_cases import model, parallel_text, phrases, recipe
 from autolrs_cli.contracts import Exportable, FullyMeasured, Position, Preparable, Recipe
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.loader import TrainLoader
-from autolrs_recipes.data.translation import END_ID, PAD_ID
+from autolrs_recipes.data.translation.pairs import END_ID, PAD_ID
+from autolrs_recipes.models.beam_search import bleu, encoded
 from autolrs_recipes.optimizers import adam
-from autolrs_recipes.translation_decoding import bleu, encoded
 
 CPU = torch.device("cpu")
 

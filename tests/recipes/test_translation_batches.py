@@ -13,9 +13,9 @@ from translation_cases import phrases
 
 from autolrs_cli.contracts import Position
 from autolrs_cli.training.loader import TrainLoader
-from autolrs_recipes.data.length_buckets import LengthBuckets
-from autolrs_recipes.data.translation import END_ID, PAD_ID
-from autolrs_recipes.data.translation_batches import HeldOutPairs, TrainPairs, grouped
+from autolrs_recipes.data.translation.length_buckets import LengthBuckets
+from autolrs_recipes.data.translation.pairs import END_ID, PAD_ID
+from autolrs_recipes.data.translation.streams import HeldOutPairs, TrainPairs, grouped
 
 CPU = torch.device("cpu")
 

@@ -15,12 +15,12 @@ from datasets import Dataset, DatasetDict
 from translation_cases import parallel_text
 
 from autolrs_cli.errors import ConfigError
-from autolrs_recipes.data.parallel_text import ParallelText
-from autolrs_recipes.data.phrases_making import make_phrases
-from autolrs_recipes.data.preparing import quiet
-from autolrs_recipes.data.translation import END_ID
-from autolrs_recipes.data.translation_tokenizer import train_tokenizer
-from autolrs_recipes.data.wmt14 import WMT14
+from autolrs_recipes.data.cache import quiet
+from autolrs_recipes.data.translation.bpe import train_tokenizer
+from autolrs_recipes.data.translation.pairs import END_ID
+from autolrs_recipes.data.translation.parallel_text import ParallelText
+from autolrs_recipes.data.translation.phrases.make import make_phrases
+from autolrs_recipes.data.translation.wmt14 import WMT14
 
 PAIRS = list(make_phrases(400, 3, quiet).items())
 FOUR = ("source", "target", "validation_source", "validation_target")
@@ -174,7 +174,7 @@ class TestParallelText:
     def test_a_killed_preparation_starts_clean(self, text, tmp_path):
         data = text()
         program = (
-            "import json, os, signal, sys; from autolrs_recipes.data.parallel_text import ParallelText\n"
+            "import json, os, signal, sys; from autolrs_recipes.data.translation.parallel_text import ParallelText\n"
             "def report(what, done, total):\n"
             "    if what == 'writing tokens': os.kill(os.getpid(), signal.SIGKILL)\n"
             "ParallelText(**json.loads(sys.argv[1])).prepare(report)\n"

@@ -8,8 +8,8 @@ import pytest
 import torch
 from translation_cases import model
 
-from autolrs_recipes.data.translation import END_ID, PAD_ID
-from autolrs_recipes.translation_decoding import BeamSearch, bleu, spread
+from autolrs_recipes.data.translation.pairs import END_ID, PAD_ID
+from autolrs_recipes.models.beam_search import BeamSearch, bleu, spread
 
 VOCABULARY = 6
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from autolrs_recipes.data.parallel_text import ParallelText
-from autolrs_recipes.data.phrases import Phrases
+from autolrs_recipes.data.translation.parallel_text import ParallelText
+from autolrs_recipes.data.translation.phrases.phrases import Phrases
+from autolrs_recipes.models.marian import Marian
 from autolrs_recipes.transformer import Transformer
-from autolrs_recipes.translation_models import Marian
 
 
 def phrases(cache: Path, **changes: Any) -> Phrases:

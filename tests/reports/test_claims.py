@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from autolrs_cli.reports import claims_tables
 from autolrs_cli.reports.claims import ClaimCheck, judge_mean, mean_speedup
-from autolrs_cli.reports.claims_tables import sections
-from autolrs_cli.reports.racing import Outcome
-from autolrs_cli.reports.speedups import Speedup, speedup
+from autolrs_cli.reports.compare.outcomes import Outcome
+from autolrs_cli.reports.compare.speedups import Speedup, speedup
+from autolrs_cli.reports.render import claims_tables
+from autolrs_cli.reports.render.claims_tables import sections
 
 
 def outcome(step: float, *, reached: bool = True, cost: float = 2.0, at_shortest: bool = False) -> Outcome:

@@ -10,8 +10,8 @@ import pytest
 from made_runs import SECONDS_PER_STEP, make_run
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.reports import words
-from autolrs_cli.reports.comparison import Comparison, compare
+from autolrs_cli.reports.compare.comparison import Comparison, compare
+from autolrs_cli.reports.render import format as words
 
 # Reaches 0.9 at its second, third and last evaluation; never.
 SECOND, THIRD, LAST, NEVER = (

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from made_runs import make_run
 
 from autolrs_cli.contracts import Target
-from autolrs_cli.reports.journals import read_run
-from autolrs_cli.reports.reaching import MetricCurve, metric_curve
+from autolrs_cli.reports.compare.run_record import read_run
+from autolrs_cli.reports.compare.time_to_target import MetricCurve, metric_curve
 from autolrs_cli.training.target import Sighting, TargetWatch
 
 VALUES = st.lists(st.sampled_from([float("nan"), 0.1, 0.4, 0.5, 0.6, 0.9]), min_size=1, max_size=8)

@@ -8,9 +8,9 @@ import pytest
 from harness import events, toy
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.reports.comparison import compare
-from autolrs_cli.reports.journals import read_run
-from autolrs_cli.reports.run_figures import write_run_figures
+from autolrs_cli.reports.compare.comparison import compare
+from autolrs_cli.reports.compare.run_record import read_run
+from autolrs_cli.reports.figures.one_run import write_run_figures
 
 TARGET = "target={metric: loss, value: 0.6}"
 

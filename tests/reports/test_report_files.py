@@ -12,12 +12,12 @@ from made_runs import make_run
 from matplotlib.image import imread
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.reports.comparison import compare
-from autolrs_cli.reports.figure_speedups import seeds_figure
-from autolrs_cli.reports.figure_style import save
-from autolrs_cli.reports.page import page
-from autolrs_cli.reports.tables import as_markdown
-from autolrs_cli.reports.writing import FIGURES, write_report
+from autolrs_cli.reports.compare.comparison import compare
+from autolrs_cli.reports.figures.speedups import seeds_figure
+from autolrs_cli.reports.figures.style import save
+from autolrs_cli.reports.render.html import page
+from autolrs_cli.reports.render.tables import as_markdown
+from autolrs_cli.reports.render.write_report import FIGURES, write_report
 
 SECOND, THIRD, NEVER = [0.5, 0.9, 0.9, 0.9], [0.5, 0.6, 0.9, 0.9], [0.5, 0.6, 0.7, 0.8]
 

@@ -10,8 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autolrs_cli.reports.racing import Outcome
-from autolrs_cli.reports.speedups import GENERATOR_SEED, RESAMPLES, Speedup, bootstrap_interval, speedup
+from autolrs_cli.reports.compare.outcomes import Outcome
+from autolrs_cli.reports.compare.speedups import (
+    GENERATOR_SEED,
+    RESAMPLES,
+    Speedup,
+    bootstrap_interval,
+    speedup,
+)
 
 
 def outcome(step: float, *, reached: bool = True, total: float | None = None) -> Outcome:

@@ -119,11 +119,11 @@ def test_changes_survive_a_second_kill(
     stopped: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A harmless change given to the first resume, and other libraries then, are remembered by the second."""
-    from autolrs_cli.runner import assembling
+    from autolrs_cli.runner import trainer_factory
 
-    versions = assembling.versions()
+    versions = trainer_factory.versions()
     with monkeypatch.context() as patched:
-        patched.setattr(assembling, "versions", lambda: {**versions, "torch": "0.1"})
+        patched.setattr(trainer_factory, "versions", lambda: {**versions, "torch": "0.1"})
         assert killed("final export", lambda: resume(stopped, "runtime.max_seconds=5000"))
     assert resume(stopped) == 0
     summary = json.loads((stopped / "summary.json").read_text())
@@ -207,10 +207,10 @@ class TestChangedWorld:
     def test_changed_libraries_are_told_and_marked(
         self, stopped: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from autolrs_cli.runner import assembling
+        from autolrs_cli.runner import trainer_factory
 
-        versions = assembling.versions()
-        monkeypatch.setattr(assembling, "versions", lambda: {**versions, "torch": "0.1"})
+        versions = trainer_factory.versions()
+        monkeypatch.setattr(trainer_factory, "versions", lambda: {**versions, "torch": "0.1"})
         assert resume(stopped) == 0
         journal = (stopped / "journal.jsonl").read_text()
         assert json.loads((stopped / "summary.json").read_text())["bit_exact"] is False
@@ -289,8 +289,8 @@ def test_a_checkpoint_of_another_model_is_refused(
 
 def run_resumed(directory: Path) -> None:
     from autolrs_cli.runner.execute import execute
-    from autolrs_cli.runner.reopening import reopen
-    from autolrs_cli.runner.resuming import find_resume_point
+    from autolrs_cli.runner.resume_checks import reopen
+    from autolrs_cli.runner.resume_point import find_resume_point
 
     plan, config, _ = reopen(RunDirectory(directory), [], [], lambda *_: None)
     execute(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from autolrs_cli.errors import NonFiniteError
 from autolrs_cli.search import CHOOSE_CLEAN_UP, TRAIN_CLEAN_UP, forecast
-from autolrs_cli.search.cleaning import clean
+from autolrs_cli.search.outliers import clean
 
 STEPS = np.arange(1, 101)
 

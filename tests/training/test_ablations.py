@@ -11,7 +11,7 @@ import pytest
 from harness import assert_equal_weights, composed, events, toy
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.runner.checking import check
+from autolrs_cli.runner.plan import check
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from autolrs_cli.contracts import Position
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.runner.checking import check
+from autolrs_cli.runner.plan import check
 from autolrs_cli.settings import EmaSettings
 from autolrs_cli.training.averaging import AveragedWeights
 

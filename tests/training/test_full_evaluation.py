@@ -11,7 +11,7 @@ from harness import assert_equal_weights, composed, events, run, weights
 from safetensors.torch import load_file
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.runner.checking import check
+from autolrs_cli.runner.plan import check
 
 DECODING = ("recipe=decoding", "schedule=original")
 

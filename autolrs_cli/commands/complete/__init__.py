@@ -1,0 +1,1 @@
+"""TAB completion: what may stand at the cursor, and the lines that teach a shell to ask."""

@@ -1,0 +1,70 @@
+"""The work of `autolrs doctor`: every check, shown as it is made."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import orjson
+from rich.console import Console
+from rich.text import Text
+
+from autolrs_cli.commands.diagnose import machine, setup
+from autolrs_cli.commands.diagnose.finding import Check, Finding, guarded
+from autolrs_cli.terminal.console import PatientConsole
+
+CHECKS: dict[str, Check] = {
+    "python": machine.python,
+    "torch": machine.torch,
+    "cores": machine.processors,
+    "memory": machine.memory,
+    "disk": machine.disk,
+    "data": setup.bundled_data,
+    "extras": setup.extras,
+    "terminal": setup.terminal,
+    "network": setup.environment,
+    "completion": setup.completion,
+}
+STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+INDENT = 27
+FAILED = 1
+
+
+def main(*, as_json: bool) -> int:
+    """Print what is found; return the exit code: 1 if there is a problem, else 0."""
+    console = PatientConsole()
+    found: list[Finding] = []
+    for finding in _findings():
+        found.append(finding)
+        if not as_json:
+            _show(console, finding)
+    counts = {status: sum(each.status == status for each in found) for status in STYLES}
+    if as_json:
+        values = {"counts": counts, "findings": [dataclasses.asdict(each) for each in found]}
+        text = orjson.dumps(values, option=orjson.OPT_INDENT_2).decode()
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    else:
+        console.print(_verdict(counts), markup=False, highlight=False)
+    return FAILED if counts["problem"] else 0
+
+
+def _findings() -> Iterator[Finding]:
+    for area, check in CHECKS.items():
+        yield from guarded(area, check)
+
+
+def _show(console: Console, finding: Finding) -> None:
+    line = Text.assemble(
+        (f"{finding.status:<9}", STYLES[finding.status]), f"{finding.area:<18}", finding.said
+    )
+    console.print(line, highlight=False, soft_wrap=True)
+    if finding.remedy:
+        console.print(Text(f"{'':{INDENT}}{finding.remedy}", style="dim"), highlight=False, soft_wrap=True)
+
+
+def _verdict(counts: dict[str, int]) -> str:
+    if counts["problem"]:
+        return f"\n{counts['problem']} problem(s): mend the lines marked so."
+    return "\nReady: autolrs train recipe=resnet50" + (
+        f"   ({counts['warning']} warning(s))" if counts["warning"] else ""
+    )

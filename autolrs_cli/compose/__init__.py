@@ -1,0 +1,1 @@
+"""Hydra's edge: from command-line overrides to resolved configurations."""

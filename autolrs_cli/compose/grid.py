@@ -1,0 +1,98 @@
+"""Composing and checking every configuration that a command line with several values stands for."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from autolrs_cli.compose.hydra_app import compose_and_call, given_config_dir, given_overrides
+from autolrs_cli.compose.resolve import resolve
+from autolrs_cli.errors import AutoLRSError, ConfigError
+from autolrs_cli.records.run_directory import HARMLESS_KEYS, config_id
+from autolrs_cli.runner.plan import Plan, check
+from autolrs_cli.terminal.console import show_error
+
+HYDRAS_OWN = ("hydra/", "hydra.", "+hydra", "++hydra", "~hydra")
+
+
+@dataclass(frozen=True)
+class Composed:
+    """One configuration of the grid."""
+
+    overrides: tuple[str, ...]
+    """What `autolrs train` takes to compose it again."""
+    config_dir: tuple[str, ...]
+    """`--config-dir` and its value, or nothing."""
+    config: Mapping[str, Any]
+    """Resolved."""
+    steps: int
+    """Optimizer steps that it will make, those of the search included."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One configuration of a grid."""
+
+    composed: Composed
+    plan: Plan
+    """Shared by those that differ in the seed only, so its seed may be another's."""
+
+
+def compose_grid(overrides: Sequence[str], errors: Console) -> tuple[list[Point], int]:
+    """Return every configuration of the grid, checked; and an exit code, not 0 if one was refused.
+
+    Nothing is written. An empty grid with exit code 0 means that a flag (--cfg job, --info) was answered instead.
+
+    Args:
+        overrides: Hydra's command line; keys may have several values.
+        errors: where problems go: those of a configuration are said once, however many seeds it has.
+    """
+    points: list[Point] = []
+    plans: dict[str, Plan | None] = {}
+    problems: list[str] = []
+
+    def job(config: DictConfig) -> None:
+        try:
+            plain = resolve(config)
+            kind = config_id(plain, (*HARMLESS_KEYS, "seed"))
+            if kind not in plans:
+                plans[kind] = None
+                plans[kind] = check(plain)
+        except AutoLRSError as error:
+            found = error.problems if isinstance(error, ConfigError) else (str(error),)
+            problems.extend(problem for problem in found if problem not in problems)
+            return
+        plan = plans[kind]
+        if plan is not None:
+            points.append(Point(_composed(plain, plan), plan))
+
+    with tempfile.TemporaryDirectory(prefix="autolrs-") as aside:
+        code = compose_and_call(job, _composing(overrides, aside), errors)
+    if problems:
+        show_error(errors, ConfigError(problems))
+        code = ConfigError.exit_code
+    return points, code
+
+
+def _composed(config: dict[str, Any], plan: Plan) -> Composed:
+    steps = plan.settings.run.max_steps + plan.search_steps
+    return Composed(tuple(given_overrides()), tuple(given_config_dir()), config, steps)
+
+
+def _composing(overrides: Sequence[str], aside: str) -> list[str]:
+    """Return the command line that composes here and now, whatever launcher is to run it later."""
+    own = [each for each in overrides if not each.startswith(HYDRAS_OWN)]
+    sweeper = [each for each in overrides if each.startswith(("hydra.sweeper", "hydra/sweeper"))]
+    multirun = [] if {"-m", "--multirun"} & set(own) else ["-m"]
+    return [*own, *sweeper, "hydra/launcher=basic", f"hydra.sweep.dir={aside}", *multirun]
+
+
+def launcher_overrides(overrides: Sequence[str]) -> list[str]:
+    """Return those overrides that are for Hydra itself, the sweeper's left out."""
+    hydras = [each for each in overrides if each.startswith(HYDRAS_OWN)]
+    return [each for each in hydras if not each.startswith(("hydra.sweeper", "hydra/sweeper"))]

@@ -1,0 +1,126 @@
+"""What was asked of `autolrs reproduce`, and how it composes the runs of a recipe."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from autolrs_cli.compose.grid import Point, compose_grid
+from autolrs_cli.errors import ConfigError
+from autolrs_cli.experiments.reproduce.arms import Base
+from autolrs_cli.schedules.lengths import decays
+
+DEFAULT_DIRECTORY = Path("reproduction")
+# Overrides of these groups do not move what the original schedule ends at, but by chance.
+TARGET_KEEPING = (
+    "target",
+    "runtime.threads",
+    "runtime.workers",
+    "runtime.device",
+    "tracker",
+    "hydra",
+    "search",
+)
+
+
+class StoppedError(Exception):
+    """Somebody interrupted it."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__()
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, the same for every recipe."""
+
+    seeds: tuple[int, ...]
+    scale: str
+    jobs: int
+    directory: Path
+    overrides: tuple[str, ...]
+    """For every run of every recipe."""
+    rerun_failed: bool = False
+    calibrate: bool = False
+    """Whether targets are calibrated anew, and nothing else is done."""
+
+    @property
+    def keeps_targets(self) -> bool:
+        """Whether a target in the recipe's YAML is for these runs: nothing that could move it is overridden."""
+        return all(key.startswith(TARGET_KEEPING) for key in self._keys)
+
+    @property
+    def gives_target(self) -> bool:
+        """Whether a target is among the overrides; null asks for a calibrated one."""
+        return any(key.split(".")[0] == "target" for key in self._keys)
+
+    @property
+    def _keys(self) -> list[str]:
+        settings = (each for each in self.overrides if "=" in each and not each.startswith("-"))
+        return [each.lstrip("+~").partition("=")[0] for each in settings]
+
+    @property
+    def launcher(self) -> list[str]:
+        """Overrides that choose Hydra's launcher."""
+        if self.jobs == 1:
+            return ["hydra/launcher=basic"]
+        return ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={self.jobs}"]
+
+    def of(self, recipe: str) -> Path:
+        """Return where everything of one recipe lies."""
+        return self.directory / self.scale / recipe
+
+    def command(self, recipes: Sequence[str]) -> str:
+        """Return the command as a report names it: what decides its results."""
+        words = ["autolrs", "reproduce", *recipes, "--seeds", str(len(self.seeds)), "--scale", self.scale]
+        return shlex.join([*words, *(["--calibrate"] if self.calibrate else []), *self.overrides])
+
+    def command_here(self, recipes: Sequence[str]) -> str:
+        """Return what to type for the same again in this place."""
+        words = ["--jobs", str(self.jobs)] if self.jobs > 1 else []
+        if self.directory != DEFAULT_DIRECTORY:
+            words += ["--dir", str(self.directory)]
+        return " ".join([self.command(recipes), *([shlex.join(words)] if words else [])])
+
+
+def compose(request: Request, recipe: str, own: Sequence[str], errors: Console) -> list[Point]:
+    """Return the runs of `recipe` that the person's overrides, and after them `own`, stand for.
+
+    Raises:
+        ConfigError: if there are none.
+    """
+    common = [f"recipe={recipe}", f"scale={request.scale}", "dashboard=none"]
+    points, code = compose_grid([*common, *request.overrides, *own], errors)
+    if code or not points:
+        raise ConfigError(f"Every arm must compose, but {' '.join([*common, *own])} does not; see above.")
+    return points
+
+
+def base_of(request: Request, recipe: str, errors: Console) -> Base:
+    """Compose a recipe under AutoLRS and under its original schedule; return what its arms have in common.
+
+    Raises:
+        ConfigError: if one of them does not compose, or its settings or data are wrong.
+    """
+    (searched,) = compose(request, recipe, ["schedule=autolrs", "seed=0"], errors)
+    (original,) = compose(request, recipe, ["schedule=original", "seed=0"], errors)
+    plan = searched.plan
+    assert plan.search is not None
+    return Base(
+        recipe,
+        request.scale,
+        plan.settings.run.max_steps,
+        plan.search_steps,
+        (plan.search.lr_min, plan.search.lr_max),
+        decays(original.composed.config),
+    )
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line as it is."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,67 @@
+"""The runs that a grid of overrides stands for, each with a directory that a repeated command finds again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from autolrs_cli.compose.grid import Composed
+from autolrs_cli.records.run_directory import HARMLESS_KEYS, config_id
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep; what the process that starts it needs to know."""
+
+    label: str
+    """What sets it apart from the others."""
+    arguments: tuple[str, ...]
+    """After `autolrs train`, run.dir left out."""
+    root: str
+    """Its run directory."""
+    kind: str
+    """Equal for runs of which one step costs about the same: all but the seed is the same."""
+    group: str
+    """Recipe and scale: only runs of one group can be compared."""
+    steps: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON; `Job(**...)` brings it back."""
+        return asdict(self)
+
+
+def make_jobs(grid: Sequence[Composed], folder: Path) -> list[Job]:
+    """Return a job for each different experiment of the grid, in its order.
+
+    Args:
+        grid: configurations; those that differ only in keys that cannot change results are one experiment.
+        folder: below it lie the run directories, <recipe>/<schedule>/seed<seed>/<id>.
+    """
+    labels = _labels([each.overrides for each in grid])
+    jobs: dict[str, Job] = {}
+    for composed, label in zip(grid, labels, strict=True):
+        config = composed.config
+        place = (config["recipe"]["name"], config["schedule"]["name"], f"seed{config['seed']}")
+        root = str(folder.joinpath(*map(str, place), config_id(config, HARMLESS_KEYS)))
+        kind = config_id(config, (*HARMLESS_KEYS, "seed"))
+        arguments = (*composed.config_dir, *composed.overrides)
+        group = f"{config['recipe']['name']} {config['scale']}"
+        jobs.setdefault(root, Job(label, arguments, root, kind, group, composed.steps))
+    return list(jobs.values())
+
+
+def _labels(grid: Sequence[Sequence[str]]) -> list[str]:
+    """Return, for each list of overrides, those in which the lists differ; all of them if there is only one."""
+    shared = set.intersection(*(set(overrides) for overrides in grid)) if len(grid) > 1 else set()
+    return [" ".join(each.lstrip("+") for each in overrides if each not in shared) for overrides in grid]
+
+
+def quoted(path: str) -> str:
+    """Return `path` as a value in Hydra's grammar."""
+    if re.fullmatch(r"[\w./-]+", path, re.ASCII):
+        return path
+    inner = re.sub(r'(\\*)("|$)', lambda m: m[1] * 2 + (f"\\{m[2]}" if m[2] else ""), path)
+    return '"' + inner.replace("${", "\\${") + '"'

@@ -1,0 +1,149 @@
+"""What `autolrs sweep` says in the end: what became of each run, and the comparison of those that are done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from autolrs_cli.dashboard.words import duration
+from autolrs_cli.experiments.sweep.jobs import Job
+from autolrs_cli.experiments.sweep.mailbox import SweepFiles, forget_finished
+from autolrs_cli.experiments.sweep.progress import Progress, SweepProgress
+from autolrs_cli.experiments.sweep.run_status import RESUMABLE, RunState, explain_exit, state_of
+from autolrs_cli.training.interruption import EXIT_CODES
+
+MOST_METRICS = 2  # the loss and the recipe's own, which come first
+STYLES = {"done": "green", "failed": "red", "interrupted": "yellow", "in use": "yellow", "to come": "yellow"}
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a sweep ended."""
+
+    runs: list[tuple[Job, RunState]]
+    files: SweepFiles | None
+    """None: nothing had to be run."""
+    signal: str | None
+    """Who interrupted it."""
+
+
+def outcomes(
+    jobs: Sequence[Job], before: Sequence[RunState], progress: SweepProgress | None
+) -> list[tuple[Job, RunState]]:
+    """Return what has become of each run.
+
+    Args:
+        jobs: all of them.
+        before: what had become of them before this command.
+        progress: how their processes ended; None: none was started.
+    """
+    if progress is None:
+        return list(zip(jobs, before, strict=True))
+    return [(run.job, _outcome(run, progress)) for run in progress.runs]
+
+
+def _outcome(run: Progress, progress: SweepProgress) -> RunState:
+    found = state_of(Path(run.job.root))
+    ended_badly = run.code is not None and run.code != 0 and run.code not in RESUMABLE
+    if ended_badly and found.state in ("to come", "interrupted"):
+        assert run.code is not None
+        assert run.number is not None
+        return RunState("failed", explain_exit(run.code, progress.log(run.number)), found.summary)
+    return found
+
+
+def print_ending(ending: Ending, directory: Path, console: Console, *, compare: bool) -> int:
+    """Print the table of runs, the comparison and what to type next; return the exit code."""
+    console.print(_table(ending))
+    names = [state.state for _, state in ending.runs]
+    forget_finished(directory, {job.root for job, state in ending.runs if state.state == "done"})
+    if names.count("done") < len(names):
+        _say(console, _next(ending, names))
+    if compare:
+        _compare([job for job, state in ending.runs if state.has_result], directory, console)
+    return _exit_code(ending, names)
+
+
+def _exit_code(ending: Ending, names: Sequence[str]) -> int:
+    if ending.signal is not None:
+        return EXIT_CODES[ending.signal]
+    if "failed" in names or "in use" in names:
+        return 1
+    reasons = [state.reason for _, state in ending.runs if state.state == "interrupted"]
+    if "max_seconds" in reasons:
+        return EXIT_CODES["max_seconds"]
+    return 0 if set(names) == {"done"} else 1
+
+
+def _table(ending: Ending) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("run", overflow="fold")
+    table.add_column("became")
+    for name in ("steps", "in all", "seconds"):
+        table.add_column(name, justify="right")
+    table.add_column("result, or why", overflow="fold")
+    for job, state in ending.runs:
+        summary = state.summary or {}
+        seconds = sum(each["seconds"] for each in summary["ledger"].values()) if summary else None
+        table.add_row(
+            Text(job.label),
+            Text(state.state, style=STYLES[state.state]),
+            f"{summary['step']:,}" if summary else "-",
+            f"{summary['total_steps']:,}" if summary else "-",
+            duration(seconds),
+            Text(_result(state)),
+        )
+    return table
+
+
+def _result(state: RunState) -> str:
+    metrics = (state.summary or {}).get("metrics") or {}
+    if state.state != "done":
+        return state.reason.splitlines()[0] if state.reason else ""
+    shown = [f"{name} {value:.4g}" for name, value in metrics.items() if value is not None]
+    return ", ".join(shown[:MOST_METRICS])
+
+
+def _next(ending: Ending, names: Sequence[str]) -> str:
+    """Say what the person can do about runs that are not done."""
+    lines = []
+    if set(names) & {"interrupted", "to come", "in use"}:
+        lines.append("The same command goes on with the runs that are not done.")
+    if "failed" in names:
+        lines.append("The same command with --rerun-failed begins the failed runs again.")
+        lines += [
+            f"  {job.label or 'run'}: {job.root}" for job, state in ending.runs if state.state == "failed"
+        ]
+    if ending.files is not None and "failed" in names:
+        lines.append(f"What they printed: {ending.files.folder / 'logs'}")
+    return "\n".join(lines)
+
+
+def _compare(done: Sequence[Job], directory: Path, console: Console) -> None:
+    """Compare the runs that are done, each recipe and scale for itself, where there is more than one arm."""
+    groups: dict[str, list[Job]] = {}
+    for job in done:
+        groups.setdefault(job.group, []).append(job)
+    for name, jobs in groups.items():
+        if len({job.kind for job in jobs}) < 2:
+            continue
+        from autolrs_cli.experiments.compare import main as compare
+
+        out = directory / "comparison"
+        console.print(f"\n[bold]Comparison of {name}[/]" if len(groups) > 1 else "")
+        own = out / name.replace(" ", "-") if len(groups) > 1 else out
+        if compare([Path(job.root) for job in jobs], out=own):
+            _say(
+                console,
+                f"The runs are done, but not compared. With one of these arms as NAME: autolrs compare {directory} "
+                f"--baseline 'NAME' --out {own}",
+            )
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,99 @@
+"""What has become of a run, read from its directory: the sweep has no memory of its own."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from autolrs_cli.errors import ConfigError
+from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.reports.compare.run_record import tells_of_divergence
+
+State = Literal["done", "failed", "interrupted", "in use", "to come"]
+# Exit codes of `autolrs train` and `resume` after which the run can go on (130, 143, 75), and those signals themselves.
+RESUMABLE = (130, 143, 75, -signal.SIGINT, -signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What has become of a run."""
+
+    state: State
+    reason: str = ""
+    summary: dict[str, Any] | None = None
+
+    @property
+    def has_result(self) -> bool:
+        """Whether the run can be compared: done, or diverged, which is a result too."""
+        return self.state == "done" or (self.state == "failed" and tells_of_divergence(self.reason))
+
+
+def state_of(root: Path) -> RunState:
+    """Return what has become of the run in `root`.
+
+    A run without a summary was killed before it could write one, so it can go on like one that was interrupted.
+    """
+    directory = RunDirectory(root)
+    if not directory.config.exists():
+        return RunState("to come")
+    summary = _summary(directory)
+    status = summary["status"] if summary else None
+    if status == "done":
+        return RunState("done", summary=summary)
+    try:
+        with directory.locked():
+            pass
+    except ConfigError as error:
+        _, in_use, holder = str(error).partition(" is in use")
+        return (
+            RunState("in use", holder.strip(" .").partition(". ")[0])
+            if in_use
+            else RunState("failed", str(error))
+        )
+    if not directory.journal.exists():
+        return RunState("to come")
+    reason = str((summary or {}).get("reason") or "")
+    if status == "failed":
+        return RunState("failed", reason, summary)
+    return RunState("interrupted", reason or "killed", summary)
+
+
+def set_aside(root: Path) -> Path:
+    """Move a failed run out of the way of a new one; return where it lies now."""
+    aside = next(
+        path for n in range(1, 10_000) if not (path := root.with_name(f"{root.name}.failed-{n}")).exists()
+    )
+    return root.rename(aside)
+
+
+def explain_exit(code: int, log: Path) -> str:
+    """Say why a run's process ended with a code that is none of ours, or before it could write anything.
+
+    Args:
+        code: its exit code; negative: the signal that killed it.
+        log: what it printed.
+    """
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = " (out of memory?)" if name == "SIGKILL" else ""
+        return f"its process was killed by {name}{hint}"
+    try:
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        lines = []
+    said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    if said:
+        return " ".join(said)
+    return lines[-1] if lines else f"its process ended with exit code {code}"
+
+
+def _summary(directory: RunDirectory) -> dict[str, Any] | None:
+    try:
+        found = orjson.loads(directory.summary.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and "status" in found else None

@@ -1,0 +1,117 @@
+"""The work of `autolrs sweep`: compose, recognise, launch, watch, and sum up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from autolrs_cli.compose.grid import compose_grid
+from autolrs_cli.errors import AutoLRSError, ConfigError
+from autolrs_cli.experiments.sweep.jobs import Job, make_jobs
+from autolrs_cli.experiments.sweep.launch import launch, passing_on_signals
+from autolrs_cli.experiments.sweep.mailbox import SweepFiles
+from autolrs_cli.experiments.sweep.progress import SweepProgress
+from autolrs_cli.experiments.sweep.results import Ending, outcomes, print_ending
+from autolrs_cli.experiments.sweep.run_status import RunState, set_aside, state_of
+from autolrs_cli.terminal.console import PatientConsole, show_error
+
+
+def main(
+    overrides: Sequence[str], *, directory: Path, fail_fast: bool, rerun_failed: bool, compare: bool
+) -> int:
+    """Run a grid of configurations; return the exit code.
+
+    Args:
+        overrides: Hydra's command line.
+        directory: below it lie the run directories.
+        fail_fast: stop everything when a run fails.
+        rerun_failed: begin failed runs again.
+        compare: end in the comparison, if runs of two arms or more are done.
+    """
+    console, errors = PatientConsole(), PatientConsole(stderr=True)
+    try:
+        _require_no_run_dir(overrides)
+        with console.status("checking settings and data ..."):
+            grid, code = compose_grid(overrides, errors)
+        if code or not grid:
+            return code
+        jobs = make_jobs([point.composed for point in grid], directory)
+        if len(jobs) < len(grid):
+            _say(
+                console,
+                f"{len(grid) - len(jobs)} of {len(grid)} are the same experiment as another: run once.",
+            )
+        ending = run_jobs(jobs, overrides, directory, fail_fast, rerun_failed, console)
+    except AutoLRSError as error:
+        show_error(errors, error)
+        return error.exit_code
+    return print_ending(ending, directory, console, compare=compare)
+
+
+def _require_no_run_dir(overrides: Sequence[str]) -> None:
+    given = next((each for each in overrides if each.lstrip("+").startswith("run.dir=")), None)
+    if given is not None:
+        raise ConfigError(
+            f"A sweep names the directories of its runs itself, to find them again, but got {given}. Give the folder "
+            "for all of them with --dir."
+        )
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    overrides: Sequence[str],
+    directory: Path,
+    fail_fast: bool,
+    rerun_failed: bool,
+    console: Console,
+) -> Ending:
+    """Bring jobs to their end: skip those that are done, go on with those that were stopped, show how they go.
+
+    Args:
+        jobs: all of the sweep.
+        overrides: Hydra's command line, of which its own settings (the launcher's) are used.
+        directory: of the sweep.
+        fail_fast: stop everything when a run fails.
+        rerun_failed: begin failed runs again.
+        console: where it is shown.
+
+    Raises:
+        ConfigError: if nothing could be started.
+    """
+    states = [state_of(Path(job.root)) for job in jobs]
+    todo = [job for job, state in zip(jobs, states, strict=True) if _is_to_run(state, rerun_failed)]
+    _announce(states, len(todo), directory, console)
+    if not todo:
+        return Ending(outcomes(jobs, states, None), None, None)
+    # What another process is just leaving comes last.
+    in_use = {job.root for job, state in zip(jobs, states, strict=True) if state.state == "in use"}
+    todo.sort(key=lambda job: job.root in in_use)
+    failed = [job for job, state in zip(jobs, states, strict=True) if state.state == "failed"]
+    for job in failed if rerun_failed else ():
+        set_aside(Path(job.root))
+    try:
+        files = SweepFiles.create(directory, todo, fail_fast=fail_fast)
+    except OSError as error:
+        raise ConfigError(
+            f"The folder of a sweep must be writable, but {directory} is not: {error.strerror}. Set --dir."
+        ) from error
+    progress = SweepProgress(jobs, states, files)
+    with passing_on_signals(files) as asked:
+        launch(todo, overrides, files, progress, console, asked)
+    return Ending(outcomes(jobs, states, progress), files, asked[0] if asked else None)
+
+
+def _is_to_run(state: RunState, rerun_failed: bool) -> bool:
+    return state.state in ("to come", "interrupted", "in use") or (state.state == "failed" and rerun_failed)
+
+
+def _announce(states: Sequence[RunState], todo: int, directory: Path, console: Console) -> None:
+    names = [state.state for state in states]
+    found = [f"{names.count(name)} {name}" for name in dict.fromkeys(names)]
+    _say(console, f"{len(states)} runs in {directory}: {', '.join(found)}; {todo} to run now.")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Tuning a baseline schedule's own settings with Hyperband."""

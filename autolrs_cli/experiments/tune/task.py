@@ -1,0 +1,221 @@
+"""A study from its composed configuration to the tuned schedule that it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from autolrs_cli.compose.user_configs import TunedSchedule
+from autolrs_cli.contracts import Report
+from autolrs_cli.errors import ConfigError
+from autolrs_cli.experiments.tune.brackets import TuningPlan, plan_tuning
+from autolrs_cli.experiments.tune.hyperband import Tick, Tuner, Watcher, steps_made
+from autolrs_cli.experiments.tune.rung_run import Outcome, RungRun
+from autolrs_cli.experiments.tune.search_space import TuneSettings, read_settings, schedule_settings
+from autolrs_cli.experiments.tune.study import Configuration, Study
+from autolrs_cli.experiments.tune.study_directory import StudyDirectory
+from autolrs_cli.experiments.tune.trials_table import write_trials
+from autolrs_cli.records.provenance import code_version
+from autolrs_cli.runner.instantiate import user_modules
+from autolrs_cli.runner.plan import Plan, check
+from autolrs_cli.runner.preparation import prepare_data
+
+# What the study sets itself in every run.
+_OWN_KEYS = ("seed", "dashboard", "tracker", "run.dir", "run.max_steps", "run.eval_every_steps")
+
+
+@dataclass
+class TuningTask:
+    """Everything about one study.
+
+    Args:
+        config: resolved, of the run that is tuned for.
+        node: the schedule's node with its interpolations, as the tuned one will be kept.
+        given: overrides that a person typed.
+        before: arguments that go before them (--config-dir).
+        settings: the space.
+        plan: the brackets.
+        trials: the most configurations, if a person bounded them.
+        run_plan: the checked run that is tuned for.
+        directory: where the study lies.
+    """
+
+    config: dict[str, Any]
+    node: dict[str, Any]
+    given: list[str]
+    before: list[str]
+    settings: TuneSettings
+    plan: TuningPlan
+    trials: int | None
+    run_plan: Plan
+    directory: StudyDirectory
+
+    @classmethod
+    def of(
+        cls,
+        config: dict[str, Any],
+        node: Any,
+        before: list[str],
+        given: list[str],
+        trials: int | None,
+        budget_steps: int | None,
+        directory: Path | None,
+    ) -> TuningTask:
+        """Check everything that can be known to be wrong before a step is made.
+
+        Raises:
+            ConfigError: with what is wrong.
+        """
+        config = dict(config)
+        settings = read_settings(config.pop("tune"))
+        if config["run"]["dir"] is not None:
+            raise ConfigError("A study has a run directory for each run, but got run.dir. Set --dir instead.")
+        run_plan = check(config)
+        max_steps = run_plan.settings.run.max_steps
+        plan = plan_tuning(settings, max_steps, _search_steps(config), budget_steps, trials)
+        tuned = _tuned(config)
+        root = directory or Path("tuning", *tuned.option.split("/")[1:])
+        tuned.prove_writable()
+        return cls(config, dict(node), given, before, settings, plan, trials, run_plan, StudyDirectory(root))
+
+    @property
+    def tuned(self) -> TunedSchedule:
+        """Where the result is kept."""
+        return _tuned(self.config)
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the averaged weights decide."""
+        return bool(self.config["average"]["name"] != "none")
+
+    @cached_property
+    def study(self) -> Study:
+        """The study's storage; only while the directory is locked."""
+        evenly = max(
+            self.plan.brackets[0].runs[0], min(self.settings.startup_trials, self.plan.configurations)
+        )
+        name = "-".join(self.tuned.option.split("/")[1:])
+        return Study(self.directory.storage, name, self.settings, self.config["seed"], evenly)
+
+    def prepare(self, report: Report) -> None:
+        """Make the data ready, once for all runs."""
+        prepare_data(self.run_plan.recipe, report)
+
+    def open(self) -> str | None:
+        """Begin or go on with the study; return a warning, if there is one.
+
+        Raises:
+            ConfigError: if the directory holds another study.
+        """
+        config = {**self.config, "schedule": self._untuned()}
+        return self.directory.open(
+            {
+                "config": {**config, "tune": self.settings.model_dump()},
+                "plan": asdict(self.plan),
+                "data_fingerprint": self.run_plan.recipe.fingerprint(),
+                "code_version": self._code_version,
+            }
+        )
+
+    def carry_out(self, watcher: Watcher) -> Configuration:
+        """Make every run that is still to be made; return the best configuration."""
+        return Tuner(self.study, self.plan, self.trials, self._train, watcher).carry_out()
+
+    def steps_made(self) -> int:
+        """Return the optimizer steps of all finished runs."""
+        return steps_made(self.study.configurations())
+
+    def write_trials(self) -> None:
+        """Write the table of all configurations."""
+        found = self.study.configurations()
+        if found:
+            write_trials(self.directory.trials, found)
+
+    def keep(self, best: Configuration) -> None:
+        """Write the tuned schedule where Hydra finds it, a copy beside the study, and the figure."""
+        from autolrs_cli.experiments.tune.figure import draw
+
+        found = {key: value for key, value in self._settings_at(best).items() if key in self.settings.space}
+        text = self.tuned.text(self.node, found, self._facts(best))
+        for path in (self.tuned.path, self.directory.best):
+            path.write_text(text, encoding="utf-8")
+        title = f"{self.tuned.schedule} on {self.tuned.recipe} at scale={self.tuned.scale}, tuned"
+        draw(self.directory.plot, title, self.settings.space, self.study.configurations(), best)
+
+    def _train(self, configuration: Configuration, length: int, tick: Tick) -> Outcome:
+        directory = self.directory.run(configuration.number, length)
+        return RungRun(directory, self.overrides(configuration, length), self.averaged).finish(tick)
+
+    def overrides(self, configuration: Configuration, length: int) -> list[str]:
+        """Return what follows `autolrs train` for a run of `length` steps, fully decayed over them."""
+        settings = self._settings_at(configuration, length)
+        own = {*_OWN_KEYS, *(f"schedule.{key}" for key in settings)}
+        kept = [
+            each
+            for each in self.given
+            if (key := each.lstrip("+~").partition("=")[0]) not in own and key.partition(".")[0] != "tune"
+        ]
+        return [
+            *self.before,
+            *kept,
+            *(f"schedule.{key}={value!r}" for key, value in settings.items()),
+            f"seed={self.config['seed']}",
+            f"run.max_steps={length}",
+            f"run.eval_every_steps={length}",
+            "run.full_eval_every_steps=null",
+            "dashboard=none",
+            "tracker=none",
+        ]
+
+    def _settings_at(self, configuration: Configuration, length: int | None = None) -> dict[str, Any]:
+        full = self.run_plan.settings.run.max_steps
+        return schedule_settings(
+            self.settings.space, configuration.point, self.config["schedule"], length or full, full
+        )
+
+    def _untuned(self) -> dict[str, Any]:
+        return {
+            key: value for key, value in self.config["schedule"].items() if key not in self.settings.space
+        }
+
+    @property
+    def _code_version(self) -> str:
+        return code_version(user_modules(self.config))
+
+    def _facts(self, best: Configuration) -> list[str]:
+        longest, everything = max(best.results), self.study.configurations()
+        runs = sum(len(each.results) for each in everything)
+        weights = "averaged weights, " if self.averaged else ""
+        return [
+            f"By `autolrs tune`, {datetime.now().astimezone():%Y-%m-%d %H:%M}; "
+            f"study {self.directory.root.absolute()}",
+            f"Objective: loss on the slice that chooses LRs, {weights}{best.results[longest].loss!r} after a run of "
+            f"{longest} steps.",
+            f"Budget: {self.plan.budget_steps} steps; {steps_made(everything)} made, in {runs} runs of "
+            f"{len(everything)} configurations. AutoLRS's search makes {self.plan.search_steps}.",
+            f"For run.max_steps={self.run_plan.settings.run.max_steps}; tuned on seed {self.config['seed']}; "
+            f"overrides: {' '.join(each for each in self.given if not each.startswith('tune=')) or 'none'}",
+            f"Code version {self._code_version}; data fingerprint {self.run_plan.recipe.fingerprint()}",
+        ]
+
+
+def _tuned(config: Mapping[str, Any]) -> TunedSchedule:
+    names = (str(config[group]["name"]) for group in ("recipe", "schedule", "average"))
+    recipe, schedule, average = names
+    return TunedSchedule(recipe, str(config["scale"]), schedule, average)
+
+
+def _search_steps(config: Mapping[str, Any]) -> int:
+    """Return how many steps the search of schedule=autolrs would make in the same run."""
+    searched = OmegaConf.load(str(files("autolrs_configs") / "schedule" / "autolrs.yaml"))
+    whole = OmegaConf.create({**config, "schedule": searched})
+    plain = OmegaConf.to_container(whole, resolve=True)
+    assert isinstance(plain, dict)
+    return check({str(key): value for key, value in plain.items()}).search_steps

@@ -1,0 +1,163 @@
+"""`autolrs tune`: compose the run that is tuned for, carry out the study, keep what it found."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from autolrs_cli.compose.hydra_app import (
+    USAGE,
+    compose_and_call,
+    config_dirs,
+    given_config_dir,
+    given_overrides,
+)
+from autolrs_cli.compose.resolve import resolve
+from autolrs_cli.dashboard.preparation import PreparationProgress
+from autolrs_cli.errors import AutoLRSError, ConfigError
+from autolrs_cli.experiments.seeds import CALIBRATION_FIRST, TUNING_FIRST, purpose
+from autolrs_cli.experiments.tune.display import TuningScreen, results, statement
+from autolrs_cli.experiments.tune.rung_run import TuningStopped
+from autolrs_cli.experiments.tune.task import TuningTask
+from autolrs_cli.terminal.console import PatientConsole, show_error
+
+SIGNAL_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+def main(
+    overrides: Sequence[str], trials: int | None, budget_steps: int | None, directory: Path | None
+) -> int:
+    """Tune the schedule that `overrides` name; return the exit code.
+
+    Args:
+        overrides: Hydra's command line.
+        trials: the most configurations; None: as many as the budget pays for.
+        budget_steps: None: as many as AutoLRS's search costs.
+        directory: of the study; None: tuning/<recipe>/<scale>/<schedule>.
+    """
+    console, errors = PatientConsole(), PatientConsole(stderr=True)
+    codes: list[int] = []
+
+    def job(config: DictConfig) -> None:
+        try:
+            codes.append(_tune(config, trials, budget_steps, directory, console))
+        except AutoLRSError as error:
+            show_error(errors, error)
+            codes.append(error.exit_code)
+
+    try:
+        arguments = _with_space(overrides)
+    except ConfigError as error:
+        show_error(errors, error)
+        return USAGE
+    composed = compose_and_call(job, arguments, errors)
+    return max([composed, *codes])
+
+
+def _with_space(overrides: Sequence[str]) -> list[str]:
+    """Return the command line with the search space of its schedule, if there is one."""
+    if {"-m", "--multirun"} & set(overrides):
+        raise ConfigError(
+            "A study tunes one schedule, but got -m. Leave it out, and type the command once for each schedule."
+        )
+    named = [match[1] for match in (re.fullmatch(r"schedule=(.+)", each) for each in overrides) if match]
+    if named and named[-1] in _tunable(overrides):
+        return [f"tune={named[-1]}", *overrides]
+    return list(overrides)
+
+
+def _tunable(overrides: Sequence[str]) -> list[str]:
+    """Return the schedules that have a search space, the person's own included."""
+    roots = [Path(str(files("autolrs_configs"))), *map(Path, config_dirs(overrides))]
+    names = {path.stem for root in roots for path in (root / "tune").glob("*.yaml")}
+    return sorted(names - {"hyperband"})
+
+
+def _tune(
+    config: DictConfig,
+    trials: int | None,
+    budget_steps: int | None,
+    directory: Path | None,
+    console: PatientConsole,
+) -> int:
+    _require_tunable(config)
+    given = given_overrides()
+    if not any(re.match(r"\+*seed=", each) for each in given):
+        config.seed = TUNING_FIRST
+    node = OmegaConf.to_container(config.schedule, resolve=False)
+    plain = resolve(config)
+    _require_tuning_seed(plain["seed"])
+    with console.status("checking settings and data ..."):
+        task = TuningTask.of(plain, node, [*given_config_dir()], given, trials, budget_steps, directory)
+    with PreparationProgress(console) as progress:
+        task.prepare(progress)
+    with task.directory.locked(), _asked_to_stop():
+        warning = task.open()
+        lines = [*statement(task), *([f"warning: {warning}"] if warning else [])]
+        console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+        try:
+            with TuningScreen(console, task, live=plain["dashboard"].get("name") == "live") as screen:
+                best = task.carry_out(screen)
+        except (TuningStopped, KeyboardInterrupt) as stopped:
+            code = stopped.exit_code if isinstance(stopped, TuningStopped) else 130
+            console.print(_how_to_go_on(task), markup=False, highlight=False, soft_wrap=True)
+            return code
+        finally:
+            task.write_trials()
+        task.keep(best)
+    console.print(results(task, best), highlight=False, soft_wrap=True)
+    return 0
+
+
+def _require_tunable(config: DictConfig) -> None:
+    if "tune" in config:
+        return
+    name = config.schedule.get("name", "autolrs")
+    reasons = {
+        "autolrs": "schedule=autolrs searches its own LRs",
+        "original": "schedule=original is as its paper has it",
+    }
+    reason = reasons.get(name, f"{name} has no search space (tune/{name}.yaml)")
+    overrides = [*given_config_dir()]
+    raise ConfigError(
+        f"A schedule with settings of its own must be given to tune, but {reason}. "
+        f"Set schedule to one of {', '.join(_tunable(overrides))}."
+    )
+
+
+def _require_tuning_seed(seed: Any) -> None:
+    if isinstance(seed, int) and purpose(seed) != "tuning":
+        raise ConfigError(
+            f"Tuning must not see the seeds that results are reported or calibrated on: `{TUNING_FIRST} <= seed < "
+            f"{CALIBRATION_FIRST}` must hold, but got seed={seed}. Leave seed out."
+        )
+
+
+def _how_to_go_on(task: TuningTask) -> str:
+    return (
+        f"stopped; finished runs ({task.steps_made():,} of {task.plan.steps:,} steps) and the open one are kept in "
+        f"{task.directory.root}. "
+        "To go on, type the same command again."
+    )
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[None]:
+    """Turn SIGTERM into `TuningStopped`, as Ctrl-C is an exception too."""
+
+    def asked(number: int, _: FrameType | None) -> None:
+        raise TuningStopped(SIGNAL_CODES[signal.Signals(number)])
+
+    before = signal.signal(signal.SIGTERM, asked)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

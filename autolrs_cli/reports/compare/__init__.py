@@ -1,0 +1,1 @@
+"""Arms of runs, compared: from journals to speedups with intervals."""

@@ -1,0 +1,160 @@
+"""Group runs into arms: what differs in their configurations, apart from seed and length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from autolrs_cli.records.run_directory import HARMLESS_KEYS
+from autolrs_cli.reports.compare.run_record import RunRecord
+from autolrs_cli.schedules.cycles import filled_cycles
+from autolrs_cli.schedules.lengths import decays
+
+Identity = dict[str, Any]
+PUBLISHED_SEARCH = "paper"
+# What `comparable` looks at is no part of an arm, nor is where the data lie (their fingerprint is compared); the run
+# that a replay repeats differs from seed to seed.
+COMPARED = ("scale", "target", "run", "runtime", "data.root", "recipe.data.root")
+NOT_AN_ARM = (*HARMLESS_KEYS, *COMPARED, "seed", "schedule.run")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train, over seeds and, where its schedule decays, over lengths."""
+
+    name: str
+    decays: bool
+    """Whether each length is a run of its own, which counts to its end: the LR decays over it."""
+    fills: bool
+    """Whether its cycles are fitted to the run, so that it too may have several lengths."""
+    runs: Mapping[int, tuple[RunRecord, ...]]
+    """Seed -> runs by length, shortest first; one run where the schedule neither decays nor fills the run."""
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Every length (kept steps) that some seed has."""
+        return tuple(sorted({run.max_steps for run in self.all_runs}))
+
+    @property
+    def all_runs(self) -> tuple[RunRecord, ...]:
+        """The runs of all seeds and lengths."""
+        return tuple(chain.from_iterable(self.runs.values()))
+
+    def at_length(self, steps: int) -> list[RunRecord]:
+        """Return each seed's run of the length nearest to `steps`, by seed."""
+        return [
+            min(runs, key=lambda run: abs(run.max_steps - steps)) for _, runs in sorted(self.runs.items())
+        ]
+
+
+def group(runs: Sequence[RunRecord]) -> list[Arm]:
+    """Return the arms of `runs`, each with a short name of its own, sorted by name."""
+    identities: list[Identity] = []
+    members: list[list[RunRecord]] = []
+    for run in runs:
+        identity = identify(run)
+        if identity not in identities:
+            identities.append(identity)
+            members.append([])
+        members[identities.index(identity)].append(run)
+    arms = [
+        Arm(name, decays(own[0].config), filled_cycles(own[0].config) is not None, _by_seed(own))
+        for name, own in zip(_names(identities), members, strict=True)
+    ]
+    return sorted(arms, key=lambda arm: arm.name)
+
+
+def _by_seed(runs: Sequence[RunRecord]) -> dict[int, tuple[RunRecord, ...]]:
+    ordered = sorted(runs, key=lambda run: (run.seed, run.max_steps))
+    return {
+        seed: tuple(run for run in ordered if run.seed == seed)
+        for seed in dict.fromkeys(r.seed for r in ordered)
+    }
+
+
+def identify(run: RunRecord) -> Identity:
+    """Return the settings that make a run's arm: dotted key -> value."""
+    config = run.config
+    left_out = [*NOT_AN_ARM]
+    if config["schedule"].get("name") != "original":
+        left_out.append("original_schedule")
+    if not searched(run):
+        left_out.append("search")
+    identity = {
+        key: value
+        for key, value in _flat(config)
+        if not any(key == prefix or key.startswith(f"{prefix}.") for prefix in left_out)
+        and not key.endswith(".max_steps")
+    }
+    if decays(config):
+        return identity
+    cycles = filled_cycles(config)
+    if cycles is not None:
+        identity.pop(f"schedule.{cycles.key}")
+        return {**identity, "schedule.cycles": cycles.cycles}
+    # A schedule without an end trains a shorter run as the beginning of a longer one: that is no length of its own.
+    return {**identity, "run.max_steps": run.max_steps}
+
+
+def searched(run: RunRecord) -> bool:
+    """Return whether the run spent steps on choosing its LRs."""
+    return bool(run.started.get("plan", {}).get("search_steps"))
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _names(identities: Sequence[Identity]) -> list[str]:
+    """Name each arm by its schedule, its averaging and its search; where that is not enough, by what differs."""
+    short = [_short(identity) for identity in identities]
+    names = list(short)
+    for name in dict.fromkeys(short):
+        clashing = [i for i, other in enumerate(short) if other == name]
+        keys = _telling_keys([identities[i] for i in clashing])
+        for i in clashing:
+            given = (f"{key}={_value(identities[i].get(key))}" for key in keys)
+            names[i] = " ".join([name, *given])
+    return names
+
+
+def _short(identity: Identity) -> str:
+    name = str(identity.get("schedule.name", "?"))
+    average = str(identity.get("average.name", "none"))
+    search = str(identity.get("search.name", PUBLISHED_SEARCH))
+    name = name if average == "none" else f"{name} + {average}"
+    return name if search == PUBLISHED_SEARCH else f"{name} search={search}"
+
+
+def _telling_keys(identities: Sequence[Identity]) -> list[str]:
+    """Return few keys whose values tell the identities apart; names of groups and the schedule's own keys first."""
+    every = dict.fromkeys(chain.from_iterable(identities))
+    differing = [key for key in every if len({repr(i.get(key)) for i in identities}) > 1]
+    differing.sort(
+        key=lambda key: (not key.endswith(".name"), not key.startswith("schedule."), "_target_" in key)
+    )
+    chosen: list[str] = []
+    for key in differing:
+        if _distinct(identities, [*chosen, key]) > _distinct(identities, chosen):
+            chosen.append(key)
+    return chosen
+
+
+def _distinct(identities: Sequence[Identity], keys: Sequence[str]) -> int:
+    return len({tuple(repr(identity.get(key)) for key in keys) for identity in identities})
+
+
+def _value(value: Any) -> str:
+    return (
+        "null"
+        if value is None
+        else f"{value:.6g}"
+        if isinstance(value, float)
+        else str(value).replace(" ", "")
+    )

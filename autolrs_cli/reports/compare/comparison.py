@@ -1,0 +1,189 @@
+"""Compare runs: arms, pairs of equal seeds, speedups, and what weakens them. Pure data, from journals alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from autolrs_cli.errors import ConfigError
+from autolrs_cli.records.find_runs import find_run_directories
+from autolrs_cli.reports.compare.arms import Arm, group
+from autolrs_cli.reports.compare.caveats import caveats, doubts
+from autolrs_cli.reports.compare.compatibility import (
+    differences,
+    hardware_notes,
+    split_superseded,
+    twins,
+    unfinished,
+)
+from autolrs_cli.reports.compare.outcomes import Outcome, Racer, racers
+from autolrs_cli.reports.compare.run_record import RunRecord, read_run
+from autolrs_cli.reports.compare.speedups import Speedup, speedup
+from autolrs_cli.reports.compare.target import choose_goal, final_values, usual_length
+from autolrs_cli.reports.compare.target_curve import TargetCurve, target_curves, target_grid
+from autolrs_cli.reports.compare.time_to_target import Goal
+
+BASELINE = "original"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for; enough to ask again."""
+
+    run_dirs: tuple[Path, ...]
+    target: float | None
+    baseline: str | None
+    force: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that table, figures and report show."""
+
+    request: Request
+    goal: Goal
+    arms: tuple[Arm, ...]
+    """The baseline first."""
+    budget: int
+    """The usual length of a run, in kept steps."""
+    outcomes: Mapping[str, Mapping[int, Outcome]]
+    """Arm -> seed -> when it reached the target."""
+    finals: Mapping[str, Sequence[float]]
+    """Arm -> the metric at the end of each seed's run of the usual length."""
+    speedups: tuple[Speedup, ...]
+    """One for each arm but the baseline."""
+    curves: tuple[TargetCurve, ...]
+    refused: tuple[str, ...]
+    """Why these runs should not be compared; not empty only under `force`."""
+    warnings: tuple[str, ...]
+    """What weakens the figures, and what is odd about single runs."""
+
+    @property
+    def baseline(self) -> Arm:
+        """The arm that every ratio has above the line."""
+        return self.arms[0]
+
+    @property
+    def runs(self) -> tuple[RunRecord, ...]:
+        """Every run of every arm."""
+        return tuple(run for arm in self.arms for run in arm.all_runs)
+
+
+def compare(
+    run_dirs: Sequence[Path],
+    *,
+    target: float | None = None,
+    baseline: str | None = None,
+    force: bool = False,
+    titles: Mapping[Path, str] | None = None,
+) -> Comparison:
+    """Compare the runs at and below `run_dirs`.
+
+    Args:
+        run_dirs: run directories, or folders that hold them at any depth.
+        target: value of the metric to race for; None: that of the runs' configuration, else the baseline's median
+            final value, which makes no claim.
+        baseline: name of the arm to compare with; None: `original`, or the other arm beside a searched one.
+        force: compare runs that may not be compared; what speaks against it goes into `refused`.
+        titles: absolute run directory -> a better name for its arm than the one that its settings give.
+
+    Raises:
+        ConfigError: if there is nothing to compare, or the runs may not be compared.
+    """
+    paths = find_run_directories(run_dirs)
+    runs, refused = _read(paths, force=force)
+    runs, notes = split_superseded(runs)
+    arms = [replace(arm, name=_title(arm, titles or {})) for arm in group(runs)]
+    refused += [*unfinished(runs), *differences(runs, target_matters=target is None), *twins(arms)]
+    if refused and not force:
+        raise ConfigError([*refused[:-1], f"{refused[-1]} Or compare anyway, under a banner: --force."])
+    arms = _baseline_first(arms, baseline)
+    goal = choose_goal(arms, arms[0], target)
+    racing = {arm.name: racers(arm, goal) for arm in arms}
+    outcomes = {name: _outcomes(own, goal) for name, own in racing.items()}
+    _require_reached(outcomes, arms, goal, force=force)
+    speedups = [
+        speedup(arm.name, arms[0].name, outcomes[arm.name], outcomes[arms[0].name]) for arm in arms[1:]
+    ]
+    _require_pairs(speedups)
+    budget = usual_length(arms)
+    return Comparison(
+        Request(tuple(run_dirs), target, baseline, force),
+        goal,
+        tuple(arms),
+        budget,
+        outcomes,
+        {arm.name: final_values(arm.at_length(budget), goal.metric, goal.direction) for arm in arms},
+        tuple(speedups),
+        tuple(target_curves(racing, arms[0].name, target_grid(racing, goal))),
+        tuple(refused),
+        (*caveats(arms, goal, speedups, outcomes), *hardware_notes(runs), *notes, *doubts(arms)),
+    )
+
+
+def _title(arm: Arm, titles: Mapping[Path, str]) -> str:
+    return next((titles[p] for run in arm.all_runs if (p := run.path.absolute()) in titles), arm.name)
+
+
+def _read(paths: Sequence[Path], *, force: bool) -> tuple[list[RunRecord], list[str]]:
+    """Return the runs, and what is wrong with those that cannot be read; `force` leaves them out."""
+    runs: list[RunRecord] = []
+    problems: list[str] = []
+    for path in paths:
+        try:
+            runs.append(read_run(path))
+        except ConfigError as error:
+            problems += error.problems
+    if not runs or (problems and not force):
+        raise ConfigError(problems)
+    return runs, problems
+
+
+def _baseline_first(arms: list[Arm], wanted: str | None) -> list[Arm]:
+    names = [arm.name for arm in arms]
+    listed = ", ".join(f"'{name}'" for name in names)
+    if len(arms) < 2:
+        raise ConfigError(
+            f"A comparison needs two arms or more, but every run is of {listed}. Add runs of another schedule, for "
+            "example schedule=original."
+        )
+    chosen = wanted if wanted is not None else _usual_baseline(names)
+    if chosen not in names:
+        given = "is not clear from the runs" if chosen is None else f"is '{chosen}'"
+        raise ConfigError(f"The baseline must be one of the arms {listed}, but {given}. Set --baseline.")
+    return sorted(arms, key=lambda arm: arm.name != chosen)
+
+
+def _usual_baseline(names: Sequence[str]) -> str | None:
+    if BASELINE in names:
+        return BASELINE
+    others = [name for name in names if not name.startswith("autolrs")]
+    return others[0] if len(others) == 1 else None
+
+
+def _outcomes(own: Mapping[int, Racer], goal: Goal) -> dict[int, Outcome]:
+    return {seed: racer.race(goal.value) for seed, racer in own.items()}
+
+
+def _require_reached(
+    outcomes: Mapping[str, Mapping[int, Outcome]], arms: Sequence[Arm], goal: Goal, *, force: bool
+) -> None:
+    if force or any(outcome.reached for own in outcomes.values() for outcome in own.values()):
+        return
+    best = max if goal.direction == "max" else min
+    finals = {arm.name: final_values(arm.all_runs, goal.metric, goal.direction) for arm in arms}
+    reached = ", ".join(f"{name} {best(values):.4g}" for name, values in finals.items() if values)
+    raise ConfigError(
+        f"Some run must reach the target for a comparison, but none reaches {goal}; the best final values are "
+        f"{reached}. Give an easier one with --target, or train longer."
+    )
+
+
+def _require_pairs(speedups: Sequence[Speedup]) -> None:
+    if not any(found.pairs for found in speedups):
+        names = ", ".join(found.arm for found in speedups)
+        raise ConfigError(
+            f"Arms are compared on equal seeds, but {speedups[0].baseline} has none in common with {names}. "
+            "Train both on the same seeds."
+        )

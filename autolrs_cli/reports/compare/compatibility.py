@@ -1,0 +1,156 @@
+"""Which runs may stand in one comparison: everything but the arm must be the same, and every run at its end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from autolrs_cli.records.run_directory import HARMLESS_KEYS, config_id
+from autolrs_cli.reports.compare.arms import Arm
+from autolrs_cli.reports.compare.run_record import RunRecord
+
+MOST_NAMED = 6
+# On a quiet machine, runs of one arm need the same time for a step, to this factor (ours).
+QUIET_SPREAD = 1.25
+
+
+def split_superseded(runs: Sequence[RunRecord]) -> tuple[list[RunRecord], list[str]]:
+    """Leave out runs whose very configuration another run has finished; return the rest, and what to say of them.
+
+    A run that failed or was given up is superseded by one that was done again; of two that are done, which then are
+    the same experiment twice, the first is kept.
+    """
+    kept: dict[str, RunRecord] = {}
+    notes = []
+    for run in runs:
+        key = config_id(run.config, HARMLESS_KEYS)
+        other = kept.get(key)
+        if other is None or (run.done and not other.done):
+            kept[key] = run
+        if other is not None:
+            gone, stays = (run, other) if kept[key] is other else (other, run)
+            notes.append(f"left out {gone.path}: {stays.path} is a run of the same configuration and seed.")
+    return [run for run in runs if any(run is other for other in kept.values())], notes
+
+
+def unfinished(runs: Sequence[RunRecord]) -> list[str]:
+    """Return one message that names the runs which did not come to an end, or none; to diverge is an end."""
+    names = [f"{run.path} ({_how_it_ended(run)})" for run in runs if not (run.done or run.diverged)]
+    if not names:
+        return []
+    return [
+        f"Every run must have come to its end, but {_some(names)}. Go on with them (autolrs resume RUN_DIR), or leave "
+        "them out."
+    ]
+
+
+def _how_it_ended(run: RunRecord) -> str:
+    if run.ended is None:
+        return "killed, or still running"
+    if run.ended["event"] == "interrupted":
+        return f"interrupted at step {run.ended['step']} of {run.max_steps}"
+    reason = str(run.ended.get("reason") or "").split(". ")[0]
+    return f"failed at step {run.ended['step']}: {reason}"
+
+
+def differences(runs: Sequence[RunRecord], *, target_matters: bool) -> list[str]:
+    """Return one message for each property that the runs should share and do not, naming the runs.
+
+    Args:
+        runs: what is to be compared.
+        target_matters: whether the runs' own target is used.
+    """
+    shared: dict[str, Callable[[RunRecord], Any]] = {
+        "recipe": lambda run: run.description.get("recipe"),
+        "data (by fingerprint)": lambda run: run.started.get("data_fingerprint"),
+        "scale": lambda run: run.description.get("scale"),
+        "batch": _batch,
+        "precision": lambda run: run.description.get("precision"),
+        "evaluation cadence (run.eval_every_steps, run.full_eval_every_steps)": _cadence,
+        "code version (autolrs code that can change results)": lambda run: run.started.get("code_version"),
+    }
+    if target_matters:
+        shared["target"] = lambda run: _target(run.description.get("target"))
+    return [message for what, value in shared.items() for message in _disagreement(runs, what, value)]
+
+
+def hardware_notes(runs: Sequence[RunRecord]) -> list[str]:
+    """Return a warning for each difference that leaves steps comparable but not seconds, or not the last digits."""
+    found = []
+    places = {(r.description.get("device"), r.description.get("threads")) for r in runs}
+    if len(places) > 1:
+        named = "; ".join(sorted(f"{device}, {threads} threads" for device, threads in places))
+        found.append(f"runs were made on different hardware ({named}): compare steps, not seconds.")
+    spread = _seconds_spread(runs)
+    if spread > QUIET_SPREAD:
+        found.append(
+            f"a step took up to {spread:.1f} times as long in one run as in another of its arm: the machine was not "
+            "quiet. Compare steps, not seconds."
+        )
+    if len({tuple(sorted(r.started.get("versions", {}).items())) for r in runs}) > 1:
+        found.append("runs were made with different library versions (see the provenance in the report).")
+    return found
+
+
+def _seconds_spread(runs: Sequence[RunRecord]) -> float:
+    """Return the largest ratio, among runs of one schedule and averaging, of the seconds that a training step took."""
+    paces: dict[tuple[str, str], list[float]] = {}
+    for run in runs:
+        spent = run.ledger.get("training")
+        if spent and spent["steps"] and spent["seconds"]:
+            average = (run.config.get("average") or {}).get("name")
+            key = (str(run.config["schedule"].get("name")), str(average))
+            paces.setdefault(key, []).append(spent["seconds"] / spent["steps"])
+    return max((max(own) / min(own) for own in paces.values()), default=1.0)
+
+
+def twins(arms: Sequence[Arm]) -> list[str]:
+    """Return a message for each arm with two runs of one seed and length: which of them counts would be a choice."""
+    found = []
+    for arm in arms:
+        places = Counter((run.seed, run.max_steps) for run in arm.all_runs)
+        doubled = [str(r.path) for r in arm.all_runs if places[r.seed, r.max_steps] > 1]
+        if doubled:
+            found.append(
+                f"An arm must have one run for each seed and length, but {arm.name} has several: {_some(doubled)}. "
+                "Leave out all but one."
+            )
+    return found
+
+
+def _batch(run: RunRecord) -> Any:
+    recipe = run.config["recipe"]
+    return {k: v for k, v in recipe.items() if "batch" in k and not k.startswith(("micro", "eval"))}
+
+
+def _cadence(run: RunRecord) -> Any:
+    settings = run.config["run"]
+    return settings.get("eval_every_steps"), settings.get("full_eval_every_steps")
+
+
+def _target(target: Any) -> str:
+    return "none" if not target else f"{target['metric']} {target['value']:g}"
+
+
+def _disagreement(runs: Sequence[RunRecord], what: str, value: Callable[[RunRecord], Any]) -> list[str]:
+    values = {id(run): _words(value(run)) for run in runs}
+    counts = Counter(values.values())
+    if len(counts) < 2:
+        return []
+    usual = counts.most_common(1)[0][0]
+    odd = [f"{run.path} has {values[id(run)]}" for run in runs if values[id(run)] != usual]
+    return [
+        f"Runs that are compared must share their {what}, which is {usual} for most, but {_some(odd)}. Leave them out."
+    ]
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k}={v}" for k, v in value.items()) or "unknown"
+    return "/".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - MOST_NAMED
+    return "; ".join(names[:MOST_NAMED]) + (f"; and {rest} more" if rest > 0 else "")

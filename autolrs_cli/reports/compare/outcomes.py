@@ -1,0 +1,102 @@
+"""Who reached the target when: one outcome for each arm and seed, one pair for each seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from autolrs_cli.reports.compare.arms import Arm
+from autolrs_cli.reports.compare.run_record import RunRecord
+from autolrs_cli.reports.compare.time_to_target import Goal, MetricCurve, metric_curve
+
+Cost = Literal["step", "total_steps", "seconds"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What it took one arm on one seed to reach a target; if it missed, its full length."""
+
+    reached: bool
+    step: float
+    """Kept steps: the search left out."""
+    total_steps: float
+    """All optimizer steps: the search, and work repeated after interruptions, included."""
+    seconds: float
+    """Everything included."""
+    length: int
+    """`run.max_steps` of the run that decided."""
+    path: Path
+    at_shortest: bool = False
+    """Whether a decayed schedule reached it at its shortest length: a still shorter run might reach it, too."""
+
+    def cost(self, kind: Cost) -> float:
+        """Return the steps or seconds."""
+        return float(getattr(self, kind))
+
+
+@dataclass(frozen=True)
+class Racer:
+    """An arm on one seed, with the curve of each of its lengths, shortest first."""
+
+    decays: bool
+    runs: tuple[tuple[RunRecord, MetricCurve], ...]
+
+    def race(self, target: float) -> Outcome:
+        """Return when `target` is reached.
+
+        A decayed schedule needs the shortest length whose run reaches it, and needs that run to its end (method
+        rule 5). Any other needs the steps until its first sight of the target, in whichever of its runs that is soonest
+        (cycles that are fitted to the run have one for each length).
+        """
+        seen = [
+            (number, run, curve, index)
+            for number, (run, curve) in enumerate(self.runs)
+            # One that diverged did not decay to its end, whatever it saw on the way.
+            if (index := curve.reached_at(target)) is not None and (run.done or not self.decays)
+        ]
+        if not seen:
+            run, curve = self.runs[-1]
+            at_end = run.done and len(curve.step)
+            return _at(run, curve, -1, reached=False) if at_end else _whole_length(run)
+        if self.decays:
+            number, run, curve, _ = seen[0]
+            return _at(run, curve, -1, reached=True, at_shortest=number == 0)
+        _, run, curve, index = min(seen, key=lambda each: each[2].step[each[3]])
+        return _at(run, curve, index, reached=True)
+
+
+def racers(arm: Arm, goal: Goal) -> dict[int, Racer]:
+    """Return seed -> what races for `goal` in `arm`."""
+    return {
+        seed: Racer(arm.decays, tuple((run, metric_curve(run, goal.metric, goal.direction)) for run in runs))
+        for seed, runs in arm.runs.items()
+    }
+
+
+def _at(
+    run: RunRecord, curve: MetricCurve, index: int, *, reached: bool, at_shortest: bool = False
+) -> Outcome:
+    return Outcome(
+        reached,
+        float(curve.step[index]),
+        float(curve.total_steps[index]),
+        float(curve.t[index]),
+        run.max_steps,
+        run.path,
+        at_shortest,
+    )
+
+
+def _whole_length(run: RunRecord) -> Outcome:
+    """Return the miss of a run without a last evaluation: its full length, and at least what it made."""
+    end = run.ended or {}
+    planned = run.max_steps + int(run.started.get("plan", {}).get("search_steps") or 0)
+    return Outcome(
+        False,
+        float(run.max_steps),
+        float(max(planned, end.get("total_steps", 0))),
+        float(end.get("t", 0.0)),
+        run.max_steps,
+        run.path,
+    )

@@ -1,0 +1,42 @@
+"""Where a comparison comes from: what is needed to make its figures again."""
+
+from __future__ import annotations
+
+import shlex
+
+from autolrs_cli.reports.compare.comparison import Comparison
+
+
+def provenance(comparison: Comparison) -> list[str]:
+    """Return what is needed to make the figures again: command, target, seeds, data, versions, hardware."""
+    runs = comparison.runs
+    seeds = sorted({run.seed for run in runs})
+    first = runs[0]
+    target = first.config.get("target") or {}
+    origin = "; ".join(
+        f"{key}: {target[key]}" for key in ("command", "source", "seeds", "margin") if target.get(key)
+    )
+    devices = sorted({f"{r.description.get('device')}, {r.description.get('threads')} threads" for r in runs})
+    versions = sorted({f"{k} {v}" for run in runs for k, v in run.started.get("versions", {}).items()})
+    return [
+        f"rebuilt by: {command(comparison)}",
+        f"target: {comparison.goal} (from {comparison.goal.source}{f'; {origin}' if origin else ''})",
+        f"seeds: {', '.join(map(str, seeds))}",
+        f"recipe: {first.description.get('recipe')}, scale={first.description.get('scale')}; "
+        f"model: {first.description.get('model')}",
+        f"data: {first.description.get('data')}; fingerprint {first.started.get('data_fingerprint')}",
+        f"hardware: {'; '.join(devices)}; precision {first.description.get('precision')}",
+        f"code: {', '.join(sorted({str(run.started.get('code_version')) for run in runs}))}",
+        f"versions: {', '.join(versions)}",
+    ]
+
+
+def command(comparison: Comparison) -> str:
+    """Return the command that makes this comparison again."""
+    request = comparison.request
+    words_ = ["autolrs", "compare", *map(str, request.run_dirs)]
+    if request.baseline is not None:
+        words_ += ["--baseline", request.baseline]
+    if request.target is not None:
+        words_ += ["--target", repr(request.target)]
+    return shlex.join([*words_, *(["--force"] if request.force else []), "--out", "DIR"])

@@ -1,0 +1,1 @@
+"""Reports in words: terminal, HTML, CSV, Markdown."""

@@ -1,0 +1,188 @@
+"""The claims as tables: for a terminal, as Markdown, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from autolrs_cli.reports import claims
+from autolrs_cli.reports.claims import CLAIM_OVER_TUNED, ClaimCheck, Judged
+from autolrs_cli.reports.compare.speedups import Estimate, Speedup
+
+COLUMNS = ("what", "the paper claims", "training steps", "faster on", "all steps", "misses", "verdict")
+DIRECTION = (
+    "Every figure is a ratio of steps to the same target, named in its row or its heading: above 1, the schedule under "
+    "the stroke needs fewer. It is the median over paired seeds, with a 95 % interval where there are five. Training "
+    "steps leave the search out, as the paper does; all steps count it. No figure is named where more than half of the "
+    "runs miss the target. A figure is about this scale, its data and its target only."
+)
+VERDICT = COLUMNS.index("verdict")
+NUMERIC = ("the paper claims", "training steps", "faster on", "all steps", "misses")
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows under one heading, each a comparison or a mean of some."""
+
+    title: str
+    rows: tuple[tuple[str, ...], ...]
+    """Cells in the order of COLUMNS."""
+
+
+def sections(checks: Sequence[ClaimCheck]) -> list[Section]:
+    """Return the tables: the claims, AutoLRS against tuned schedules, and every arm of each recipe."""
+    found = [Section("the paper's claims and ours: original / AutoLRS", tuple(_claims(checks)))]
+    over_tuned = {
+        f"{check.recipe}: {title} / AutoLRS": each
+        for check in checks
+        for title, each in check.over_tuned.items()
+    }
+    if over_tuned:
+        rows = [_row(name, None, each, ("undecided", "")) for name, each in over_tuned.items()]
+        mean = _mean_row(over_tuned, CLAIM_OVER_TUNED)
+        found.append(Section("AutoLRS against tuned schedules", (*rows, mean)))
+    for check in checks:
+        rows = [_row(title, None, each, ("undecided", "")) for title, each in check.rivals.items()]
+        if rows:
+            found.append(Section(f"{check.recipe}: original / arm, target {check.target}", tuple(rows)))
+    return found
+
+
+def _claims(checks: Sequence[ClaimCheck]) -> Iterator[tuple[str, ...]]:
+    for check in checks:
+        yield _row(check.recipe, check.claim, check.found, check.verdict)
+    known = [check.claim for check in checks if check.claim is not None]
+    if len(checks) > 1 and len(known) == len(checks):
+        yield _mean_row({check.recipe: check.found for check in checks}, fmean(known))
+
+
+def _row(name: str, claim: float | None, found: Speedup | None, judged: Judged) -> tuple[str, ...]:
+    verdict, why = judged
+    said = f"{verdict}: {why}" if why else ""
+    claimed = "" if claim is None else f"{claim:.2f}x"
+    if found is None:
+        return (name, claimed, "-", "-", "-", "-", said)
+    faster = "-" if found.training is None else f"{_wins(found.training)} of {found.training.pairs}"
+    misses = f"{found.arm_misses} of {len(found.pairs)}"
+    return (name, claimed, named(found, found.training), faster, named(found, found.net), misses, said)
+
+
+def _mean_row(speedups: Mapping[str, Speedup | None], claim: float) -> tuple[str, ...]:
+    mean = claims.mean_speedup(list(speedups.values()))
+    verdict, why = claims.judge_mean(speedups, claim)
+    cells = ("none", "none") if mean is None else (ratio(mean.training), ratio(mean.net))
+    return ("mean", f"{claim:.2f}x", cells[0], "", cells[1], "", f"{verdict}: {why}")
+
+
+def _wins(estimate: Estimate) -> str:
+    return f"{estimate.wins + estimate.ties / 2:g}"
+
+
+def named(found: Speedup, estimate: Estimate | None) -> str:
+    """Say a speedup, or that there is none because more than half of the arm's runs miss (method rule 4)."""
+    return "none" if found.mostly_misses else ratio(estimate)
+
+
+def ratio(estimate: Estimate | None) -> str:
+    """Say an estimate with its interval, if it has one."""
+    if estimate is None:
+        return "-"
+    if estimate.interval is None:
+        return f"{estimate.median:.2f}x"
+    low, high = (f"{end:.2f}" if math.isfinite(end) else "inf" for end in estimate.interval)
+    return f"{estimate.median:.2f}x [{low}, {high}]"
+
+
+def render(checks: Sequence[ClaimCheck]) -> RenderableType:
+    """Return the tables for a terminal."""
+    parts: list[RenderableType] = []
+    for section in sections(checks):
+        # In a column of their own, verdicts would leave the figures no room.
+        said = [f"{row[0]}: {row[VERDICT]}" for row in section.rows if row[VERDICT]]
+        parts += [_table(section), *(Text(line, style="bold") for line in said), Text("")]
+    return Group(*parts, Text(DIRECTION))
+
+
+def _table(section: Section) -> Table:
+    table = Table(title=section.title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    used = [place for place in _used(section) if place != VERDICT]
+    for place in used:
+        name = COLUMNS[place]
+        table.add_column(name, justify="right" if name in NUMERIC else "left", overflow="fold")
+    for row in section.rows:
+        table.add_row(*(row[place] for place in used))
+    return table
+
+
+def _used(section: Section) -> list[int]:
+    """Return the columns in which some row has something."""
+    return [place for place in range(len(COLUMNS)) if any(row[place] for row in section.rows)]
+
+
+def as_markdown(checks: Sequence[ClaimCheck], command: str) -> str:
+    """Return the tables as Markdown, with the command that made them and what they were made of."""
+    parts = [f"Made by `{command}`."]
+    for number, section in enumerate(sections(checks)):
+        parts += [f"## {section.title}", _markdown(section)]
+        if number == 0:
+            parts.append(DIRECTION)
+    for check in checks:
+        if check.provenance:
+            parts += [f"## {check.recipe}: where it comes from"]
+            parts.append("\n".join(f"- {line}" for line in check.provenance))
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown(section: Section) -> str:
+    used = _used(section)
+    lines = [tuple(COLUMNS), ("---",) * len(COLUMNS), *section.rows]
+    return "\n".join(f"| {' | '.join(line[place] for place in used)} |" for line in lines)
+
+
+CSV_COLUMNS = (
+    *("recipe", "arm", "baseline", "arm_in_report", "claim"),
+    *("training_steps", "training_low", "training_high", "faster"),
+    *("all_steps", "all_steps_low", "all_steps_high", "misses", "seeds", "verdict"),
+)
+
+
+def as_csv(checks: Sequence[ClaimCheck]) -> str:
+    """Return every comparison and the means as CSV, numbers at full precision; blank where there is no speedup."""
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(CSV_COLUMNS)
+    for check in checks:
+        if check.found is not None:
+            verdict = ": ".join(check.verdict)
+            writer.writerow(_csv_row(check.recipe, "autolrs", "original", check.claim, check.found, verdict))
+        for title, found in check.rivals.items():
+            writer.writerow(_csv_row(check.recipe, title, "original", None, found, ""))
+        for title, found in check.over_tuned.items():
+            writer.writerow(_csv_row(check.recipe, "autolrs", title, None, found, ""))
+    return file.getvalue()
+
+
+def _csv_row(
+    recipe: str, arm: str, baseline: str, claim: float | None, found: Speedup, verdict: str
+) -> tuple[object, ...]:
+    estimates = (None, None) if found.mostly_misses else (found.training, found.net)
+    training, net = map(_numbers, estimates)
+    faster = "" if found.training is None else found.training.probability_faster
+    counts = found.arm_misses, len(found.pairs)
+    claimed = "" if claim is None else claim
+    return (recipe, arm, baseline, found.arm, claimed, *training, faster, *net, *counts, verdict)
+
+
+def _numbers(estimate: Estimate | None) -> tuple[float | str, float | str, float | str]:
+    if estimate is None:
+        return "", "", ""
+    low, high = estimate.interval or ("", "")
+    return estimate.median, low, high

@@ -1,0 +1,93 @@
+"""The words and figures that terminal, tables and report share."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from autolrs_cli.reports.compare.comparison import Comparison
+from autolrs_cli.reports.compare.outcomes import Cost
+from autolrs_cli.reports.compare.speedups import Estimate, Pair, Speedup
+
+DIRECTION = (
+    "Every ratio is {baseline} / arm: above 1, the arm needs less. Training-step speedup counts kept steps, the search "
+    "left out; net speedup counts all optimizer steps. An arm that misses counts as 0, a baseline that misses as its "
+    "full length. Seconds hold only between runs on one quiet machine."
+)
+FORCED = "FORCED: these runs should not be compared, and the figures below may mean nothing."
+
+
+def direction(comparison: Comparison) -> str:
+    """Say what divides what."""
+    return DIRECTION.format(baseline=comparison.baseline.name)
+
+
+def ratio(value: float | None) -> str:
+    """Return a speedup for a person: "1.22x"."""
+    if value is None or math.isnan(value):
+        return "-"
+    return "infinite" if math.isinf(value) else f"{value:.2f}x"
+
+
+def interval(estimate: Estimate | None) -> str:
+    """Return "[1.10x, 1.35x]"; empty where there are too few seeds."""
+    if estimate is None or estimate.interval is None:
+        return ""
+    low, high = estimate.interval
+    return f"[{ratio(low)}, {ratio(high)}]"
+
+
+def median_and_interval(found: Speedup, estimate: Estimate | None) -> str:
+    """Return a speedup with its interval; where most of the arm's runs miss, no figure."""
+    if found.mostly_misses or estimate is None:
+        return "none"
+    return f"{ratio(estimate.median)} {interval(estimate)}".rstrip()
+
+
+def probability(estimate: Estimate | None) -> str:
+    """Return the share of pairs in which the arm is faster."""
+    if estimate is None:
+        return "-"
+    ties = f", {estimate.ties} tied" if estimate.ties else ""
+    return f"{estimate.probability_faster:.2f} ({estimate.wins} of {estimate.pairs}{ties})"
+
+
+def seed_ratio(pair: Pair, cost: Cost) -> str:
+    """Return one pair's speedup; ">=" where the baseline misses, 0 where the arm does."""
+    if pair.both_miss:
+        return "both miss"
+    if not pair.arm.reached:
+        return "0"
+    return f"{'' if pair.baseline.reached else '>= '}{ratio(pair.ratio(cost))}"
+
+
+def verdict(found: Speedup) -> str:
+    """Say in words what the pairs show, whoever it is for."""
+    seeds = len(found.pairs)
+    if not seeds:
+        return f"no seed in common with {found.baseline}"
+    if found.mostly_misses:
+        return f"no speedup: {found.arm_misses} of {seeds} runs miss the target"
+    parts = [
+        f"{found.finding(estimate)} in {what}"
+        for what, estimate in (("training steps", found.training), ("all steps", found.net))
+    ]
+    if found.training is not None and found.training.interval is None:
+        return f"undecided: {found.training.pairs} pairs make no interval"
+    return "; ".join(parts)
+
+
+def misses(found: Speedup) -> str:
+    """Count the misses of either side."""
+    return f"arm {found.arm_misses}, baseline {found.baseline_misses}, both {found.both_miss} of {len(found.pairs)}"
+
+
+def median(values: Sequence[float]) -> float | None:
+    """Return the median; None of nothing."""
+    return statistics.median(values) if values else None
+
+
+def figure(value: float | None) -> str:
+    """Return a metric's value for a person."""
+    return "-" if value is None else f"{value:.4g}"

@@ -1,0 +1,119 @@
+"""The comparison on a terminal."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rich import box
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from autolrs_cli.reports.compare.comparison import Comparison
+from autolrs_cli.reports.compare.speedups import Estimate
+from autolrs_cli.reports.render import format as words
+from autolrs_cli.reports.render.tables import seed_table
+
+
+def render(comparison: Comparison) -> RenderableType:
+    """Return the whole comparison: arms, speedups, every seed, and what weakens them."""
+    parts: list[RenderableType] = []
+    if comparison.refused:
+        parts.append(Text(words.FORCED, style="bold red"))
+        parts += [Text(f"  {line}", style="red") for line in comparison.refused]
+        parts.append(Text(""))
+    parts += [Text(headline(comparison), style="bold"), Text("")]
+    parts += [_arms(comparison), Text(""), _speedups(comparison), Text(""), _seeds(comparison), Text("")]
+    parts.append(Text(words.direction(comparison)))
+    parts += [Text(f"warning: {line}", style="yellow") for line in comparison.warnings]
+    return Group(*parts)
+
+
+def headline(comparison: Comparison) -> str:
+    """Say what was compared, and the target."""
+    first = comparison.runs[0].description
+    return (
+        f"{first['recipe']} scale={first['scale']}: {len(comparison.runs)} runs of {len(comparison.arms)} arms, "
+        f"target {comparison.goal}"
+    )
+
+
+# So that the figures beside them keep their words on 80 columns.
+WIDEST_WORD = 24
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for number, name in enumerate(columns):
+        justify: Literal["left", "right"] = "left" if number == 0 else "right"
+        table.add_column(name, justify=justify, overflow="fold", min_width=max(map(len, name.split())))
+    return table
+
+
+def _keep_words_whole(table: Table, comparison: Comparison) -> None:
+    """Let the names of arms be broken between their words only."""
+    table.columns[0].min_width = min(
+        max(len(word) for arm in comparison.arms for word in arm.name.split()), WIDEST_WORD
+    )
+
+
+def _arms(comparison: Comparison) -> RenderableType:
+    goal = comparison.goal
+    columns = ("arm", "reached", "steps to target", "all steps", f"final {goal.metric}")
+    table = _table("arms (medians over seeds)", *columns)
+    _keep_words_whole(table, comparison)
+    for arm in comparison.arms:
+        own = comparison.outcomes[arm.name].values()
+        reached = [outcome for outcome in own if outcome.reached]
+        costs = (words.median([o.step for o in reached]), words.median([o.total_steps for o in reached]))
+        table.add_row(
+            arm.name,
+            f"{len(reached)} of {len(own)}",
+            *("-" if cost is None else f"{cost:,.0f}" for cost in costs),
+            words.figure(words.median(comparison.finals[arm.name])),
+        )
+    several = [arm for arm in comparison.arms if len(arm.lengths) > 1]
+    lines = [f"{arm.name} was run at lengths {', '.join(map(str, arm.lengths))}" for arm in several]
+    return Group(table, *(Text(line, style="dim") for line in lines))
+
+
+def _speedups(comparison: Comparison) -> RenderableType:
+    table = _table(
+        f"speedups: {comparison.baseline.name} / arm, medians over seeds (net: search included)",
+        "arm",
+        "steps",
+        "speedup",
+        "95 % interval",
+        "faster",
+    )
+    table.columns[1].justify = "left"
+    _keep_words_whole(table, comparison)
+    for found in comparison.speedups:
+        for name, counted, estimate in (
+            (found.arm, "training", found.training),
+            ("", "net", found.net),
+            ("", "seconds", found.seconds),
+        ):
+            shown = None if found.mostly_misses else estimate
+            median = "none" if shown is None else words.ratio(shown.median)
+            table.add_row(name, counted, median, words.interval(shown), _wins(estimate))
+    verdicts = [Text(f"{found.arm}: {words.verdict(found)}", style="bold") for found in comparison.speedups]
+    return Group(table, *verdicts)
+
+
+def _wins(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "-"
+    return f"{estimate.wins} of {estimate.pairs}" + (f", {estimate.ties} tied" if estimate.ties else "")
+
+
+def _seeds(comparison: Comparison) -> RenderableType:
+    header, *lines = seed_table(comparison)
+    table = _table("every seed: speedup in training steps | net", "arm", "seed: speedups")
+    table.columns[1].justify = "left"
+    _keep_words_whole(table, comparison)
+    for number, arm in enumerate(header[1:], 1):
+        cells = [f"{line[0]}: {line[number]}" for line in lines if line[number] != "-"]
+        table.add_row(arm, Columns(cells, padding=(0, 3)))
+    return Group(table, Text("0: the arm misses the target; >=: the baseline does", style="dim"))

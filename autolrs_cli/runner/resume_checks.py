@@ -1,0 +1,196 @@
+"""A stopped run's configuration, checked again before it goes on: what may differ, and what must not."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+
+from autolrs_cli.contracts import Report
+from autolrs_cli.errors import ConfigError
+from autolrs_cli.records.journal import Record, read_verified
+from autolrs_cli.records.run_directory import HARMLESS_KEYS, RunDirectory
+from autolrs_cli.runner.finished_run import read_trusted_config
+from autolrs_cli.runner.plan import Plan, check
+from autolrs_cli.runner.preparation import prepare_data
+from autolrs_cli.runner.trainer_factory import run_started
+
+_MISSING = "(missing)"
+
+
+def reopen(
+    directory: RunDirectory, changes: Sequence[str], allowed: Sequence[str], report: Report
+) -> tuple[Plan, dict[str, Any], list[str]]:
+    """Return the plan of a stopped run, its recorded configuration, and in words what is not as it was when it began.
+
+    Args:
+        directory: of the run, locked.
+        changes: KEY=VALUE of settings that cannot change results.
+        allowed: such keys that may differ between config.yaml and what the run began with.
+        report: told how the preparation of data goes.
+
+    Raises:
+        ConfigError: if settings or data are not those of the run.
+    """
+    config = read_trusted_config(directory)
+    began = first_record(directory)
+    if began is not None:
+        _require_same_settings(config, began["config"], allowed)
+    plan = check(_changed(copy.deepcopy(config), changes))
+    prepare_data(plan.recipe, report)
+    if began is None:
+        return plan, config, []
+    # As the journal would hold it: lists for tuples, null for what is not finite.
+    now = orjson.loads(orjson.dumps(asdict(run_started(plan, config))))
+    _require_same_plan(began, now)
+    if now["data_fingerprint"] != began["data_fingerprint"]:
+        raise ConfigError(
+            f"The data must be those that the run began with, but their fingerprint is {now['data_fingerprint']} and "
+            f"the run recorded {began['data_fingerprint']}. Restore the data."
+        )
+    return plan, config, _differences(began, now)
+
+
+def is_done(directory: RunDirectory) -> bool:
+    """Tell whether the run has ended by itself, with everything that it leaves behind."""
+    try:
+        return bool(orjson.loads(directory.summary.read_bytes())["status"] == "done")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def first_record(directory: RunDirectory) -> Record | None:
+    """Return the journal's `run_started`; None if the run was stopped before it was written.
+
+    Raises:
+        ConfigError: if the journal begins with something else.
+    """
+    try:
+        record = next(read_verified(directory.journal), None)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(
+            f"A run's journal must be readable, but {directory.journal} is not: {error.strerror}. Mend that."
+        ) from error
+    except ValueError as error:
+        raise ConfigError(f"{error} Restore the journal, or begin a new run.") from error
+    if record is None:
+        return None
+    needed = {"config", "description", "plan", "versions", "code_version", "data_fingerprint"}
+    if record.get("event") != "run_started" or not needed <= record.keys():
+        raise ConfigError(
+            f"A journal must begin with run_started, but {directory.journal} does not. Restore it, or begin a new run."
+        )
+    return record
+
+
+def _require_same_plan(began: Record, now: Record) -> None:
+    """Refuse a journal whose plan is not what its own configuration gives: it was edited, or the code has changed it.
+
+    Raises:
+        ConfigError: if the two differ.
+    """
+    kinds = [{name: type(value) for name, value in r["description"].items()} for r in (began, now)]
+    if now["plan"] != began["plan"] or kinds[0] != kinds[1]:
+        raise ConfigError(
+            "A run must go on with the plan that it began with, but its settings give another plan than its journal "
+            "has. Restore journal.jsonl, or resume with the version of autolrs that the journal names."
+        )
+
+
+def _require_same_settings(
+    config: Mapping[str, Any], began: Mapping[str, Any], allowed: Sequence[str]
+) -> None:
+    then, now = _flat(began), _flat(config)
+    changed = [key for key in sorted({*then, *now}) if then.get(key, _MISSING) != now.get(key, _MISSING)]
+    refused = [key for key in changed if key not in allowed or not _is_harmless(key)]
+    if refused:
+        raise ConfigError(
+            [
+                f"A run must go on with the settings that it began with, but config.yaml has {key}="
+                f"{now.get(key, _MISSING)} where the run began with {then.get(key, _MISSING)}. "
+                + (
+                    f"Allow it with --allow-change {key}, or restore it."
+                    if _is_harmless(key)
+                    else "Restore it, or begin a new run."
+                )
+                for key in refused
+            ]
+        )
+
+
+def _changed(config: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    problems = []
+    for change in changes:
+        key, equals, text = change.partition("=")
+        *path, name = key.split(".")
+        node = config
+        for part in path:
+            node = node.get(part, {}) if isinstance(node, dict) else {}
+        if not equals or not _is_harmless(key) or not isinstance(node, dict) or name not in node:
+            problems.append(
+                f"Only settings that cannot change results may change, but got {change}. Give one of "
+                f"{', '.join(HARMLESS_KEYS)} as KEY=VALUE."
+            )
+            continue
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        # As on the command line of train: tracker=tensorboard; and a group of one setting, dashboard=plain.
+        if key == "tracker":
+            node[name] = {k: v for option in _listed(value) for k, v in _tracker(option, problems).items()}
+        else:
+            node[name] = {**node[name], "name": value} if isinstance(node[name], dict) else value
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _tracker(option: Any, problems: list[str]) -> dict[str, Any]:
+    """Return the settings of an option of the group `tracker`."""
+    options = {path.stem: path for path in Path(str(files("autolrs_configs"))).glob("tracker/*.yaml")}
+    if option not in options:
+        problems.append(
+            f"`tracker` must be one of {', '.join(sorted(options))}, but got tracker={option}. Set tracker."
+        )
+        return {}
+    return dict(yaml.safe_load(options[option].read_text(encoding="utf-8")))
+
+
+def _is_harmless(key: str) -> bool:
+    if key in ("run.dir", "run.config_dir"):
+        return False  # they say where the run lies, which is where it lies
+    return any(key == harmless or key.startswith(f"{harmless}.") for harmless in HARMLESS_KEYS)
+
+
+def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(node, Mapping):
+        return {prefix: node}
+    return {
+        key: value
+        for name, part in node.items()
+        for key, value in _flat(part, f"{prefix}.{name}" if prefix else str(name)).items()
+    }
+
+
+def _differences(began: Record, now: Mapping[str, Any]) -> list[str]:
+    """Return what has changed since the run began that can change its results, in words."""
+    pairs = [
+        (name, began["description"].get(name), now["description"].get(name)) for name in ("device", "threads")
+    ]
+    libraries = sorted({*began["versions"], *now["versions"]})
+    pairs += [(name, began["versions"].get(name), now["versions"].get(name)) for name in libraries]
+    pairs.append(("code", began["code_version"], now["code_version"]))
+    return [f"{name} was {then} and is {is_}" for name, then, is_ in pairs if then != is_]

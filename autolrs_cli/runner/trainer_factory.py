@@ -1,0 +1,106 @@
+"""From a checked plan to the objects that carry it out, and what the journal says of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from autolrs_cli.contracts import AdaptiveSchedule, FullyMeasured
+from autolrs_cli.records import events
+from autolrs_cli.records.journal import Journal
+from autolrs_cli.records.provenance import code_version, versions
+from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.runner.instantiate import user_modules
+from autolrs_cli.runner.plan import Plan
+from autolrs_cli.runner.torch_runtime import device_name
+from autolrs_cli.search import FailureRule
+from autolrs_cli.settings import EmaSettings
+from autolrs_cli.training.checkpoint import Checkpoints
+from autolrs_cli.training.divergence import DivergenceWatch
+from autolrs_cli.training.engine import Engine
+from autolrs_cli.training.interruption import StopRequest
+from autolrs_cli.training.ledger import Ledger
+from autolrs_cli.training.target import TargetWatch
+from autolrs_cli.training.trainer import Cadence, Trainer
+from autolrs_cli.training.weights import LastCheckpoints
+
+
+def make_trainer(
+    plan: Plan, directory: RunDirectory, journal: Journal, ledger: Ledger, stop: StopRequest
+) -> Trainer:
+    """Build model, optimizer and loop of a plan, at the beginning of the run."""
+    settings, recipe = plan.settings, plan.recipe
+    average = settings.average if isinstance(settings.average, EmaSettings) else None
+    last_weights = None
+    if isinstance(recipe, FullyMeasured) and average is None:
+        last_weights = LastCheckpoints(
+            directory.last_weights, recipe.averaged_checkpoints, recipe.checkpoint_every_steps
+        )
+    engine = Engine(
+        plan.recipe,
+        plan.make_optimizer,
+        seed=settings.seed,
+        device=plan.device,
+        precision=settings.runtime.precision,
+        average=average,
+    )
+    ledger.synchronize = engine.synchronize
+    return Trainer(
+        engine,
+        plan.phases,
+        seed=settings.seed,
+        workers=settings.runtime.workers,
+        cadence=Cadence(
+            settings.run.max_steps,
+            settings.run.eval_every_steps,
+            settings.run.log_every_steps,
+            settings.run.full_eval_every_steps,
+            settings.run.checkpoint_every_seconds,
+        ),
+        journal=journal,
+        ledger=ledger,
+        stop=stop,
+        watch=TargetWatch(plan.target),
+        last_weights=last_weights,
+        checkpoints=Checkpoints(directory.checkpoints),
+        divergence=_divergence(plan),
+        adaptive=plan.schedule if isinstance(plan.schedule, AdaptiveSchedule) else None,
+        batch_norm_batches=average.batchnorm_batches if average else 0,
+    )
+
+
+def _divergence(plan: Plan) -> DivergenceWatch | None:
+    if plan.search is None:
+        return None
+    return DivergenceWatch(FailureRule(plan.search.max_loss_ratio, plan.search.tail_fraction))
+
+
+def run_started(plan: Plan, config: dict[str, Any]) -> events.RunStarted:
+    """Return the journal's first record: the plan, and what it is carried out with."""
+    settings = plan.settings
+    return events.RunStarted(
+        description={
+            **asdict(plan.recipe.describe()),
+            "recipe": settings.recipe["name"],
+            "schedule": settings.schedule["name"],
+            "search": settings.search["name"] if plan.search else None,
+            "scale": settings.scale,
+            "seed": settings.seed,
+            "device": device_name(plan.device),
+            "precision": settings.runtime.precision,
+            "threads": plan.threads,
+            "example_unit": plan.recipe.example_unit,
+            "metric": asdict(plan.recipe.metric),
+            "target": None if plan.target is None else asdict(plan.target),
+        },
+        plan={
+            "max_steps": settings.run.max_steps,
+            "search_steps": plan.search_steps,
+            "num_trials": plan.search.num_trials if plan.search else None,
+            "segments": [asdict(segment) for segment in plan.segments],
+        },
+        config=config,
+        versions=versions(),
+        data_fingerprint=plan.recipe.fingerprint(),
+        code_version=code_version(user_modules(config)),
+    )

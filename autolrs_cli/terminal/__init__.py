@@ -1,0 +1,1 @@
+"""The consoles that commands print to."""

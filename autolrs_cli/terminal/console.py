@@ -1,0 +1,29 @@
+"""The console that commands print to, and how errors look on it."""
+
+from __future__ import annotations
+
+import os
+
+from rich.console import Console
+
+from autolrs_cli.errors import AutoLRSError, ConfigError
+
+
+class PatientConsole(Console):
+    """A console whose reader may leave early (`autolrs train ... | head -1`): the run goes on, in silence."""
+
+    def on_broken_pipe(self) -> None:
+        """Send what is still to come nowhere; rich would end the process."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
+
+
+def show_error(console: Console, error: AutoLRSError) -> None:
+    """Print an error for a person: its problems, one a line, and no traceback."""
+    problems = error.problems if isinstance(error, ConfigError) else (str(error),)
+    if len(problems) > 1:
+        console.print(f"{len(problems)} problems, nothing was started:", style="bold red", markup=False)
+    for problem in problems:
+        console.print(f"error: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)

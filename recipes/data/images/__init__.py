@@ -1,0 +1,1 @@
+"""Image classification: bundled digits and image folders."""

@@ -1,0 +1,139 @@
+"""Image files in ImageNet layout: train/<class>/*.jpg and val/<class>/*.jpg."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autolrs_recipes.checks import named, share, whole_number
+from autolrs_recipes.data.images.image_folder_checks import LAYOUT, image_problems, layout_problems
+from autolrs_recipes.data.images.image_folder_reader import ImageFolderReader
+from autolrs_recipes.data.images.listing import Listing, list_images
+from autolrs_recipes.data.images.streams import ImageReader, Slice
+from autolrs_recipes.data.splits import rank_in_class, taken_per_class
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(kw_only=True, eq=False)
+class ImageFolder:
+    """Images in ImageNet layout; the slice that chooses LRs is held out of train/, and val/ decides targets.
+
+    Args:
+        root: folder that holds train/ and val/.
+        image_size: edge of the square crops, in pixels.
+        choose_fraction: share of each class of train/ that chooses LRs.
+        choose_max_examples: upper bound on that slice (but each class gives at least one image).
+        check_images: how many images `problems` decodes, spread evenly over all; 0: none.
+    """
+
+    root: str | None
+    image_size: int
+    choose_fraction: float
+    choose_max_examples: int
+    check_images: int
+
+    @property
+    def num_classes(self) -> int:
+        """Number of class folders."""
+        return len(self._train.classes)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Images per slice."""
+        chosen = int(self._is_choose.sum())
+        return {"train": len(self._train.paths) - chosen, "choose": chosen, "target": len(self._val.paths)}
+
+    def describe(self) -> str:
+        """Say what the data is, in words."""
+        train, val = len(self._train.paths), len(self._val.paths)
+        return (
+            f"image folder {self.root}, {train:,} images in train/ and {val:,} in val/ "
+            f"of {self.num_classes:,} classes, cropped to {self.image_size} px"
+        )
+
+    def problems(self) -> list[str]:
+        """Return every problem with settings and files."""
+        settings = [
+            *whole_number("data.image_size", self.image_size, 1),
+            *share("data.choose_fraction", self.choose_fraction, "chooses LRs"),
+            *whole_number("data.choose_max_examples", self.choose_max_examples, 1),
+            *whole_number("data.check_images", self.check_images, 0),
+        ]
+        files = self._file_problems()
+        return settings + files or self._split_problems()
+
+    def _file_problems(self) -> list[str]:
+        """Return what is wrong with the folder and its files; listing it is the first thing that can fail."""
+        if not self.root:
+            return [f"`data.root` must be given with data=image_folder. {LAYOUT}"]
+        if not self._root.is_dir():
+            given = "is not a folder" if self._root.exists() else "does not exist"
+            return [f"`data.root` must be a folder, but data.root={self.root} {given}. {LAYOUT}"]
+        try:
+            found = layout_problems(self._root, self._train, self._val)
+        except OSError as error:
+            return [f"`data.root` must be readable, but: {error}. Change its permissions or set data.root."]
+        most = 0 if whole_number("data.check_images", self.check_images, 0) else self.check_images
+        return found + image_problems(self._root, [self._train, self._val], most)
+
+    def _split_problems(self) -> list[str]:
+        left = self._train.class_sizes() - self._choose_sizes()
+        eaten = [self._train.classes[i] for i in np.flatnonzero(left <= 0)]
+        if not eaten:
+            return []
+        return [
+            "The slice that chooses LRs must leave training images of every class, but with "
+            f"data.choose_fraction={self.choose_fraction} it takes all of {len(eaten):,}: {named(eaten)}. "
+            "Lower data.choose_fraction or add images (it takes at least one of each class)."
+        ]
+
+    def fingerprint(self) -> str:
+        """Return a hash of file names, file sizes and split; contents are not read (ImageNet: 140 GB)."""
+        digest = hashlib.sha256()
+        for listing in (self._train, self._val):
+            digest.update(b"\0".join(listing.paths.tolist()))
+            digest.update(listing.file_bytes.tobytes())
+        digest.update(np.packbits(self._is_choose).tobytes())
+        return digest.hexdigest()[:32]
+
+    def reader(self, which: Slice) -> ImageReader:
+        """Open a slice."""
+        listing = self._val if which == "target" else self._train
+        ids = np.arange(len(listing.paths))
+        if which != "target":
+            ids = np.flatnonzero(self._is_choose == (which == "choose"))
+        first_id = len(self._train.paths) if which == "target" else 0  # ids differ between train/ and val/
+        return ImageFolderReader(
+            self._root, listing.paths[ids], listing.labels[ids], ids + first_id, image_size=self.image_size
+        )
+
+    @property
+    def _root(self) -> Path:
+        return Path(str(self.root)).expanduser().absolute()
+
+    @cached_property
+    def _train(self) -> Listing:
+        return list_images(self._root, "train")
+
+    @cached_property
+    def _val(self) -> Listing:
+        return list_images(self._root, "val")
+
+    def _choose_sizes(self) -> NDArray[np.int64]:
+        """Images of each class that choose LRs, [C]."""
+        bound = self.choose_max_examples / max(1, len(self._train.paths))
+        return taken_per_class(self._train.class_sizes(), min(self.choose_fraction, bound))
+
+    @cached_property
+    def _is_choose(self) -> NDArray[np.bool_]:
+        """Which images of train/ choose LRs, [N]: by a hash of the path, never by a seed."""
+        hashes = [hashlib.blake2b(path, digest_size=8).digest() for path in self._train.paths.tolist()]
+        keys = np.frombuffer(b"".join(hashes), dtype=np.uint64)
+        return rank_in_class(keys, self._train.labels) < self._choose_sizes()[self._train.labels]

@@ -1,0 +1,85 @@
+"""Reads, augments and normalises the image files of one slice."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+
+from autolrs_cli.contracts import Batch
+from autolrs_cli.errors import TrainingError
+from autolrs_cli.seeding import isolated
+from autolrs_recipes.data.images.listing import decode
+from autolrs_recipes.data.images.streams import Draw
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Per colour, of ImageNet, as in fb.resnet.torch, which [Goyal2017]_ Sec. 5.1 follows."""
+_HELD_OUT_RESIZE = 256 / 224
+"""Held-out images: the shorter edge becomes 256 px, then the central 224 px are cut out (fb.resnet.torch)."""
+
+
+class ImageFolderReader:
+    """One slice of an image folder.
+
+    Args:
+        root: folder the paths are relative to.
+        paths: bytes [N].
+        labels: int64 [N].
+        ids: int64 [N].
+        image_size: edge of the crops, in pixels.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        paths: NDArray[np.bytes_],
+        labels: NDArray[np.int64],
+        ids: NDArray[np.int64],
+        image_size: int,
+    ) -> None:
+        self.root = root
+        self.paths = paths
+        self.labels = torch.from_numpy(labels)
+        self.ids = torch.from_numpy(ids)
+        to_tensor = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
+        self.augment = v2.Compose([v2.RandomResizedCrop(image_size), v2.RandomHorizontalFlip(), *to_tensor])
+        resize = v2.Resize(round(image_size * _HELD_OUT_RESIZE))
+        self.centre = v2.Compose([resize, v2.CenterCrop(image_size), *to_tensor])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, examples: Tensor, draw: Draw | None) -> Batch:
+        """Return one batch; see `ImageReader.read`."""
+        images = [self._image(example, i, draw) for i, example in enumerate(examples.tolist())]
+        return {
+            "images": torch.stack(images).contiguous(memory_format=torch.channels_last),
+            "labels": self.labels[examples],
+            "ids": self.ids[examples],
+        }
+
+    def _image(self, example: int, place: int, draw: Draw | None) -> Tensor:
+        """Return one image, float32 [3, H, W]."""
+        path = self.root / os.fsdecode(self.paths[example])
+        try:
+            image = decode(path)
+        except Exception as error:  # Pillow's plugins raise whatever their parsers stumble over
+            raise TrainingError(
+                f"Every image must stay readable while training, but {path} is not: {error}. "
+                "Replace it, or delete it and start a new run."
+            ) from error
+        if draw is None:
+            pixels: Tensor = self.centre(image)
+            return pixels
+        # Transforms draw from torch's global stream, which also drives dropout: give them one of their own.
+        with isolated(draw.seed, "data", "augmentation", draw.phase, draw.step, draw.first + place):
+            augmented: Tensor = self.augment(image)
+            return augmented

@@ -1,0 +1,1 @@
+"""BERT's pre-training data: documents, sentence pairs, masked tokens."""

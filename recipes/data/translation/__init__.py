@@ -1,0 +1,1 @@
+"""Translation: sentence pairs, in batches of tokens."""

@@ -1,0 +1,1 @@
+"""The bundled English-German phrases, made and not downloaded."""

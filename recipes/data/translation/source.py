@@ -1,0 +1,66 @@
+"""What all translation data do alike: being prepared once, in a folder named by what it is made of."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, ClassVar
+
+from autolrs_cli.contracts import Report
+from autolrs_recipes.checks import whole_number
+from autolrs_recipes.data.cache import cache_root, prepared, quiet
+from autolrs_recipes.data.translation.bpe import SMALLEST_VOCABULARY
+from autolrs_recipes.data.translation.pairs import PreparedPairs
+from autolrs_recipes.data.translation.prepare import Corpus, Settings, fill
+
+
+class PreparedTranslation(ABC):
+    """Sentence pairs that are prepared when they are first asked for; its subclasses say which."""
+
+    vocab_size: int
+    max_length: int
+    cache_dir: str | None
+
+    kind: ClassVar[str]
+    """Folder of the cache that its prepared folders lie in."""
+
+    @abstractmethod
+    def settings(self) -> Settings:
+        """Return how the pairs are prepared."""
+
+    @abstractmethod
+    def text(self, report: Report) -> tuple[dict[str, Any], Callable[[], Corpus]]:
+        """Return what the text depends on, as JSON, and what reads it; cheap, since it is asked at every start."""
+
+    def token_problems(self) -> list[str]:
+        """Return what is wrong with the settings of the tokens."""
+        return [
+            *whole_number("data.vocab_size", self.vocab_size, SMALLEST_VOCABULARY),
+            *whole_number("data.max_length", self.max_length, 2),
+        ]
+
+    def prepare(self, report: Report) -> None:
+        """Make `prepared`, unless it was made before.
+
+        Raises:
+            ConfigError: if the text cannot be used.
+        """
+        if "prepared" not in self.__dict__:
+            self.__dict__["prepared"] = self._prepare(report)
+
+    @cached_property
+    def prepared(self) -> PreparedPairs:
+        """What was prepared; made now if need be."""
+        return self._prepare(quiet)
+
+    def _prepare(self, report: Report) -> PreparedPairs:
+        settings = self.settings()
+        ingredients, corpus = self.text(report)
+        folder = prepared(
+            cache_root(self.cache_dir),
+            self.kind,
+            {**settings.ingredients(), **ingredients},
+            lambda folder: fill(folder, corpus(), settings, report),
+        )
+        return PreparedPairs(folder)

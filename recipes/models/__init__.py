@@ -1,0 +1,1 @@
+"""The networks of the recipes, and what they need at evaluation."""

@@ -1,0 +1,119 @@
+"""BERT's encoder with both pre-training heads, as transformers has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from autolrs_cli.contracts import Batch
+from autolrs_recipes.checks import number, whole_number
+from autolrs_recipes.data.pretraining.sentence_pairs import LEAST_LENGTH
+from autolrs_recipes.data.pretraining.wordpiece import PAD
+
+if TYPE_CHECKING:
+    from transformers import BertForPreTraining
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingBert:
+    """transformers' `BertForPreTraining`, with fresh weights.
+
+    Args:
+        hidden: width of the encoder.
+        layers: of the encoder.
+        heads: of attention per layer; divide `hidden`.
+        intermediate: width within each layer's feed-forward network.
+        dropout: of the embeddings, of attention and of each layer's outputs.
+        max_length: longest sequence in tokens, which has positions of its own.
+    """
+
+    hidden: int
+    layers: int
+    heads: int
+    intermediate: int
+    dropout: float
+    max_length: int
+
+    def describe(self) -> str:
+        """Say what the model is, in words."""
+        layers = "1 layer" if self.layers == 1 else f"{self.layers} layers"
+        return f"BERT (transformers) with {layers} of {self.hidden} and {self.heads} heads"
+
+    def problems(self) -> list[str]:
+        """Return every problem with the settings."""
+        found = [
+            *whole_number("model.hidden", self.hidden, 1),
+            *whole_number("model.layers", self.layers, 1),
+            *whole_number("model.heads", self.heads, 1),
+            *whole_number("model.intermediate", self.intermediate, 1),
+            *number("model.dropout", self.dropout, 0, 0.99),
+            *whole_number("model.max_length", self.max_length, LEAST_LENGTH),
+        ]
+        if not found and self.hidden % self.heads:
+            found.append(
+                f"`heads` must divide `hidden`, but got model.heads={self.heads}, model.hidden={self.hidden}. "
+                "Set model.heads."
+            )
+        return found
+
+    def build(self, vocab_size: int) -> BertForPreTraining:
+        """Build it; weights are drawn from a normal distribution of deviation 0.02 (the public code cuts it off)."""
+        from transformers import BertConfig, BertForPreTraining
+
+        return BertForPreTraining(
+            BertConfig(
+                vocab_size=vocab_size,
+                hidden_size=self.hidden,
+                num_hidden_layers=self.layers,
+                num_attention_heads=self.heads,
+                intermediate_size=self.intermediate,
+                hidden_act="gelu",
+                hidden_dropout_prob=self.dropout,
+                attention_probs_dropout_prob=self.dropout,
+                max_position_embeddings=self.max_length,
+                pad_token_id=PAD,
+            )
+        )
+
+
+def masked_and_next_logits(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return logits of the masked tokens [M, vocabulary] and of the next-sentence question [B, 2], in float32.
+
+    The model's own forward pass would compute the first at every position: several times the work of a small
+    model's whole encoder.
+    """
+    encoded = model.bert(  # type: ignore[operator]
+        input_ids=batch["input_ids"],
+        attention_mask=batch["attention_mask"],
+        token_type_ids=batch["token_type_ids"],
+    )
+    states = encoded.last_hidden_state.flatten(0, 1).index_select(0, batch["masked_positions"])
+    masked = model.cls.predictions(states)  # type: ignore[operator, union-attr]
+    follows = model.cls.seq_relationship(encoded.pooler_output)  # type: ignore[operator, union-attr]
+    return masked.float(), follows.float()
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Summed cross-entropies of a micro-batch, in nats."""
+
+    masked: Tensor
+    follows: Tensor
+    pairs_per_mask: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """The sum of both means, times the number of pairs: the published loss, for any part of a global batch."""
+        return self.masked * self.pairs_per_mask + self.follows
+
+
+def losses(masked: Tensor, follows: Tensor, batch: Batch) -> Losses:
+    """Return the losses of logits from `masked_and_next_logits`."""
+    return Losses(
+        masked=F.cross_entropy(masked, batch["masked_tokens"], reduction="sum"),
+        follows=F.cross_entropy(follows, batch["next_sentence_label"], reduction="sum"),
+        pairs_per_mask=batch["pairs_per_mask"],
+    )
