@@ -5,7 +5,7 @@ A *step* is one optimizer update. An LR is the base LR; each parameter group tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
@@ -26,51 +26,26 @@ Report: TypeAlias = Callable[[str, int, "int | None"], None]
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One question of the search: train some steps at this LR and say how it went."""
+class Segment:
+    """Consecutive kept steps of one phase that follow a rule: a warm-up, a schedule, or one searched stage."""
 
-    index: int
-    """0-based within the stage."""
-    lr: float
+    kind: Literal["warm_up", "schedule", "stage"]
+    phase: int
+    first_step: int
+    """Kept step of the run, 0-based."""
+    steps: int
+    stage: int | None = None
+    """0-based over the whole run; this and what follows are of searched stages alone."""
+    trial_steps: int = 0
+    """Of the longest trial that is planned; kept steps are judged in windows of this length."""
+    objective: LossKind = "train"
+    num_trials: int = 0
+    """How many are planned at most."""
 
-
-@dataclass(frozen=True)
-class Curve:
-    """The losses of one trial.
-
-    Args:
-        steps: steps since the trial's start at which a value was taken, 1-based and ascending.
-        values: mean loss at each of those steps, same length.
-        kind: which loss it is.
-        weights: the weights it was measured with.
-    """
-
-    steps: Sequence[int]
-    values: Sequence[float]
-    kind: LossKind
-    weights: WeightsKind = "raw"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A trial that diverged. It is a state, never a number told to the surrogate."""
-
-    reason: Literal["non_finite_loss", "loss_above_untrained"]
-    step: int
-    """Step since the trial's start at which it was found, 1-based."""
-    detail: str
-    """The measured numbers, for a person."""
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """The loss expected at the end of a stage, from the losses of a trial."""
-
-    mean: float
-    std: float | None = None
-    """None where the forecast has no uncertainty of its own (the published one)."""
-    flags: tuple[str, ...] = ()
-    """Why not to trust it: `negative`, `undetermined`, `few_points`, `overflow`."""
+    @property
+    def end(self) -> int:
+        """The kept step after the last one."""
+        return self.first_step + self.steps
 
 
 @dataclass(frozen=True)

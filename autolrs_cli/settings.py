@@ -133,19 +133,6 @@ class TargetSettings(Section):
         return self.data_fingerprint in (None, data_fingerprint)
 
 
-class BudgetSettings(Section):
-    """How many steps the search may use, and how a run is cut into stages."""
-
-    initial_stage_steps: PositiveSteps
-    max_stage_steps: PositiveSteps
-    trial_fraction: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-    """Length of a trial as a share of its stage."""
-    max_rollbacks: Annotated[int, Field(strict=True, ge=0)]
-    """How often a stage whose training diverges is searched again, before the run fails."""
-    objective: Literal["published", "train", "choose"]
-    """Which loss a trial is judged by; `published`: training loss, then held-out loss after the first longest stage."""
-
-
 class AutoLRSSettings(Section):
     """A linear warm-up that is not searched, then searched stages; `schedule=random` draws the LRs that are tried."""
 
@@ -212,6 +199,8 @@ class Settings(Section):
     schedule: dict[str, Any]
     original_schedule: dict[str, Any]
     search: dict[str, Any]
+    published_search: dict[str, Any] = {}
+    """What the recipe has to say of the published search, which reads it from here; other searches do not."""
     average: Annotated[Named | EmaSettings, Field(discriminator="name")]
     scale: str
     target: TargetSettings | None

@@ -25,12 +25,13 @@ import torch.nn.functional as F  # noqa: N812
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from autolrs_cli.contracts import Curve, Position
+from autolrs_cli.contracts import Position
 from autolrs_cli.dashboard.screen import Screen
 from autolrs_cli.records.journal import Journal
 from autolrs_cli.runner.plan import Plan, check
 from autolrs_cli.runner.torch_runtime import prepare
 from autolrs_cli.search import SearchSettings, StageSearch, preload
+from autolrs_cli.search.trials import Curve
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.interruption import StopRequest
 from autolrs_cli.training.ledger import Ledger

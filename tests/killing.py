@@ -115,15 +115,20 @@ ROLLBACK_MOMENTS: dict[str, Callable[[], Any]] = {
 
 def killed(moment: str, work: Callable[[], Any]) -> bool:
     """Do `work` in a process that dies at `moment`; return whether it came to that."""
+    return killed_by((MOMENTS | ROLLBACK_MOMENTS)[moment], work)
+
+
+def killed_by(patch: Callable[[], Any], work: Callable[[], Any]) -> bool:
+    """Do `work` in a process that dies where `patch` kills it; return whether it came to that."""
 
     def target() -> None:
-        with (MOMENTS | ROLLBACK_MOMENTS)[moment]():
+        with patch():
             work()
         os._exit(0)
 
     process = multiprocessing.get_context("fork").Process(target=target)
     process.start()
     process.join(PATIENCE_SECONDS)
-    assert process.exitcode is not None, f"hung at {moment}"
+    assert process.exitcode is not None, "it hangs"
     assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
     return process.exitcode == -signal.SIGKILL

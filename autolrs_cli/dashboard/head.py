@@ -130,7 +130,7 @@ def pace(state: State, width: int) -> str:
         kept, examples = state.examples
         if kept:
             parts.append(f"{formats.rate(speed * examples / kept)} {state.description['example_unit']}/s")
-    if state.t and state.num_stages:
+    if state.t and state.is_searched:
         parts.append(f"search {state.search_seconds / state.t:.0%} of {words.duration(state.t)}")
     elif state.t:
         parts.append(f"time {words.duration(state.t)}")

@@ -25,13 +25,15 @@ def _budget(state: State) -> str:
     kept, search = state.plan["max_steps"], state.plan["search_steps"]
     if not search:
         return f"{kept} steps, no search"
+    if state.num_stages is None:
+        return f"{kept} kept steps in searched stages, and up to {search} steps in trials"
     return f"{kept} kept steps in {state.num_stages} searched stages, and {search} discarded steps of search"
 
 
 def _text(event: str, state: State, record: Record) -> str | None:
     if event == "stage_started":
         return (
-            f"stage {record['stage'] + 1} of {state.num_stages}: {record['steps']} steps; search by "
+            f"{words.stage_name(record, state.num_stages)}: {record['steps']} steps; search by "
             f"{record['num_trials']} trials of {record['trial_steps']} steps, LR {record['lr_min']:g} to "
             f"{record['lr_max']:g}, judged by {_OBJECTIVES[record['objective']]}"
         )
@@ -39,7 +41,9 @@ def _text(event: str, state: State, record: Record) -> str | None:
         return _trial(state, record)
     if event == "lr_chosen":
         flags = f" ({formats.flags(record['flags'])})" if record["flags"] else ""
-        return f"  chosen LR {words.lr(record['lr'])}{flags}"
+        kept = record.get("kept_steps")
+        going_on = f", going on from the end of its trial of {kept} steps" if kept else ""
+        return f"  chosen LR {words.lr(record['lr'])}{going_on}{flags}"
     if event == "eval":
         if record["split"] != "target":
             return f"{formats.metrics(record['metrics'])} (the slice that chooses LRs)"
@@ -68,6 +72,8 @@ def _trial(state: State, record: Record) -> str:
     head = f"  trial {record['trial'] + 1}{of}: LR {words.lr(record['lr'])}"
     if record["status"] == "diverged":
         return f"{head} -> diverged ({record['reason']})"
+    if record["status"] == "stopped":
+        return f"{head} -> stopped after {record['steps']} steps ({record['reason']})"
     flags = f" [{formats.flags(record['flags'])}]" if record["flags"] else ""
     best = " (best so far)" if record["best"] else ""
     return f"{head} -> predicted loss {words.number(record['predicted'])}{flags}{best}"

@@ -118,6 +118,7 @@ def _lr_chosen(state: State, record: Record) -> State:
     stage = state.stage or {"num_trials": 0, "trial_steps": 0}
     planned = stage["num_trials"] * stage["trial_steps"]
     spared = max(0, planned - sum(trial.step for trial in state.trials))
+    spared += record.get("kept_steps", 0)  # made in a trial, and not again
     flags = tuple(record["flags"])
     row = ChosenRow(
         record["stage"], record["step"], record["lr"], record["predicted"], flags, record.get("chosen_trial")

@@ -78,6 +78,14 @@ class TrialFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchState:
+    """Everything that the search's next answers depend on: a run that was killed goes on from the last of these."""
+
+    policy: dict[str, Any]
+    untrained_loss: dict[Literal["train", "choose"], float]
+
+
+@dataclass(frozen=True, slots=True)
 class Surrogate:
     """The surrogate's belief before the next question: predicted loss over LR."""
 
@@ -96,6 +104,10 @@ class LrChosen:
     """None: every trial failed and the safe LR is used."""
     flags: tuple[str, ...]
     """`lower_edge`, `upper_edge`, `all_failed`, `searched_again`, and the flags of the winning forecast."""
+    steps: int = 0
+    """Kept steps of the stage."""
+    kept_steps: int = 0
+    """How many of them are the winner's own: training goes on from where its trial ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +203,7 @@ Event = (
     | TrialStarted
     | TrialStep
     | TrialFinished
+    | SearchState
     | Surrogate
     | LrChosen
     | RolledBack

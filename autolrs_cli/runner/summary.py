@@ -11,13 +11,14 @@ from autolrs_cli.runner.instantiate import user_modules
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.torch_runtime import device_name
 from autolrs_cli.training.outcome import finite
-from autolrs_cli.training.stages import Segment
+from autolrs_cli.training.train_state import TrainState
 from autolrs_cli.training.trainer import Trainer
 
 
 def summarize(plan: Plan, trainer: Trainer, status: str, reason: str | None) -> dict[str, Any]:
     """Return the contents of summary.json."""
-    settings, place = plan.settings, trainer.place
+    settings, state = plan.settings, trainer.state
+    place = state.place
     return {
         "schema_version": SCHEMA_VERSION,
         "status": status,
@@ -37,23 +38,23 @@ def summarize(plan: Plan, trainer: Trainer, status: str, reason: str | None) -> 
         "code_version": code_version(user_modules(settings.model_dump())),
         "step": place.step,
         "total_steps": place.total_steps,
-        "examples": trainer.outcome.examples,
-        "metrics": {name: finite(value) for name, value in trainer.outcome.metrics.items()},
-        "raw_metrics": {name: finite(value) for name, value in trainer.outcome.raw_metrics.items()},
+        "examples": state.outcome.examples,
+        "metrics": {name: finite(value) for name, value in state.outcome.metrics.items()},
+        "raw_metrics": {name: finite(value) for name, value in state.outcome.raw_metrics.items()},
         "average": settings.average.name,
-        "notes": trainer.outcome.notes,
-        "resumed": trainer.outcome.resumed,
-        "bit_exact": trainer.outcome.bit_exact,
-        "untrained_loss": {kind: finite(value) for kind, value in trainer.untrained_loss.items()},
-        "target": _target(trainer),
-        "ledger": trainer.ledger.totals(),
-        "chosen": _chosen(plan, trainer),
-        "rolled_back": [asdict(each) for each in trainer.outcome.ruled_out],
+        "notes": state.outcome.notes,
+        "resumed": state.outcome.resumed,
+        "bit_exact": state.outcome.bit_exact,
+        "untrained_loss": {kind: finite(value) for kind, value in state.untrained_loss.items()},
+        "target": _target(state),
+        "ledger": state.ledger.totals(),
+        "chosen": _chosen(state),
+        "rolled_back": [asdict(each) for each in state.outcome.ruled_out],
     }
 
 
-def _target(trainer: Trainer) -> dict[str, Any] | None:
-    target, reached = trainer.watch.target, trainer.watch.reached
+def _target(state: TrainState) -> dict[str, Any] | None:
+    target, reached = state.watch.target, state.watch.reached
     if target is None:
         return None
     return {
@@ -66,10 +67,14 @@ def _target(trainer: Trainer) -> dict[str, Any] | None:
     }
 
 
-def _chosen(plan: Plan, trainer: Trainer) -> list[dict[str, Any]]:
-    stages: list[Segment] = [s for s in plan.segments if s.kind == "stage"]
-    # An interrupted run has chosen fewer LRs than it has stages.
+def _chosen(state: TrainState) -> list[dict[str, Any]]:
     return [
-        {"stage": stage.stage, "lr": chosen.lr, "steps": stage.steps, "flags": list(chosen.flags)}
-        for stage, chosen in zip(stages, trainer.outcome.chosen, strict=False)
+        {
+            "stage": stage,
+            "lr": chosen.lr,
+            "steps": chosen.steps,
+            "kept_steps": chosen.kept_steps,
+            "flags": list(chosen.flags),
+        }
+        for stage, chosen in enumerate(state.outcome.chosen)
     ]

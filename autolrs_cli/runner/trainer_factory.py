@@ -13,14 +13,20 @@ from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.runner.instantiate import user_modules
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.torch_runtime import device_name
-from autolrs_cli.search import FailureRule
 from autolrs_cli.settings import EmaSettings
 from autolrs_cli.training.checkpoint import Checkpoints
 from autolrs_cli.training.divergence import DivergenceWatch
 from autolrs_cli.training.engine import Engine
+from autolrs_cli.training.evaluation import Evaluator
 from autolrs_cli.training.interruption import StopRequest
 from autolrs_cli.training.ledger import Ledger
+from autolrs_cli.training.probe import Prober
+from autolrs_cli.training.recorded_policy import RecordedPolicy
+from autolrs_cli.training.resume_points import ResumePoints
+from autolrs_cli.training.snapshot import Snapshot
 from autolrs_cli.training.target import TargetWatch
+from autolrs_cli.training.train_data import TrainData
+from autolrs_cli.training.train_state import TrainState
 from autolrs_cli.training.trainer import Cadence, Trainer
 from autolrs_cli.training.weights import LastCheckpoints
 
@@ -45,34 +51,59 @@ def make_trainer(
         average=average,
     )
     ledger.synchronize = engine.synchronize
+    state = TrainState(
+        journal.place,
+        ledger,
+        TargetWatch(plan.target),
+        adaptive=plan.schedule if isinstance(plan.schedule, AdaptiveSchedule) else None,
+    )
+    if plan.search is not None:
+        state.policy = plan.search.policy(plan.outline)
+        state.divergence = DivergenceWatch(state.policy.failure_rule)
+    run = settings.run
     return Trainer(
         engine,
-        plan.phases,
-        seed=settings.seed,
-        workers=settings.runtime.workers,
-        cadence=Cadence(
-            settings.run.max_steps,
-            settings.run.eval_every_steps,
-            settings.run.log_every_steps,
-            settings.run.full_eval_every_steps,
-            settings.run.checkpoint_every_seconds,
+        TrainData(
+            recipe,
+            plan.phases,
+            seed=settings.seed,
+            workers=settings.runtime.workers,
+            device=plan.device,
         ),
+        state,
+        cadence=Cadence(run.max_steps, run.eval_every_steps, run.log_every_steps, run.full_eval_every_steps),
         journal=journal,
-        ledger=ledger,
         stop=stop,
-        watch=TargetWatch(plan.target),
+        evaluator=Evaluator(
+            engine,
+            journal,
+            seed=settings.seed,
+            workers=settings.runtime.workers,
+            last_weights=last_weights,
+            batch_norm_batches=average.batchnorm_batches if average else 0,
+        ),
+        resume_points=ResumePoints(
+            Checkpoints(directory.checkpoints),
+            engine,
+            state,
+            journal,
+            last_weights,
+            run.checkpoint_every_seconds,
+        ),
         last_weights=last_weights,
-        checkpoints=Checkpoints(directory.checkpoints),
-        divergence=_divergence(plan),
-        adaptive=plan.schedule if isinstance(plan.schedule, AdaptiveSchedule) else None,
-        batch_norm_batches=average.batchnorm_batches if average else 0,
     )
 
 
-def _divergence(plan: Plan) -> DivergenceWatch | None:
-    if plan.search is None:
-        return None
-    return DivergenceWatch(FailureRule(plan.search.max_loss_ratio, plan.search.tail_fraction))
+def make_search(plan: Plan, trainer: Trainer) -> tuple[Prober, RecordedPolicy]:
+    """Return what a searched run needs beside its trainer."""
+    assert trainer.state.policy is not None
+    policy = RecordedPolicy(trainer.state.policy, trainer)
+    engine = trainer.engine
+
+    def snapshot() -> Snapshot:
+        return Snapshot(engine.model, engine.optimizer, plan.settings.runtime.snapshot, engine.averaged)
+
+    return Prober(trainer, policy, snapshot), policy
 
 
 def run_started(plan: Plan, config: dict[str, Any]) -> events.RunStarted:
@@ -96,7 +127,7 @@ def run_started(plan: Plan, config: dict[str, Any]) -> events.RunStarted:
         plan={
             "max_steps": settings.run.max_steps,
             "search_steps": plan.search_steps,
-            "num_trials": plan.search.num_trials if plan.search else None,
+            "num_trials": max((stage.num_trials for stage in plan.stages), default=None),
             "segments": [asdict(segment) for segment in plan.segments],
         },
         config=config,

@@ -22,6 +22,33 @@ def linear_warmup(step: int, warmup_steps: int, peak_lr: float, start_lr: float 
 
 
 @dataclass(frozen=True)
+class LinearWarmup:
+    """A linear warm-up and nothing after it: what precedes the stages of a search.
+
+    Args:
+        peak_lr: LR of the last step.
+        warmup_steps: number of steps; 0: there is none, and no LR to ask for.
+    """
+
+    peak_lr: float
+    warmup_steps: int
+
+    def lr(self, step: int) -> float:
+        """Return the base LR of `step`, 0 <= step < `warmup_steps`.
+
+        Raises:
+            ValueError: the warm-up is over; what comes then, it does not know.
+        """
+        if not 0 <= step < self.warmup_steps:
+            raise ValueError(f"A warm-up of {self.warmup_steps} steps has no LR for step {step}.")
+        return linear_warmup(step, self.warmup_steps, self.peak_lr)
+
+    def problems(self, at: str) -> list[str]:
+        """Return every problem with the settings."""
+        return peak_problems(self.peak_lr, self.warmup_steps, at)
+
+
+@dataclass(frozen=True)
 class Constant:
     """One LR throughout, after a linear warm-up."""
 

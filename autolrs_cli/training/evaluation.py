@@ -58,9 +58,11 @@ class Evaluator:
         self._norm_batches: list[Batch] | None = None
         self._choose_batches: list[Batch] | None = None
 
-    def choose_loss(self) -> float:
-        """Return the loss of the raw weights on the slice that chooses LRs."""
-        return self._engine.measure(self._slice_that_chooses())["loss"]
+    def choose_loss(self, weights: WeightsKind = "raw") -> float:
+        """Return the loss of raw or averaged weights on the slice that chooses LRs."""
+        if weights == "averaged":
+            self._engine.estimate_batch_norm(self._batches_for_norms())
+        return self._engine.measure(self._slice_that_chooses(), weights)["loss"]
 
     def evaluate(self, step: int, *, full: bool, last: bool) -> Evaluation:
         """Measure the slice that decides targets.

@@ -22,6 +22,7 @@ from autolrs_cli.schedules import (
     Cyclical,
     InverseSquareRoot,
     LinearDecay,
+    LinearWarmup,
     OneCycle,
     PolynomialDecay,
     WarmRestarts,
@@ -54,6 +55,15 @@ def assert_same_after_warm_up(schedule: Any, theirs: list[float]) -> None:
     """Transformers trains its first step at LR 0 and ours does not, so the warm-up is one step on."""
     assert ours(schedule, range(WARMUP, STEPS)) == pytest.approx(theirs[WARMUP:], rel=1e-9)
     assert ours(schedule, range(WARMUP)) == pytest.approx(theirs[1 : WARMUP + 1], rel=1e-9)
+
+
+def test_a_warm_up_alone_is_that_of_the_other_schedules_and_knows_nothing_after_it() -> None:
+    warmup = LinearWarmup(PEAK, WARMUP)
+    assert ours(warmup, range(WARMUP)) == ours(Constant(PEAK, WARMUP), range(WARMUP))
+    assert warmup.lr(WARMUP - 1) == PEAK
+    for outside in (-1, WARMUP):
+        with pytest.raises(ValueError, match=f"no LR for step {outside}"):
+            warmup.lr(outside)
 
 
 def test_inverse_square_root_is_the_papers() -> None:

@@ -66,7 +66,7 @@ def _stages(shape: Shape) -> Table:
     names = ("stage", "from step", "steps", "trials", "of steps")
     table = _table(None, *((name, "right") for name in names), ("judged by", "left"))
     for stage in shape.stages:
-        numbers = ((stage.stage or 0) + 1, stage.first_step, stage.steps, shape.num_trials, stage.trial_steps)
+        numbers = ((stage.stage or 0) + 1, stage.first_step, stage.steps, stage.num_trials, stage.trial_steps)
         table.add_row(*(f"{number:,}" for number in numbers), OBJECTIVES[stage.objective])
     return table
 

@@ -89,7 +89,7 @@ def _train(plan: Plan, low: float, high: float, steps: int, errors: Console) -> 
 
         def step(index: int, lr: float) -> float:
             next(ticks, None)
-            return trainer.advance(0, index, lr, "training")
+            return trainer.advance(0, index, lr, "training")[0]
 
         return run_range_test(step, low, high, steps)
 

@@ -13,6 +13,7 @@ from autolrs_cli.compose.grid import Point, compose_grid
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce.arms import Base
 from autolrs_cli.schedules.lengths import decays
+from autolrs_cli.search import PublishedSearch
 
 DEFAULT_DIRECTORY = Path("reproduction")
 # Overrides of these groups do not move what the original schedule ends at, but by chance.
@@ -110,7 +111,7 @@ def base_of(request: Request, recipe: str, errors: Console) -> Base:
     (searched,) = compose(request, recipe, ["schedule=autolrs", "seed=0"], errors)
     (original,) = compose(request, recipe, ["schedule=original", "seed=0"], errors)
     plan = searched.plan
-    assert plan.search is not None
+    assert isinstance(plan.search, PublishedSearch)
     return Base(
         recipe,
         request.scale,

@@ -104,7 +104,16 @@ def lr_figure(story: RunStory) -> Figure:
                 label=None if number else "searched interval",
             )
         _tried(axes, [r for r in story.of("trial_finished") if r["status"] == "ok"], "o", "0.45", "tried")
-        _tried(axes, [r for r in story.of("trial_finished") if r["status"] != "ok"], "x", RED, "diverged")
+        _tried(
+            axes, [r for r in story.of("trial_finished") if r["status"] == "diverged"], "x", RED, "diverged"
+        )
+        _tried(
+            axes,
+            [r for r in story.of("trial_finished") if r["status"] == "stopped"],
+            "|",
+            "0.45",
+            "stopped early",
+        )
         _tried(axes, story.of("rolled_back"), "X", RED, "diverged in training, taken back")
         steps = story.of("step")
         axes.step(

@@ -68,6 +68,7 @@ def search_figure(title: str, events: Events) -> Figure:
         Line2D([], [], color=RED, marker="x", linestyle="", label="diverged trial"),
         Line2D([], [], color=BLUE, label="surrogate, with 1 and 2 standard deviations"),
         Line2D([], [], color=RED, linestyle="--", label="chosen LR"),
+        Line2D([], [], color="0.45", marker="|", linestyle="", label="stopped early"),
     ]
     with _panels(title, searches(events), "LR", "predicted loss") as (made, pairs):
         for axes, stage in pairs:
@@ -102,6 +103,10 @@ def _belief(axes: Axes, stage: StageSearch) -> None:
     for trial in stage.trials:
         if trial["status"] == "diverged":
             axes.plot(trial["lr"], 0.97, "x", color=RED, markersize=5, transform=axes.get_xaxis_transform())
+        if trial["status"] == "stopped":
+            axes.plot(
+                trial["lr"], 0.97, "|", color="0.45", markersize=6, transform=axes.get_xaxis_transform()
+            )
     if stage.chosen is not None:
         axes.axvline(stage.chosen["lr"], color=RED, linestyle="--", linewidth=1)
 
