@@ -16,18 +16,18 @@ from autolrs_cli.compose.hydra_app import NoMoreJobs, compose_and_call, given_co
 from autolrs_cli.compose.resolve import resolve
 from autolrs_cli.dashboard.preparation import PreparationProgress, announced
 from autolrs_cli.dashboard.screen import Screen
+from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError
 from autolrs_cli.reports.closing_card import closing_card
 from autolrs_cli.settings import SEARCHED
 from autolrs_cli.terminal.console import PatientConsole, show_error
 from autolrs_cli.trackers import Trackers
-from autolrs_cli.training.interruption import EXIT_CODES
 
 if TYPE_CHECKING:
     from autolrs_cli.runner.plan import Plan
 
 # The exit codes of a run that a person or the system stopped: nothing after it should start.
-STOPPED = (EXIT_CODES["SIGINT"], EXIT_CODES["SIGTERM"])
+STOPPED = (ExitCode.SIGINT, ExitCode.SIGTERM)
 
 
 def main(overrides: Sequence[str], *, started: float) -> int:

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from autolrs_cli.end_cause import EndCause
+
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
@@ -173,6 +175,7 @@ class Interrupted:
     """The run stopped before its end, cleanly."""
 
     reason: str
+    cause: EndCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,7 @@ class RunFinished:
 
     status: Literal["done", "failed"]
     reason: str | None
+    cause: EndCause
     ledger: Mapping[str, Mapping[str, float]]
 
 

@@ -17,7 +17,7 @@ import orjson
 from filelock import FileLock, Timeout
 
 from autolrs_cli.durable import publish
-from autolrs_cli.errors import ConfigError
+from autolrs_cli.errors import ConfigError, RunInUseError
 
 SCHEMA_VERSION = 1
 # Keys that cannot change a run's results, so that runs differing only in them are the same experiment.
@@ -85,7 +85,8 @@ class RunDirectory:
         """Keep other processes from working here; the lock dies with its process.
 
         Raises:
-            ConfigError: if another process holds it.
+            RunInUseError: if another process holds it.
+            ConfigError: if it cannot be written.
         """
         self.require_own_files()
         holder = self._lock.with_suffix(".holder")
@@ -93,14 +94,7 @@ class RunDirectory:
         try:
             lock.acquire()
         except Timeout as error:
-            with suppress(OSError):
-                raise ConfigError(
-                    f"One process at a time may work on a run, but {self.root} is in use by {holder.read_text()}. "
-                    "Wait for it, or stop it."
-                ) from error
-            raise ConfigError(
-                f"One process at a time may work on a run, but {self.root} is in use."
-            ) from error
+            raise self._in_use() from error
         except OSError as error:
             raise ConfigError(
                 f"The run directory must be writable, but {self.root} is not: {error.strerror}. Mend its permissions."
@@ -115,6 +109,16 @@ class RunDirectory:
                 if self.model.exists():  # a run that has ended is not worked on again
                     self._lock.unlink(missing_ok=True)
             lock.release()
+
+    def _in_use(self) -> RunInUseError:
+        name = None
+        with suppress(OSError):
+            name = self._lock.with_suffix(".holder").read_text()
+        by = f" by {name}" if name else ""
+        return RunInUseError(
+            f"One process at a time may work on a run, but {self.root} is in use{by}. Wait for it, or stop it.",
+            name,
+        )
 
     def is_worked_on(self) -> bool:
         """Say whether a process holds the lock, which a killed one no longer does; nothing is written."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from autolrs_cli.contracts import Curve, Failure, Trial
-from autolrs_cli.errors import ConfigError, TrainingError
+from autolrs_cli.errors import ConfigError, TrainingDivergedError
 from autolrs_cli.records import events
 from autolrs_cli.search import FailureRule, SearchSettings, StageSearch
 from autolrs_cli.seeding import derive_seed
@@ -122,12 +122,12 @@ class StageLoop:
         """Go back to the stage's start.
 
         Raises:
-            TrainingError: if that was done often enough, or there is no lower LR to try.
+            TrainingDivergedError: if that was done often enough, or there is no lower LR to try.
         """
         tried = [*(each for each in self._trainer.outcome.ruled_out if each.stage == found.stage), found]
         if len(tried) > self._max_rollbacks or found.lr <= self._settings.lr_min:
             account = "; ".join(f"at LR {each.lr:.4g} at step {each.step} ({each.reason})" for each in tried)
-            raise TrainingError(
+            raise TrainingDivergedError(
                 f"Stage {found.stage + 1} must train without diverging, but it diverged {account}. "
                 "Lower search.lr_max and search.lr_min, or raise search.max_rollbacks."
             )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autolrs_cli.contracts import AdaptiveSchedule, LossKind, Phase
-from autolrs_cli.errors import TrainingError
+from autolrs_cli.errors import TrainingDivergedError, TrainingError
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal, Place
 from autolrs_cli.training.checkpoint import Checkpoint, Checkpoints
@@ -112,7 +112,7 @@ class Trainer:
 
         Raises:
             DivergedError: if a searched stage diverges.
-            TrainingError: if another segment's loss becomes NaN or infinite.
+            TrainingDivergedError: if another segment's loss becomes NaN or infinite.
             RunInterrupted: if the run was asked to stop.
         """
         bucket = BUCKETS[segment.kind]
@@ -320,7 +320,7 @@ class Trainer:
         if self._divergence is not None and segment.kind == "stage":
             self._divergence.see(segment, step, lr, loss, self.untrained_loss["train"])
         if not math.isfinite(loss):
-            raise TrainingError(
+            raise TrainingDivergedError(
                 f"The training loss must stay finite, but it is {loss} at step {step} with LR {lr:.4g}. "
                 "Lower the LR (schedule.peak_lr, or search.lr_max under AutoLRS)."
             )

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from autolrs_cli.experiments.sweep.jobs import Job, quoted
 from autolrs_cli.experiments.sweep.mailbox import Ended, SweepFiles
-from autolrs_cli.experiments.sweep.run_status import RESUMABLE, RunState, state_of
+from autolrs_cli.experiments.sweep.run_status import GOES_ON, RunState, state_of
 
 POLL_SECONDS = 0.1
 # A sweep that was killed a moment ago leaves runs that are still writing their checkpoint.
@@ -46,7 +46,7 @@ def run_job(config: DictConfig) -> None:
         return
     code = _in_a_process(_command(job, state), files, number, cwd)
     files.note_end(number, Ended(code, time.monotonic() - began))
-    if fail_fast and code != 0 and code not in RESUMABLE:
+    if fail_fast and code != 0 and code not in GOES_ON:
         files.ask_to_stop("SIGINT")
 
 

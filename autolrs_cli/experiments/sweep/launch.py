@@ -19,6 +19,7 @@ from autolrs_cli.experiments.sweep.job_process import KEY, KILLED_AT
 from autolrs_cli.experiments.sweep.jobs import Job, quoted
 from autolrs_cli.experiments.sweep.mailbox import SweepFiles
 from autolrs_cli.experiments.sweep.progress import SweepProgress
+from autolrs_cli.signals import handling
 
 FRAME_SECONDS = 0.25
 
@@ -32,12 +33,8 @@ def passing_on_signals(files: SweepFiles) -> Iterator[list[str]]:
         asked.append(signal.Signals(number).name)
         files.ask_to_stop(asked[0], len(asked))
 
-    before = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handling(ask):
         yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def launch(

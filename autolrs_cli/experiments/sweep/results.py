@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from autolrs_cli.dashboard.words import duration
+from autolrs_cli.end_cause import EndCause, ExitCode
 from autolrs_cli.experiments.sweep.jobs import Job
 from autolrs_cli.experiments.sweep.mailbox import SweepFiles, forget_finished
 from autolrs_cli.experiments.sweep.progress import Progress, SweepProgress
-from autolrs_cli.experiments.sweep.run_status import RESUMABLE, RunState, explain_exit, state_of
-from autolrs_cli.training.interruption import EXIT_CODES
+from autolrs_cli.experiments.sweep.run_status import GOES_ON, RunState, explain_exit, state_of
 
 MOST_METRICS = 2  # the loss and the recipe's own, which come first
 STYLES = {"done": "green", "failed": "red", "interrupted": "yellow", "in use": "yellow", "to come": "yellow"}
@@ -49,7 +49,7 @@ def outcomes(
 
 def _outcome(run: Progress, progress: SweepProgress) -> RunState:
     found = state_of(Path(run.job.root))
-    ended_badly = run.code is not None and run.code != 0 and run.code not in RESUMABLE
+    ended_badly = run.code is not None and run.code != 0 and run.code not in GOES_ON
     if ended_badly and found.state in ("to come", "interrupted"):
         assert run.code is not None
         assert run.number is not None
@@ -69,15 +69,14 @@ def print_ending(ending: Ending, directory: Path, console: Console, *, compare: 
     return _exit_code(ending, names)
 
 
-def _exit_code(ending: Ending, names: Sequence[str]) -> int:
+def _exit_code(ending: Ending, names: Sequence[str]) -> ExitCode:
     if ending.signal is not None:
-        return EXIT_CODES[ending.signal]
+        return ExitCode[ending.signal]
     if "failed" in names or "in use" in names:
-        return 1
-    reasons = [state.reason for _, state in ending.runs if state.state == "interrupted"]
-    if "max_seconds" in reasons:
-        return EXIT_CODES["max_seconds"]
-    return 0 if set(names) == {"done"} else 1
+        return ExitCode.FAILED
+    if any(state.cause is EndCause.TIME_LIMIT for _, state in ending.runs):
+        return ExitCode.TIME_LIMIT
+    return ExitCode.DONE if set(names) == {"done"} else ExitCode.FAILED
 
 
 def _table(ending: Ending) -> Table:

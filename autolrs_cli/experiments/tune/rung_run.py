@@ -12,13 +12,13 @@ from typing import Any
 
 import orjson
 
+from autolrs_cli.end_cause import RESUMABLE, EndCause
 from autolrs_cli.errors import TrainingError
 from autolrs_cli.records.journal import Record, read_journal
 from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.records.run_end import cause_of
 
 POLL_SECONDS = 0.25
-# A run that ends so was stopped, and can be resumed.
-STOPPED_CODES = (130, 143, 75)
 _TAIL_BYTES = 1 << 14
 
 
@@ -70,7 +70,7 @@ class RungRun:
         if outcome is not None:
             return outcome
         code = self._train(tick)
-        if code in STOPPED_CODES:
+        if code in RESUMABLE:
             raise TuningStopped(code)
         outcome = self.outcome()
         if outcome is None:
@@ -92,8 +92,7 @@ class RungRun:
             loss = choose_loss(records, averaged=self.averaged)
             reason = None if loss is not None else "its loss on the slice that chooses LRs is not finite"
             return Outcome(loss, steps, reason)
-        losses = [record["loss"] for record in records if record["event"] == "step"]
-        if summary["status"] == "failed" and losses and losses[-1] is None:
+        if cause_of(summary) is EndCause.DIVERGED:
             return Outcome(None, steps, "diverged")
         return None
 

@@ -22,14 +22,14 @@ from autolrs_cli.compose.hydra_app import (
 )
 from autolrs_cli.compose.resolve import resolve
 from autolrs_cli.dashboard.preparation import PreparationProgress
+from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.experiments.seeds import CALIBRATION_FIRST, TUNING_FIRST, purpose
 from autolrs_cli.experiments.tune.display import TuningScreen, results, statement
 from autolrs_cli.experiments.tune.rung_run import TuningStopped
 from autolrs_cli.experiments.tune.task import TuningTask
+from autolrs_cli.signals import handling
 from autolrs_cli.terminal.console import PatientConsole, show_error
-
-SIGNAL_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 def main(
@@ -107,7 +107,7 @@ def _tune(
             with TuningScreen(console, task, live=plain["dashboard"].get("name") == "live") as screen:
                 best = task.carry_out(screen)
         except (TuningStopped, KeyboardInterrupt) as stopped:
-            code = stopped.exit_code if isinstance(stopped, TuningStopped) else 130
+            code = stopped.exit_code if isinstance(stopped, TuningStopped) else ExitCode.SIGINT
             console.print(_how_to_go_on(task), markup=False, highlight=False, soft_wrap=True)
             return code
         finally:
@@ -154,10 +154,7 @@ def _asked_to_stop() -> Iterator[None]:
     """Turn SIGTERM into `TuningStopped`, as Ctrl-C is an exception too."""
 
     def asked(number: int, _: FrameType | None) -> None:
-        raise TuningStopped(SIGNAL_CODES[signal.Signals(number)])
+        raise TuningStopped(ExitCode.of_signal(number))
 
-    before = signal.signal(signal.SIGTERM, asked)
-    try:
+    with handling(asked, (signal.SIGTERM,)):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -12,13 +12,13 @@ import orjson
 from numpy.typing import NDArray
 
 from autolrs_cli.contracts import WeightsKind
+from autolrs_cli.end_cause import EndCause
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.journal import Record
 from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.records.run_end import cause_of
 
 FloatArray = NDArray[np.float64]
-# How a run says that its training diverged beyond repair (`training.trainer`, `training.stage_loop`).
-DIVERGED = ("The training loss must stay finite", "must train without diverging")
 # Of the kept steps' events, at most this many are parsed: a plot shows no more.
 MOST_POINTS = 2_000
 STEP = b'{"event":"step",'
@@ -104,18 +104,12 @@ class RunRecord:
     @property
     def diverged(self) -> bool:
         """Whether it failed because its training diverged: that is a result, and counts as a miss."""
-        ended = self.ended or {}
-        return ended.get("status") == "failed" and tells_of_divergence(str(ended.get("reason")))
+        return cause_of(self.ended or {}) is EndCause.DIVERGED
 
     @property
     def ledger(self) -> dict[str, dict[str, float]]:
         """Bucket -> steps and seconds; empty for a run that did not end by itself."""
         return dict((self.ended or {}).get("ledger") or {})
-
-
-def tells_of_divergence(reason: str) -> bool:
-    """Return whether the reason for which a run failed is its LRs."""
-    return any(words in reason for words in DIVERGED)
 
 
 def read_run(path: Path) -> RunRecord:
