@@ -35,7 +35,7 @@ class Composed:
 
 
 @dataclass(frozen=True)
-class Point:
+class GridPoint:
     """One configuration of a grid."""
 
     composed: Composed
@@ -43,7 +43,7 @@ class Point:
     """Shared by those that differ in the seed only, so its seed may be another's."""
 
 
-def compose_grid(overrides: Sequence[str], errors: Console) -> tuple[list[Point], int]:
+def compose_grid(overrides: Sequence[str], errors: Console) -> tuple[list[GridPoint], int]:
     """Return every configuration of the grid, checked; and an exit code, not 0 if one was refused.
 
     Nothing is written. An empty grid with exit code 0 means that a flag (--cfg job, --info) was answered instead.
@@ -52,7 +52,7 @@ def compose_grid(overrides: Sequence[str], errors: Console) -> tuple[list[Point]
         overrides: Hydra's command line; keys may have several values.
         errors: where problems go: those of a configuration are said once, however many seeds it has.
     """
-    points: list[Point] = []
+    points: list[GridPoint] = []
     plans: dict[str, Plan | None] = {}
     problems: list[str] = []
 
@@ -69,7 +69,7 @@ def compose_grid(overrides: Sequence[str], errors: Console) -> tuple[list[Point]
             return
         plan = plans[kind]
         if plan is not None:
-            points.append(Point(_composed(plain, plan), plan))
+            points.append(GridPoint(_composed(plain, plan), plan))
 
     with tempfile.TemporaryDirectory(prefix="autolrs-") as aside:
         code = compose_and_call(job, _composing(overrides, aside), errors)

@@ -80,7 +80,7 @@ class TrialFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class Surrogate:
+class SurrogateEvent:
     """The surrogate's belief before the next question: predicted loss over LR."""
 
     lrs: tuple[float, ...]
@@ -149,7 +149,7 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class CheckpointEvent:
     """Everything up to here can be resumed from the disk."""
 
     ledger: Mapping[str, Mapping[str, float]]
@@ -195,13 +195,13 @@ Event = (
     | TrialStarted
     | TrialStep
     | TrialFinished
-    | Surrogate
+    | SurrogateEvent
     | LrChosen
     | RolledBack
     | Eval
     | TargetReached
     | Warned
-    | Checkpoint
+    | CheckpointEvent
     | Resumed
     | Interrupted
     | RunFinished
@@ -209,5 +209,8 @@ Event = (
 
 
 def event_name(event: type) -> str:
-    """Return the journal's name of an event class: `TrialFinished` -> `trial_finished`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", event.__name__).lower()
+    """Return the journal's name of an event class: `TrialFinished` -> `trial_finished`.
+
+    Where something else has the plain name, the class is called `...Event`: `CheckpointEvent` -> `checkpoint`.
+    """
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", event.__name__.removesuffix("Event")).lower()

@@ -212,7 +212,7 @@ class StageLoop:
             surrogate = search.surrogate(SURROGATE_POINTS)
             trial = search.ask()
         if surrogate is not None:
-            self._trainer.journal.write(events.Surrogate(surrogate.lrs, surrogate.mean, surrogate.std))
+            self._trainer.journal.write(events.SurrogateEvent(surrogate.lrs, surrogate.mean, surrogate.std))
         if trial is None:
             return None
         trial = replace(trial, lr=self._trainer.engine.world.broadcast(trial.lr))

@@ -188,7 +188,7 @@ class Trainer:
             )
             if self._last_weights is not None:
                 self._last_weights.prune(self._checkpoints.steps()[0])
-        self.journal.write(events.Checkpoint(self.ledger.totals()))
+        self.journal.write(events.CheckpointEvent(self.ledger.totals()))
         self._checkpointed_at = time.perf_counter()
 
     def _state(self) -> dict[str, Any]:

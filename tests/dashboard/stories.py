@@ -167,7 +167,7 @@ class Story:
         lrs = [LR_MIN * (LR_MAX / LR_MIN) ** (i / 47) for i in range(48)]
         mean = [1.0 + 0.3 * math.log10(lr / 0.04) ** 2 for lr in lrs]
         std = [0.4 / told * (1 + math.sin(3 * math.log10(lr))) + 0.02 for lr in lrs]
-        self._say(events.Surrogate(tuple(lrs), tuple(mean), tuple(std)))
+        self._say(events.SurrogateEvent(tuple(lrs), tuple(mean), tuple(std)))
 
     def _finish(self, index: int, lr: float, steps: int, loss: float, *, diverges: bool) -> None:
         detail = f"mean of the last 2 losses {loss:.4g} is above 1.5 x the untrained model's 2.303"

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from autolrs_cli.compose.grid import Point, compose_grid
+from autolrs_cli.compose.grid import GridPoint, compose_grid
 from autolrs_cli.dashboard.preparation import PreparationProgress
 from autolrs_cli.errors import AutoLRSError
 from autolrs_cli.experiments.cost.estimate import Cost, Measured, Shape, cost
@@ -29,7 +29,7 @@ SAME_STEPS = ("seed", "schedule", "original_schedule", "search", "target")
 class Planned:
     """Runs that cost the same: they differ in the seed at most."""
 
-    point: Point
+    point: GridPoint
     runs: int
     shape: Shape
     measured: Measured
@@ -83,9 +83,9 @@ def main(overrides: Sequence[str], *, steps: int, as_json: bool, started: float)
     return 0
 
 
-def _plan(points: Sequence[Point], steps: int, startup: float, errors: PatientConsole) -> list[Planned]:
+def _plan(points: Sequence[GridPoint], steps: int, startup: float, errors: PatientConsole) -> list[Planned]:
     """Measure each recipe and size once, and count for each schedule."""
-    groups: dict[str, list[Point]] = {}
+    groups: dict[str, list[GridPoint]] = {}
     for point in points:
         groups.setdefault(config_id(point.composed.config, (*HARMLESS_KEYS, "seed")), []).append(point)
     measured: dict[str, Measured] = {}
@@ -108,7 +108,7 @@ def _measure(plan: Plan, steps: int, startup: float, errors: PatientConsole) -> 
         return measure(plan, steps=steps, started=time.perf_counter() - startup)
 
 
-def _kind(point: Point) -> str:
+def _kind(point: GridPoint) -> str:
     return config_id(point.composed.config, (*HARMLESS_KEYS, "seed"))
 
 

@@ -12,13 +12,13 @@ from types import FrameType
 
 from rich.console import Console
 
-from autolrs_cli.compose.grid import Point
+from autolrs_cli.compose.grid import GridPoint
 from autolrs_cli.end_cause import RESUMABLE, ExitCode
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.arms import ArmPlan, Base
 from autolrs_cli.experiments.reproduce.cost import cost_table, time_needed
-from autolrs_cli.experiments.reproduce.request import Request, StoppedError, compose, say
+from autolrs_cli.experiments.reproduce.request import ReproductionRequest, StoppedError, compose, say
 from autolrs_cli.experiments.reproduce.target import CalibratedTarget
 from autolrs_cli.experiments.sweep.jobs import Job, make_jobs, quoted
 from autolrs_cli.experiments.sweep.results import print_ending
@@ -41,7 +41,7 @@ from autolrs_cli.signals import handling
 class RecipeReproduction:
     """One recipe, from calibration to comparison; what is done already is recognised and skipped."""
 
-    def __init__(self, request: Request, base: Base, console: Console, errors: Console) -> None:
+    def __init__(self, request: ReproductionRequest, base: Base, console: Console, errors: Console) -> None:
         self._request = request
         self._base = base
         self._folder = request.of(base.recipe)
@@ -195,7 +195,7 @@ class RecipeReproduction:
                 jobs += make_jobs([point.composed for point in self._points(own)], self._folder / "runs")
         return jobs
 
-    def _points(self, own: Sequence[str]) -> list[Point]:
+    def _points(self, own: Sequence[str]) -> list[GridPoint]:
         return compose(self._request, self._base.recipe, own, self._errors)
 
     def _run(self, jobs: Sequence[Job], folder: str) -> None:

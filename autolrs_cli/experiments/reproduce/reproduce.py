@@ -12,7 +12,7 @@ from autolrs_cli.durable import publish
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.recipe import RecipeReproduction
-from autolrs_cli.experiments.reproduce.request import Request, StoppedError, base_of, say
+from autolrs_cli.experiments.reproduce.request import ReproductionRequest, StoppedError, base_of, say
 from autolrs_cli.reports.claims import ClaimCheck
 from autolrs_cli.reports.render import claims_tables
 from autolrs_cli.terminal.console import PatientConsole, show_error
@@ -44,7 +44,9 @@ def main(
         calibrate: calibrate the targets, and do nothing else.
     """
     console, errors = PatientConsole(), PatientConsole(stderr=True)
-    request = Request(tuple(range(seeds)), scale, jobs, directory, tuple(overrides), rerun_failed, calibrate)
+    request = ReproductionRequest(
+        tuple(range(seeds)), scale, jobs, directory, tuple(overrides), rerun_failed, calibrate
+    )
     chosen = list(dict.fromkeys(recipes)) or list(reproduction.CLAIMS)
     # Tuned schedules of this reproduction lie with it, and do not replace the person's own.
     os.environ[CONFIG_VARIABLE] = str((directory / scale / "configs").absolute())
@@ -74,7 +76,7 @@ def main(
     return 0 if all(whole for _, whole in reproduced) else 1
 
 
-def _require_possible(request: Request) -> None:
+def _require_possible(request: ReproductionRequest) -> None:
     own = [
         each
         for each in request.overrides
@@ -92,7 +94,7 @@ def _require_possible(request: Request) -> None:
         )
 
 
-def _write(request: Request, recipes: Sequence[str], checks: Sequence[ClaimCheck]) -> None:
+def _write(request: ReproductionRequest, recipes: Sequence[str], checks: Sequence[ClaimCheck]) -> None:
     command = request.command(recipes)
     for name, text in (
         ("table.md", claims_tables.as_markdown(checks, command)),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from autolrs_cli.compose.grid import Point, compose_grid
+from autolrs_cli.compose.grid import GridPoint, compose_grid
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce.arms import Base
 from autolrs_cli.schedules.lengths import decays
@@ -36,7 +36,7 @@ class StoppedError(Exception):
 
 
 @dataclass(frozen=True)
-class Request:
+class ReproductionRequest:
     """What was asked for, the same for every recipe."""
 
     seeds: tuple[int, ...]
@@ -88,7 +88,9 @@ class Request:
         return " ".join([self.command(recipes), *([shlex.join(words)] if words else [])])
 
 
-def compose(request: Request, recipe: str, own: Sequence[str], errors: Console) -> list[Point]:
+def compose(
+    request: ReproductionRequest, recipe: str, own: Sequence[str], errors: Console
+) -> list[GridPoint]:
     """Return the runs of `recipe` that the person's overrides, and after them `own`, stand for.
 
     Raises:
@@ -101,7 +103,7 @@ def compose(request: Request, recipe: str, own: Sequence[str], errors: Console) 
     return points
 
 
-def base_of(request: Request, recipe: str, errors: Console) -> Base:
+def base_of(request: ReproductionRequest, recipe: str, errors: Console) -> Base:
     """Compose a recipe under AutoLRS and under its original schedule; return what its arms have in common.
 
     Raises:

@@ -31,7 +31,7 @@ class TuningStopped(Exception):  # noqa: N818 - a request that was obeyed, not a
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RungResult:
     """What a run of a rung is to the study."""
 
     loss: float | None
@@ -56,7 +56,7 @@ class RungRun:
     overrides: Sequence[str]
     averaged: bool
 
-    def finish(self, tick: Callable[[int], None]) -> Outcome:
+    def finish(self, tick: Callable[[int], None]) -> RungResult:
         """Run it to its end, going on where an earlier process left it; what has ended is only read.
 
         Args:
@@ -80,7 +80,7 @@ class RungRun:
             )
         return outcome
 
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> RungResult | None:
         """Read how it ended; None: it has not, or failed for a reason other than its LRs."""
         try:
             summary = orjson.loads(RunDirectory(self.directory).summary.read_bytes())
@@ -91,9 +91,9 @@ class RungRun:
         if summary["status"] == "done":
             loss = choose_loss(records, averaged=self.averaged)
             reason = None if loss is not None else "its loss on the slice that chooses LRs is not finite"
-            return Outcome(loss, steps, reason)
+            return RungResult(loss, steps, reason)
         if cause_of(summary) is EndCause.DIVERGED:
-            return Outcome(None, steps, "diverged")
+            return RungResult(None, steps, "diverged")
         return None
 
     def _train(self, tick: Callable[[int], None]) -> int:

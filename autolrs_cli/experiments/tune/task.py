@@ -17,7 +17,7 @@ from autolrs_cli.contracts import Report
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.tune.brackets import TuningPlan, plan_tuning
 from autolrs_cli.experiments.tune.hyperband import Tick, Tuner, Watcher, steps_made
-from autolrs_cli.experiments.tune.rung_run import Outcome, RungRun
+from autolrs_cli.experiments.tune.rung_run import RungResult, RungRun
 from autolrs_cli.experiments.tune.search_space import TuneSettings, read_settings, schedule_settings
 from autolrs_cli.experiments.tune.study import Configuration, Study
 from autolrs_cli.experiments.tune.study_directory import StudyDirectory
@@ -149,7 +149,7 @@ class TuningTask:
         title = f"{self.tuned.schedule} on {self.tuned.recipe} at scale={self.tuned.scale}, tuned"
         draw(self.directory.plot, title, self.settings.space, self.study.configurations(), best)
 
-    def _train(self, configuration: Configuration, length: int, tick: Tick) -> Outcome:
+    def _train(self, configuration: Configuration, length: int, tick: Tick) -> RungResult:
         directory = self.directory.run(configuration.number, length)
         return RungRun(directory, self.overrides(configuration, length), self.averaged).finish(tick)
 

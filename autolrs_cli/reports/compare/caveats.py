@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from autolrs_cli.reports.compare.arms import Arm
-from autolrs_cli.reports.compare.outcomes import Outcome
+from autolrs_cli.reports.compare.outcomes import TargetOutcome
 from autolrs_cli.reports.compare.run_record import RunRecord
 from autolrs_cli.reports.compare.speedups import FEWEST_FOR_AN_INTERVAL, Speedup
 from autolrs_cli.reports.compare.time_to_target import Goal
@@ -24,7 +24,7 @@ def caveats(
     arms: Sequence[Arm],
     goal: Goal,
     speedups: Sequence[Speedup],
-    outcomes: Mapping[str, Mapping[int, Outcome]],
+    outcomes: Mapping[str, Mapping[int, TargetOutcome]],
 ) -> list[str]:
     """Return what weakens the speedups themselves; the baseline is the first arm."""
     found = []
@@ -93,7 +93,9 @@ def _other_share(run: RunRecord) -> float:
     return run.ledger["other"]["seconds"] / total if total and "other" in run.ledger else 0.0
 
 
-def _too_short_a_list(arms: Sequence[Arm], outcomes: Mapping[str, Mapping[int, Outcome]]) -> Iterator[str]:
+def _too_short_a_list(
+    arms: Sequence[Arm], outcomes: Mapping[str, Mapping[int, TargetOutcome]]
+) -> Iterator[str]:
     """Name the decayed arms whose shortest length reaches the target: a still shorter one might, too."""
     for arm in arms:
         shortest = arm.lengths[0]

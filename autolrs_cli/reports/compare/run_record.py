@@ -36,7 +36,7 @@ UNUSED = tuple(
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class TargetEvaluation:
     """One measurement of the slice that decides targets."""
 
     step: int
@@ -48,7 +48,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Points:
+class KeptSteps:
     """Kept steps over the run, thinned out; arrays of one length."""
 
     step: FloatArray
@@ -66,8 +66,8 @@ class RunRecord:
     path: Path
     started: Record
     """The event `run_started`."""
-    evaluations: tuple[Evaluation, ...]
-    points: Points
+    evaluations: tuple[TargetEvaluation, ...]
+    points: KeptSteps
     chosen: tuple[Record, ...] = ()
     """The events `lr_chosen`."""
     resumed: tuple[Record, ...] = ()
@@ -206,15 +206,15 @@ def _well_formed(record: Record) -> bool:
     )
 
 
-def _evaluations(records: Any) -> Iterator[Evaluation]:
+def _evaluations(records: Any) -> Iterator[TargetEvaluation]:
     for r in records:
         if r["split"] == "target":
-            yield Evaluation(r["step"], r["total_steps"], r["t"], r["weights"], r["metrics"])
+            yield TargetEvaluation(r["step"], r["total_steps"], r["t"], r["weights"], r["metrics"])
 
 
-def _points(records: list[Record]) -> Points:
+def _points(records: list[Record]) -> KeptSteps:
     def column(name: str) -> FloatArray:
         # A missing loss becomes NaN.
         return np.array([record.get(name) for record in records], dtype=np.float64)
 
-    return Points(*(column(name) for name in ("step", "total_steps", "t", "lr", "loss")))
+    return KeptSteps(*(column(name) for name in ("step", "total_steps", "t", "lr", "loss")))
