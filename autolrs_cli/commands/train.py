@@ -20,7 +20,7 @@ from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError
 from autolrs_cli.reports.closing_card import closing_card
 from autolrs_cli.settings import SEARCHED
-from autolrs_cli.terminal.console import PatientConsole, show_error
+from autolrs_cli.terminal.console import PatientConsole, say, show_error
 from autolrs_cli.trackers import Trackers
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
     ]
     if plan.settings.dashboard.name == "none":
         for message in warnings:
-            errors.print(f"warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+            say(errors, f"warning: {message}", "yellow")
     directory = open_directory(plan, plain)
     try:
         name = plan.settings.dashboard.name
@@ -98,7 +98,7 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
     except KeyboardInterrupt:
         ignore_further_interrupts()
         text = f"interrupted at once; what was recorded until then lies in {directory.root}"
-        errors.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(errors, text)
         raise
     return result.exit_code
 

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import yaml
 
+from autolrs_cli.config_keys import flat, lies_below
 from autolrs_cli.contracts import Report
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.journal import Record, read_verified
@@ -108,7 +109,7 @@ def _require_same_plan(began: Record, now: Record) -> None:
 def _require_same_settings(
     config: Mapping[str, Any], began: Mapping[str, Any], allowed: Sequence[str]
 ) -> None:
-    then, now = _flat(began), _flat(config)
+    then, now = flat(began), flat(config)
     changed = [key for key in sorted({*then, *now}) if then.get(key, _MISSING) != now.get(key, _MISSING)]
     refused = [key for key in changed if key not in allowed or not _is_harmless(key)]
     if refused:
@@ -172,17 +173,7 @@ def _tracker(option: Any, problems: list[str]) -> dict[str, Any]:
 def _is_harmless(key: str) -> bool:
     if key in ("run.dir", "run.config_dir"):
         return False  # they say where the run lies, which is where it lies
-    return any(key == harmless or key.startswith(f"{harmless}.") for harmless in HARMLESS_KEYS)
-
-
-def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(node, Mapping):
-        return {prefix: node}
-    return {
-        key: value
-        for name, part in node.items()
-        for key, value in _flat(part, f"{prefix}.{name}" if prefix else str(name)).items()
-    }
+    return lies_below(key, HARMLESS_KEYS)
 
 
 def _differences(began: Record, now: Mapping[str, Any]) -> list[str]:

@@ -338,7 +338,9 @@ def test_a_folder_that_is_no_run_of_ours_or_never_began(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "config.yaml").write_text("a: b\n")
-    assert str(foreign) in refused(tmp_path)
+    assert names(compare([tmp_path])) == ["original", "autolrs"], "another program's settings are no run"
+    (foreign / "run.lock").touch()
+    assert str(foreign) in refused(tmp_path), "a run that was killed before its first event"
     (foreign / "journal.jsonl").write_text('{"what": "other"}\n')
     assert str(foreign) in refused(tmp_path)
     assert names(compare([tmp_path], force=True)) == ["original", "autolrs"]

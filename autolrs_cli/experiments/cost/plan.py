@@ -12,6 +12,7 @@ import orjson
 
 from autolrs_cli.compose.grid import GridPoint, compose_grid
 from autolrs_cli.dashboard.preparation import PreparationProgress
+from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError
 from autolrs_cli.experiments.cost.estimate import Cost, Measured, Shape, cost
 from autolrs_cli.experiments.cost.measure import measure, shape_of
@@ -74,13 +75,13 @@ def main(overrides: Sequence[str], *, steps: int, as_json: bool, started: float)
     if as_json:
         text = orjson.dumps([each.to_json() for each in planned], option=orjson.OPT_INDENT_2)
         sys.stdout.write(text.decode() + "\n")
-        return 0
+        return ExitCode.DONE
     for each in planned if len(planned) == 1 else ():
         console.print(show_run(each.point.plan, each.shape, each.measured, each.cost), highlight=False)
     if len(planned) > 1 or planned[0].runs > 1:
         rows = [(_label(each, planned), each.runs, each.cost, each.measured) for each in planned]
         console.print(show_grid(rows), highlight=False)
-    return 0
+    return ExitCode.DONE
 
 
 def _plan(points: Sequence[GridPoint], steps: int, startup: float, errors: PatientConsole) -> list[Planned]:

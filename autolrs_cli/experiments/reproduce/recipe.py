@@ -18,7 +18,7 @@ from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.arms import ArmPlan, Base
 from autolrs_cli.experiments.reproduce.cost import cost_table, time_needed
-from autolrs_cli.experiments.reproduce.request import ReproductionRequest, StoppedError, compose, say
+from autolrs_cli.experiments.reproduce.request import ReproductionRequest, StoppedError, compose
 from autolrs_cli.experiments.reproduce.target import CalibratedTarget
 from autolrs_cli.experiments.sweep.jobs import Job, make_jobs, quoted
 from autolrs_cli.experiments.sweep.results import print_ending
@@ -36,6 +36,7 @@ from autolrs_cli.reports.render.write_report import write_report
 from autolrs_cli.runner.preparation import prepare_data
 from autolrs_cli.schedules.cycles import filled_cycles
 from autolrs_cli.signals import handling
+from autolrs_cli.terminal.console import say
 
 
 class RecipeReproduction:

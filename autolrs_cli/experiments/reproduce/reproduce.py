@@ -8,14 +8,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from autolrs_cli.compose.user_configs import CONFIG_VARIABLE
-from autolrs_cli.durable import publish
+from autolrs_cli.durable import write_whole
+from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.recipe import RecipeReproduction
-from autolrs_cli.experiments.reproduce.request import ReproductionRequest, StoppedError, base_of, say
+from autolrs_cli.experiments.reproduce.request import ReproductionRequest, StoppedError, base_of
 from autolrs_cli.reports.claims import ClaimCheck
 from autolrs_cli.reports.render import claims_tables
-from autolrs_cli.terminal.console import PatientConsole, show_error
+from autolrs_cli.terminal.console import PatientConsole, say, show_error
 
 
 def main(
@@ -57,11 +58,11 @@ def main(
         if calibrate:
             for each in recipes_:
                 each.calibrate()
-            return 0
+            return ExitCode.DONE
         for each in recipes_:
             each.say_cost(timed=cost_only or not each.begun)
         if cost_only:
-            return 0
+            return ExitCode.DONE
         reproduced = [each.carry_out() for each in recipes_]
         checks = [check for check, _ in reproduced]
         _write(request, chosen, checks)
@@ -73,7 +74,7 @@ def main(
         return error.exit_code
     console.print(claims_tables.render(checks))
     say(console, f"tables, reports and figures: {request.directory / request.scale}")
-    return 0 if all(whole for _, whole in reproduced) else 1
+    return ExitCode.DONE if all(whole for _, whole in reproduced) else ExitCode.FAILED
 
 
 def _require_possible(request: ReproductionRequest) -> None:
@@ -100,7 +101,4 @@ def _write(request: ReproductionRequest, recipes: Sequence[str], checks: Sequenc
         ("table.md", claims_tables.as_markdown(checks, command)),
         ("table.csv", claims_tables.as_csv(checks)),
     ):
-        path = request.directory / request.scale / name
-        aside = path.with_name(f"{name}.part")
-        aside.write_text(text, encoding="utf-8")
-        publish(aside, path)
+        write_whole(request.directory / request.scale / name, text)

@@ -121,8 +121,3 @@ def base_of(request: ReproductionRequest, recipe: str, errors: Console) -> Base:
         (plan.search.lr_min, plan.search.lr_max),
         decays(original.composed.config),
     )
-
-
-def say(console: Console, text: str) -> None:
-    """Print a line as it is."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -20,6 +20,7 @@ from autolrs_cli.experiments.sweep.jobs import Job, quoted
 from autolrs_cli.experiments.sweep.mailbox import SweepFiles
 from autolrs_cli.experiments.sweep.progress import SweepProgress
 from autolrs_cli.signals import handling
+from autolrs_cli.terminal.console import show_problem
 
 FRAME_SECONDS = 0.25
 
@@ -64,7 +65,7 @@ def launch(
         problem = _why(files, process.returncode)
         if all(run.phase == "to come" for run in progress.runs if run.number is not None):
             raise ConfigError(problem)
-        console.print(f"error: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
+        show_problem(console, problem)
 
 
 def _watch(

@@ -16,6 +16,7 @@ from autolrs_cli.experiments.sweep.jobs import Job
 from autolrs_cli.experiments.sweep.mailbox import SweepFiles, forget_finished
 from autolrs_cli.experiments.sweep.progress import Progress, SweepProgress
 from autolrs_cli.experiments.sweep.run_status import GOES_ON, RunState, explain_exit, state_of
+from autolrs_cli.terminal.console import say
 
 MOST_METRICS = 2  # the loss and the recipe's own, which come first
 STYLES = {"done": "green", "failed": "red", "interrupted": "yellow", "in use": "yellow", "to come": "yellow"}
@@ -63,7 +64,7 @@ def print_ending(ending: Ending, directory: Path, console: Console, *, compare: 
     names = [state.state for _, state in ending.runs]
     forget_finished(directory, {job.root for job, state in ending.runs if state.state == "done"})
     if names.count("done") < len(names):
-        _say(console, _next(ending, names))
+        say(console, _next(ending, names))
     if compare:
         _compare([job for job, state in ending.runs if state.has_result], directory, console)
     return _exit_code(ending, names)
@@ -137,12 +138,8 @@ def _compare(done: Sequence[Job], directory: Path, console: Console) -> None:
         console.print(f"\n[bold]Comparison of {name}[/]" if len(groups) > 1 else "")
         own = out / name.replace(" ", "-") if len(groups) > 1 else out
         if compare([Path(job.root) for job in jobs], out=own):
-            _say(
+            say(
                 console,
                 f"The runs are done, but not compared. With one of these arms as NAME: autolrs compare {directory} "
                 f"--baseline 'NAME' --out {own}",
             )
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -15,6 +15,7 @@ from autolrs_cli.experiments.tune.search_space import Point
 from autolrs_cli.experiments.tune.study import Configuration
 from autolrs_cli.experiments.tune.task import TuningTask
 from autolrs_cli.experiments.tune.trials_table import STATES, at_an_edge, lengths_of
+from autolrs_cli.terminal.console import say
 
 
 def statement(task: TuningTask) -> Iterator[str]:
@@ -96,7 +97,7 @@ class TuningScreen:
             f"{self._done:>{len(f'{self._planned:,}')},}/{self._planned:,}  trial {configuration.number:>2}, "
             f"{length:,} steps: {result}  ({_point(configuration.point)})"
         )
-        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self._bar.console, text)
 
 
 def results(task: TuningTask, best: Configuration) -> RenderableType:

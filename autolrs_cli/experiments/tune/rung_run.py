@@ -97,10 +97,10 @@ class RungRun:
         return None
 
     def _train(self, tick: Callable[[int], None]) -> int:
-        begun = (self.directory / "config.yaml").exists()
+        RunDirectory(self.directory).forget_if_not_begun()
         arguments = (
             ["resume", str(self.directory), "dashboard=none"]
-            if begun
+            if RunDirectory(self.directory).holds_run
             else ["train", *self.overrides, f"run.dir={self.directory}"]
         )
         self.directory.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from autolrs_cli.compose.hydra_app import (
-    USAGE,
     compose_and_call,
     config_dirs,
     given_config_dir,
@@ -29,7 +28,7 @@ from autolrs_cli.experiments.tune.display import TuningScreen, results, statemen
 from autolrs_cli.experiments.tune.rung_run import TuningStopped
 from autolrs_cli.experiments.tune.task import TuningTask
 from autolrs_cli.signals import handling
-from autolrs_cli.terminal.console import PatientConsole, show_error
+from autolrs_cli.terminal.console import PatientConsole, say, show_error
 
 
 def main(
@@ -57,7 +56,7 @@ def main(
         arguments = _with_space(overrides)
     except ConfigError as error:
         show_error(errors, error)
-        return USAGE
+        return ExitCode.USAGE
     composed = compose_and_call(job, arguments, errors)
     return max([composed, *codes])
 
@@ -102,19 +101,19 @@ def _tune(
     with task.directory.locked(), _asked_to_stop():
         warning = task.open()
         lines = [*statement(task), *([f"warning: {warning}"] if warning else [])]
-        console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+        say(console, "\n".join(lines))
         try:
             with TuningScreen(console, task, live=plain["dashboard"].get("name") == "live") as screen:
                 best = task.carry_out(screen)
         except (TuningStopped, KeyboardInterrupt) as stopped:
             code = stopped.exit_code if isinstance(stopped, TuningStopped) else ExitCode.SIGINT
-            console.print(_how_to_go_on(task), markup=False, highlight=False, soft_wrap=True)
+            say(console, _how_to_go_on(task))
             return code
         finally:
             task.write_trials()
         task.keep(best)
     console.print(results(task, best), highlight=False, soft_wrap=True)
-    return 0
+    return ExitCode.DONE
 
 
 def _require_tunable(config: DictConfig) -> None:
