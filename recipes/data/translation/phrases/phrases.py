@@ -44,6 +44,7 @@ class Phrases(PreparedTranslation):
     cache_dir: str | None = None
 
     kind = "phrases"
+    bundled = True  # nothing is to be given or loaded: it comes with what is installed
 
     def describe(self) -> str:
         """Say what the data is, in words."""
