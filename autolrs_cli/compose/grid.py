@@ -14,11 +14,12 @@ from autolrs_cli.compose.hydra_app import compose_and_call, given_config_dir, gi
 from autolrs_cli.compose.resolve import resolve
 from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
+from autolrs_cli.overrides import key_in
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, config_id
 from autolrs_cli.runner.plan import Plan, check
 from autolrs_cli.terminal.console import show_error
 
-HYDRAS_OWN = ("hydra/", "hydra.", "+hydra", "++hydra", "~hydra")
+HYDRAS_OWN, SWEEPER = ("hydra/", "hydra."), ("hydra/sweeper", "hydra.sweeper")
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,17 @@ def _composed(config: dict[str, Any], plan: Plan) -> Composed:
 
 def _composing(overrides: Sequence[str], aside: str) -> list[str]:
     """Return the command line that composes here and now, whatever launcher is to run it later."""
-    own = [each for each in overrides if not each.startswith(HYDRAS_OWN)]
-    sweeper = [each for each in overrides if each.startswith(("hydra.sweeper", "hydra/sweeper"))]
+    own = [each for each in overrides if not key_in(each).startswith(HYDRAS_OWN)]
+    sweeper = [each for each in overrides if key_in(each).startswith(SWEEPER)]
     multirun = [] if {"-m", "--multirun"} & set(own) else ["-m"]
     return [*own, *sweeper, "hydra/launcher=basic", f"hydra.sweep.dir={aside}", *multirun]
 
 
 def launcher_overrides(overrides: Sequence[str]) -> list[str]:
     """Return those overrides that are for Hydra itself, the sweeper's left out."""
-    hydras = [each for each in overrides if each.startswith(HYDRAS_OWN)]
-    return [each for each in hydras if not each.startswith(("hydra.sweeper", "hydra/sweeper"))]
+    keys = map(key_in, overrides)
+    return [
+        each
+        for each, key in zip(overrides, keys, strict=True)
+        if key.startswith(HYDRAS_OWN) and not key.startswith(SWEEPER)
+    ]

@@ -17,6 +17,7 @@ from autolrs_cli.errors import AutoLRSError
 from autolrs_cli.experiments.cost.estimate import Cost, Measured, Shape, cost
 from autolrs_cli.experiments.cost.measure import measure, shape_of
 from autolrs_cli.experiments.cost.tables import show_grid, show_run
+from autolrs_cli.overrides import key_in
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, config_id
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.preparation import prepare_data
@@ -117,4 +118,4 @@ def _label(planned: Planned, others: Sequence[Planned]) -> str:
     """Return the overrides in which this run differs from the others, the seed left out."""
     shared = set.intersection(*(set(each.point.composed.overrides) for each in others))
     own = [each for each in planned.point.composed.overrides if len(others) == 1 or each not in shared]
-    return " ".join(each.lstrip("+") for each in own if not each.startswith("seed="))
+    return " ".join(each.lstrip("+") for each in own if key_in(each) != "seed")

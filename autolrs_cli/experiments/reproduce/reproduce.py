@@ -14,6 +14,7 @@ from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.recipe import RecipeReproduction
 from autolrs_cli.experiments.reproduce.request import ReproductionRequest, StoppedError, base_of
+from autolrs_cli.overrides import key_in
 from autolrs_cli.reports.claims import ClaimCheck
 from autolrs_cli.reports.render import claims_tables
 from autolrs_cli.terminal.console import PatientConsole, say, show_error
@@ -78,11 +79,7 @@ def main(
 
 
 def _require_possible(request: ReproductionRequest) -> None:
-    own = [
-        each
-        for each in request.overrides
-        if each.lstrip("+").partition("=")[0] in ("seed", "scale", "recipe")
-    ]
+    own = [each for each in request.overrides if key_in(each) in ("seed", "scale", "recipe")]
     if own:
         raise ConfigError(
             f"A reproduction chooses recipes, scale and seeds itself, but got {own[0]}. Name recipes as they are, and "

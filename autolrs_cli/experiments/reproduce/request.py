@@ -12,6 +12,7 @@ from rich.console import Console
 from autolrs_cli.compose.grid import GridPoint, compose_grid
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce.arms import Base
+from autolrs_cli.overrides import key_in
 from autolrs_cli.schedules.lengths import decays
 
 DEFAULT_DIRECTORY = Path("reproduction")
@@ -61,8 +62,7 @@ class ReproductionRequest:
 
     @property
     def _keys(self) -> list[str]:
-        settings = (each for each in self.overrides if "=" in each and not each.startswith("-"))
-        return [each.lstrip("+~").partition("=")[0] for each in settings]
+        return [key for key in map(key_in, self.overrides) if key]
 
     @property
     def launcher(self) -> list[str]:

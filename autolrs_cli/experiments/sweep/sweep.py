@@ -15,6 +15,7 @@ from autolrs_cli.experiments.sweep.mailbox import SweepFiles
 from autolrs_cli.experiments.sweep.progress import SweepProgress
 from autolrs_cli.experiments.sweep.results import Ending, outcomes, print_ending
 from autolrs_cli.experiments.sweep.run_status import RunState, set_aside, state_of
+from autolrs_cli.overrides import key_in
 from autolrs_cli.terminal.console import PatientConsole, say, show_error
 
 
@@ -51,7 +52,7 @@ def main(
 
 
 def _require_no_run_dir(overrides: Sequence[str]) -> None:
-    given = next((each for each in overrides if each.lstrip("+").startswith("run.dir=")), None)
+    given = next((each for each in overrides if key_in(each) == "run.dir"), None)
     if given is not None:
         raise ConfigError(
             f"A sweep names the directories of its runs itself, to find them again, but got {given}. Give the folder "

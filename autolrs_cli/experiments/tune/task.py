@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from autolrs_cli.compose.user_configs import TunedSchedule
+from autolrs_cli.config_keys import lies_below
 from autolrs_cli.contracts import Report
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.tune.brackets import TuningPlan, plan_tuning
@@ -22,6 +23,7 @@ from autolrs_cli.experiments.tune.search_space import TuneSettings, read_setting
 from autolrs_cli.experiments.tune.study import Configuration, Study
 from autolrs_cli.experiments.tune.study_directory import StudyDirectory
 from autolrs_cli.experiments.tune.trials_table import write_trials
+from autolrs_cli.overrides import key_in
 from autolrs_cli.records.provenance import code_version
 from autolrs_cli.runner.instantiate import user_modules
 from autolrs_cli.runner.plan import Plan, check
@@ -158,9 +160,7 @@ class TuningTask:
         settings = self._settings_at(configuration, length)
         own = {*_OWN_KEYS, *(f"schedule.{key}" for key in settings)}
         kept = [
-            each
-            for each in self.given
-            if (key := each.lstrip("+~").partition("=")[0]) not in own and key.partition(".")[0] != "tune"
+            each for each in self.given if (key := key_in(each)) not in own and not lies_below(key, ("tune",))
         ]
         return [
             *self.before,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from autolrs_cli.experiments.seeds import CALIBRATION_FIRST, TUNING_FIRST, purpo
 from autolrs_cli.experiments.tune.display import TuningScreen, results, statement
 from autolrs_cli.experiments.tune.rung_run import TuningStopped
 from autolrs_cli.experiments.tune.task import TuningTask
+from autolrs_cli.overrides import key_in, override_in
 from autolrs_cli.signals import handling
 from autolrs_cli.terminal.console import PatientConsole, say, show_error
 
@@ -67,7 +67,8 @@ def _with_space(overrides: Sequence[str]) -> list[str]:
         raise ConfigError(
             "A study tunes one schedule, but got -m. Leave it out, and type the command once for each schedule."
         )
-    named = [match[1] for match in (re.fullmatch(r"schedule=(.+)", each) for each in overrides) if match]
+    given = (override_in(word) for word in overrides)
+    named = [each.value() for each in given if each is not None and each.key_or_group == "schedule"]
     if named and named[-1] in _tunable(overrides):
         return [f"tune={named[-1]}", *overrides]
     return list(overrides)
@@ -89,7 +90,7 @@ def _tune(
 ) -> int:
     _require_tunable(config)
     given = given_overrides()
-    if not any(re.match(r"\+*seed=", each) for each in given):
+    if "seed" not in map(key_in, given):
         config.seed = TUNING_FIRST
     node = OmegaConf.to_container(config.schedule, resolve=False)
     plain = resolve(config)
