@@ -24,7 +24,7 @@ from autolrs_cli.contracts import (
 from autolrs_recipes.checks import divides, number, whole_number
 from autolrs_recipes.data.pretraining.sentence_pairs import LEAST_LENGTH, NUM_SPECIAL
 from autolrs_recipes.data.pretraining.source import PretrainingData
-from autolrs_recipes.data.pretraining.streams import HeldOutPairs, Task, TrainPairs
+from autolrs_recipes.data.pretraining.streams import HeldOutSentencePairs, Task, TrainSentencePairs
 from autolrs_recipes.data.pretraining.wordpiece import SPECIAL_TOKENS
 from autolrs_recipes.models.bert import PretrainingBert, losses, masked_and_next_logits
 
@@ -176,7 +176,7 @@ class Bert:
     def train_stream(self, phase: int, seed: int, world_size: int = 1) -> TrainStream:
         """Open the training stream of a phase; `seed` fixes order, pairs and masks, never the split."""
         _, length = self._stretches()[phase]
-        return TrainPairs(
+        return TrainSentencePairs(
             self.data.sentences("train"),
             self._task(length),
             seed=seed,
@@ -189,7 +189,9 @@ class Bert:
     def eval_stream(self, split: EvalSplit) -> EvalStream:
         """Open a held-out slice."""
         pairs = self.choose_pairs if split == "choose" else self.target_pairs
-        return HeldOutPairs(self.data.sentences(split), self._task(self.eval_length), pairs, self.eval_batch)
+        return HeldOutSentencePairs(
+            self.data.sentences(split), self._task(self.eval_length), pairs, self.eval_batch
+        )
 
     def _task(self, length: int) -> Task:
         return Task(length, self.mask_fraction, self.data.tokenizer.get_vocab_size())

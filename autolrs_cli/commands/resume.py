@@ -10,11 +10,12 @@ from autolrs_cli.commands.train import ignore_further_interrupts
 from autolrs_cli.dashboard.preparation import PreparationProgress
 from autolrs_cli.dashboard.screen import Screen
 from autolrs_cli.dashboard.state import State, reduce
+from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.records.journal import read_verified
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.reports.closing_card import closing_card
-from autolrs_cli.terminal.console import PatientConsole, show_error
+from autolrs_cli.terminal.console import PatientConsole, say, show_error
 from autolrs_cli.trackers import Trackers
 
 
@@ -37,7 +38,7 @@ def main(run_dir: Path, changes: Sequence[str], allowed: Sequence[str], *, start
     except KeyboardInterrupt:
         ignore_further_interrupts()
         text = f"interrupted at once; what was recorded until then lies in {directory.root}"
-        errors.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(errors, text)
         raise
 
 
@@ -55,8 +56,8 @@ def _resume(
     directory.require_run()
     if is_done(directory):
         text = f"{directory.root} is done; there is nothing to resume."
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-        return 0
+        say(console, text)
+        return ExitCode.DONE
     with directory.locked():
         with PreparationProgress(console) as progress:
             plan, config, changed = reopen(directory, changes, allowed, progress)

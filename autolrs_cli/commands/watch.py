@@ -50,6 +50,7 @@ def main(places: Sequence[Path], *, follow: bool) -> int:
     """
     from autolrs_cli.dashboard.viewer import Viewer
     from autolrs_cli.dashboard.watched import WatchedRun
+    from autolrs_cli.end_cause import ExitCode
     from autolrs_cli.errors import ConfigError
     from autolrs_cli.terminal.console import PatientConsole, show_error
 
@@ -62,7 +63,7 @@ def main(places: Sequence[Path], *, follow: bool) -> int:
     viewer = Viewer(runs, PatientConsole(), lambda known: _more(places, known), single=single)
     with suppress(KeyboardInterrupt):  # the way to leave
         viewer.follow() if follow else viewer.show()
-    return 0
+    return ExitCode.DONE
 
 
 def _found(places: Sequence[Path]) -> list[Path]:

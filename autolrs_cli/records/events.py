@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from autolrs_cli.end_cause import EndCause
+
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
@@ -86,7 +88,7 @@ class SearchState:
 
 
 @dataclass(frozen=True, slots=True)
-class Surrogate:
+class SurrogateEvent:
     """The surrogate's belief before the next question: predicted loss over LR."""
 
     lrs: tuple[float, ...]
@@ -159,7 +161,7 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class CheckpointEvent:
     """Everything up to here can be resumed from the disk."""
 
     ledger: Mapping[str, Mapping[str, float]]
@@ -185,6 +187,7 @@ class Interrupted:
     """The run stopped before its end, cleanly."""
 
     reason: str
+    cause: EndCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +196,7 @@ class RunFinished:
 
     status: Literal["done", "failed"]
     reason: str | None
+    cause: EndCause
     ledger: Mapping[str, Mapping[str, float]]
 
 
@@ -204,13 +208,13 @@ Event = (
     | TrialStep
     | TrialFinished
     | SearchState
-    | Surrogate
+    | SurrogateEvent
     | LrChosen
     | RolledBack
     | Eval
     | TargetReached
     | Warned
-    | Checkpoint
+    | CheckpointEvent
     | Resumed
     | Interrupted
     | RunFinished
@@ -218,5 +222,8 @@ Event = (
 
 
 def event_name(event: type) -> str:
-    """Return the journal's name of an event class: `TrialFinished` -> `trial_finished`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", event.__name__).lower()
+    """Return the journal's name of an event class: `TrialFinished` -> `trial_finished`.
+
+    Where something else has the plain name, the class is called `...Event`: `CheckpointEvent` -> `checkpoint`.
+    """
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", event.__name__.removesuffix("Event")).lower()

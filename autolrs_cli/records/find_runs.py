@@ -29,7 +29,7 @@ def find_run_directories(paths: Sequence[Path]) -> list[Path]:
                 f"A run directory must be a folder, but {path} is none. Name one, or a folder that holds some."
             )
             continue
-        runs = list(_below(path))
+        runs = list(runs_below(path))
         found.update({run.resolve(): run for run in runs})
         if not runs:
             problems.append(
@@ -41,10 +41,11 @@ def find_run_directories(paths: Sequence[Path]) -> list[Path]:
     return sorted(found.values())
 
 
-def _below(root: Path) -> Iterator[Path]:
+def runs_below(root: Path) -> Iterator[Path]:
+    """Yield the run directories that `root` is or holds, in order; nothing if it is no folder."""
     for folder, names, _ in os.walk(root):
         here = RunDirectory(Path(folder))
-        if here.journal.is_file() or here.config.is_file():
+        if here.holds_run:
             names.clear()
             yield here.root
         names[:] = sorted(name for name in names if not name.startswith("."))

@@ -11,6 +11,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from autolrs_cli.reports.flags import MEANINGS
+
 Summary = Mapping[str, Any]
 
 
@@ -104,24 +106,11 @@ def _chosen(rows: list[Mapping[str, Any]]) -> Table:
 def _doubts(summary: Summary) -> list[str]:
     rows = summary["chosen"]
     found = []
-    for flag, meaning in _MEANINGS.items():
+    for flag, meaning in MEANINGS.items():
         stages = ", ".join(str(row["stage"] + 1) for row in rows if flag in row["flags"])
         if stages:
-            found.append(f"stage {stages}: {meaning}")
+            found.append(f"stage {stages}: {meaning.sentence}")
     return found
-
-
-_MEANINGS = {
-    "lower_edge": "the chosen LR sits on search.lr_min. Lower it if larger steps did not help, or expect that "
-    "short trials favour small LRs.",
-    "upper_edge": "the chosen LR sits on search.lr_max. Raise it.",
-    "searched_again": "training diverged at the LR chosen first, so the stage was taken back and searched again.",
-    "all_failed": "every trial diverged, so the last safe LR was used. Lower search.lr_max.",
-    "negative": "the winning forecast is a negative loss: the published forecast has no lower bound.",
-    "overflow": "the winning forecast overflowed, and is the trial's last loss instead.",
-    "undetermined": "the winning trial's losses do not determine a decay (flat, noisy, or a straight line).",
-    "few_points": "the winning trial has too few losses for a fit.",
-}
 
 
 def _ledger(ledger: Mapping[str, Mapping[str, float]]) -> Table:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
 
-from autolrs_cli.errors import AutoLRSError, TrainingError
+from autolrs_cli.end_cause import EndCause, ExitCode, RunStatus
+from autolrs_cli.errors import AutoLRSError, TrainingError, UnwritableError
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal, Listener
 from autolrs_cli.records.provenance import code_version, versions
@@ -32,7 +33,7 @@ from autolrs_cli.runner.trainer_factory import make_search, make_trainer, run_st
 from autolrs_cli.search import preload
 from autolrs_cli.training.algorithm import search_and_train, train
 from autolrs_cli.training.checkpoint import refusing_foreign
-from autolrs_cli.training.interruption import EXIT_CODES, RunInterrupted, StopRequest
+from autolrs_cli.training.interruption import REASONS, RunInterrupted, StopRequest
 from autolrs_cli.training.ledger import Ledger
 from autolrs_cli.training.trainer import Trainer
 from autolrs_cli.training.weights import save_weights
@@ -40,18 +41,26 @@ from autolrs_cli.training.weights import save_weights
 OUT_OF_MEMORY = (
     "The device's memory must hold a step. Lower recipe.micro_batch, or set runtime.snapshot=host."
 )
-Status = Literal["done", "failed", "interrupted"]
 
 
 @dataclass(frozen=True)
 class Result:
     """How a run ended."""
 
-    status: Status
-    exit_code: int
+    cause: EndCause
     reason: str | None
     directory: Path
     summary: dict[str, Any]
+
+    @property
+    def status(self) -> RunStatus:
+        """In one of three words."""
+        return self.cause.status
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the command returns."""
+        return self.cause.exit_code
 
 
 def open_directory(plan: Plan, config: dict[str, Any]) -> RunDirectory:
@@ -148,28 +157,31 @@ def _go_on_from(point: ResumePoint, trainer: Trainer, config: dict[str, Any]) ->
 
 
 def _execute(plan: Plan, directory: RunDirectory, trainer: Trainer, stop: StopRequest) -> Result:
-    status: Status = "done"
-    reason: str | None = None
+    cause, reason = EndCause.DONE, None
     with stop.listening():
         trainer.state.ledger.charge_until_now("startup")
         try:
             _train(plan, trainer)
             _save(trainer, directory)
         except RunInterrupted as stopped:
-            status, reason = "interrupted", stopped.reason
+            cause, reason = stopped.cause, stopped.reason
             trainer.resume_points.write_at_the_end()
         except Exception as error:
-            status, reason, expected = _verdict(error, stop)
-            if not expected:
+            cause, reason = _verdict(error, stop)
+            if cause is EndCause.CODE_ERROR:
                 # A mistake of ours, or of a user's recipe: keep the account of the run, then let it be seen.
-                _finish(plan, directory, trainer, status, reason)
+                _finish(plan, directory, trainer, cause, reason)
                 raise
-    return _finish(plan, directory, trainer, status, reason)
+    return _finish(plan, directory, trainer, cause, reason)
 
 
 def _train(plan: Plan, trainer: Trainer) -> None:
     """Go through what is left of the run."""
-    if plan.search is not None and plan.search.measures_choose(plan.outline):
+    if (
+        plan.search is not None
+        and plan.search.measures_choose(plan.outline)
+        and "choose" not in trainer.state.untrained_loss
+    ):
         trainer.measure_untrained()
     train(trainer, plan.opening, plan.schedule)
     if plan.search is not None:
@@ -177,16 +189,16 @@ def _train(plan: Plan, trainer: Trainer) -> None:
     trainer.state.place.phase = None
 
 
-def _verdict(error: Exception, stop: StopRequest) -> tuple[Status, str, bool]:
-    """Return what `error` makes of the run: status, reason, and whether a person can act on it as it is."""
-    if stop.reason is not None:
+def _verdict(error: Exception, stop: StopRequest) -> tuple[EndCause, str]:
+    """Return why `error` ends the run: in one word, and in a sentence for a person."""
+    if stop.cause is not None:
         # Torch sees workers die that the same SIGTERM has reached.
-        return "interrupted", stop.reason, True
-    if isinstance(error, torch.OutOfMemoryError):
-        return "failed", f"{OUT_OF_MEMORY} {error}", True
+        return stop.cause, REASONS[stop.cause]
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return EndCause.OUT_OF_MEMORY, f"{OUT_OF_MEMORY} {error}".rstrip()
     if isinstance(error, AutoLRSError):
-        return "failed", str(error), True
-    return "failed", f"{type(error).__name__}: {error}", False
+        return error.cause, str(error)
+    return EndCause.CODE_ERROR, f"{type(error).__name__}: {error}"
 
 
 def _save(trainer: Trainer, directory: RunDirectory) -> None:
@@ -197,29 +209,29 @@ def _save(trainer: Trainer, directory: RunDirectory) -> None:
 
 
 def _finish(
-    plan: Plan, directory: RunDirectory, trainer: Trainer, status: Status, reason: str | None
+    plan: Plan, directory: RunDirectory, trainer: Trainer, cause: EndCause, reason: str | None
 ) -> Result:
+    status = cause.status
     ended = (
-        events.Interrupted(str(reason))
+        events.Interrupted(str(reason), cause)
         if status == "interrupted"
-        else events.RunFinished(status, reason, trainer.state.ledger.totals())
+        else events.RunFinished(status, reason, cause, trainer.state.ledger.totals())
     )
     try:
         trainer.journal.write(ended)
     except TrainingError as error:
         # The journal may be what failed; schedule and summary are still owed.
-        if status == "done":
-            status, reason = "failed", str(error)
-    summary = summarize(plan, trainer, status, reason)
+        if cause is EndCause.DONE:
+            cause, reason = error.cause, str(error)
+    summary = summarize(plan, trainer, cause, reason)
     try:
         write_schedule(directory.schedule, trainer.state.outcome.schedule.spans)
         write_json(directory.summary, summary)
     except OSError as error:
-        raise TrainingError(
+        raise UnwritableError(
             f"The run directory must take the summary, but {directory.root} cannot be written: {error.strerror}. "
             "Free some space or mend the folder's permissions."
         ) from error
-    if status == "done":
+    if cause is EndCause.DONE:
         trainer.resume_points.forget()
-    exit_code = {"done": 0, "failed": 1, "interrupted": EXIT_CODES.get(str(reason), 1)}[status]
-    return Result(status, exit_code, reason, directory.root, summary)
+    return Result(cause, reason, directory.root, summary)

@@ -11,9 +11,13 @@ from typing import Any
 
 import orjson
 import yaml
+from hydra.core.override_parser.types import Override, OverrideType
+from omegaconf import DictConfig, OmegaConf
 
+from autolrs_cli.config_keys import flat, lies_below
 from autolrs_cli.contracts import Report
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.overrides import override_in
 from autolrs_cli.records.journal import Record, read_verified
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, RunDirectory
 from autolrs_cli.runner.finished_run import read_trusted_config
@@ -108,7 +112,7 @@ def _require_same_plan(began: Record, now: Record) -> None:
 def _require_same_settings(
     config: Mapping[str, Any], began: Mapping[str, Any], allowed: Sequence[str]
 ) -> None:
-    then, now = _flat(began), _flat(config)
+    then, now = flat(began), flat(config)
     changed = [key for key in sorted({*then, *now}) if then.get(key, _MISSING) != now.get(key, _MISSING)]
     refused = [key for key in changed if key not in allowed or not _is_harmless(key)]
     if refused:
@@ -127,31 +131,34 @@ def _require_same_settings(
 
 
 def _changed(config: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
-    problems = []
+    problems: list[str] = []
+    changed = OmegaConf.create(config)
     for change in changes:
-        key, equals, text = change.partition("=")
-        *path, name = key.split(".")
-        node = config
-        for part in path:
-            node = node.get(part, {}) if isinstance(node, dict) else {}
-        if not equals or not _is_harmless(key) or not isinstance(node, dict) or name not in node:
+        given = override_in(change)
+        if given is None or given.is_sweep_override() or not _may_change(given, changed):
             problems.append(
                 f"Only settings that cannot change results may change, but got {change}. Give one of "
                 f"{', '.join(HARMLESS_KEYS)} as KEY=VALUE."
             )
             continue
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = text
+        key, value = given.key_or_group, given.value()
         # As on the command line of train: tracker=tensorboard; and a group of one setting, dashboard=plain.
         if key == "tracker":
-            node[name] = {k: v for option in _listed(value) for k, v in _tracker(option, problems).items()}
-        else:
-            node[name] = {**node[name], "name": value} if isinstance(node[name], dict) else value
+            value = {k: v for option in _listed(value) for k, v in _tracker(option, problems).items()}
+        elif OmegaConf.is_dict(OmegaConf.select(changed, key)):
+            key = f"{key}.name"
+        OmegaConf.update(changed, key, value, merge=False)
     if problems:
         raise ConfigError(problems)
-    return config
+    return dict(OmegaConf.to_container(changed))  # type: ignore[arg-type]
+
+
+def _may_change(given: Override, config: DictConfig) -> bool:
+    """Return whether an override sets a harmless setting that is there."""
+    group, _, name = given.key_or_group.rpartition(".")
+    node = OmegaConf.select(config, group) if group else config
+    known = OmegaConf.is_dict(node) and name in node
+    return given.type is OverrideType.CHANGE and _is_harmless(given.key_or_group) and known
 
 
 def _listed(value: Any) -> list[Any]:
@@ -172,17 +179,7 @@ def _tracker(option: Any, problems: list[str]) -> dict[str, Any]:
 def _is_harmless(key: str) -> bool:
     if key in ("run.dir", "run.config_dir"):
         return False  # they say where the run lies, which is where it lies
-    return any(key == harmless or key.startswith(f"{harmless}.") for harmless in HARMLESS_KEYS)
-
-
-def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(node, Mapping):
-        return {prefix: node}
-    return {
-        key: value
-        for name, part in node.items()
-        for key, value in _flat(part, f"{prefix}.{name}" if prefix else str(name)).items()
-    }
+    return lies_below(key, HARMLESS_KEYS)
 
 
 def _differences(began: Record, now: Mapping[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from autolrs_cli.end_cause import EndCause
 from autolrs_cli.records.provenance import code_version, versions
 from autolrs_cli.records.run_directory import SCHEMA_VERSION
 from autolrs_cli.runner.instantiate import user_modules
@@ -15,13 +16,14 @@ from autolrs_cli.training.train_state import TrainState
 from autolrs_cli.training.trainer import Trainer
 
 
-def summarize(plan: Plan, trainer: Trainer, status: str, reason: str | None) -> dict[str, Any]:
+def summarize(plan: Plan, trainer: Trainer, cause: EndCause, reason: str | None) -> dict[str, Any]:
     """Return the contents of summary.json."""
     settings, state = plan.settings, trainer.state
     place = state.place
     return {
         "schema_version": SCHEMA_VERSION,
-        "status": status,
+        "status": cause.status,
+        "cause": cause,
         "reason": reason,
         "recipe": settings.recipe["name"],
         "schedule": settings.schedule["name"],

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from autolrs_cli.durable import publish
-from autolrs_cli.errors import ConfigError, TrainingError
+from autolrs_cli.errors import ConfigError, DamagedRecordError, UnwritableError
 
 FORMAT_VERSION = 2
 KEPT = 2
@@ -69,7 +69,7 @@ class Checkpoints:
                 it is of the same state, and stays.
 
         Raises:
-            TrainingError: if it cannot be written; those before it are as they were.
+            UnwritableError: if it cannot be written; those before it are as they were.
         """
         final = self._path(step)
         if final.exists() and not replace:
@@ -86,7 +86,7 @@ class Checkpoints:
             self._publish(aside, final)
         except (OSError, SafetensorError) as error:
             shutil.rmtree(aside, ignore_errors=True)
-            raise TrainingError(
+            raise UnwritableError(
                 f"The run directory must take a checkpoint, but {final} cannot be written: {error}. Free some space "
                 "or mend the folder's permissions."
             ) from error
@@ -137,13 +137,13 @@ class Checkpoints:
         """Return the checkpoint after `step` kept steps.
 
         Raises:
-            TrainingError: if it is missing or damaged.
+            DamagedRecordError: if it is missing or damaged.
             ConfigError: if it cannot be read now.
         """
         try:
             return self._read(self._path(step))
         except _DamagedError as error:
-            raise TrainingError(
+            raise DamagedRecordError(
                 f"The checkpoint {self._path(step)} must be whole to go back to it, but it is not: {error}. "
                 "Begin a new run, with a lower search.lr_max."
             ) from error

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from autolrs_cli.contracts import Batch, FullMeasure, FullyMeasured, OptimizerFactory, Recipe, WeightsKind
-from autolrs_cli.errors import TrainingError
+from autolrs_cli.errors import UnusableDataError
 from autolrs_cli.seeding import derive_seed
 from autolrs_cli.settings import EmaSettings
 from autolrs_cli.training.averaging import AveragedWeights
@@ -65,7 +65,7 @@ class Engine:
         micro-batches. The loss is that of the weights before the update, and may be non-finite.
 
         Raises:
-            TrainingError: if the step has no term that could be learnt from.
+            UnusableDataError: if the step has no term that could be learnt from.
         """
         self._set_lr(lr)
         self.optimizer.zero_grad(set_to_none=True)
@@ -182,7 +182,7 @@ class Engine:
             weight += terms
             examples += self.recipe.examples(batch)
         if not weight:
-            raise TrainingError(
+            raise UnusableDataError(
                 "A step must have at least one term in its loss, but this one has none. "
                 "Raise recipe.global_batch, or check the data."
             )

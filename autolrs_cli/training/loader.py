@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from autolrs_cli.contracts import Batch, EvalStream, Position, TrainStream
-from autolrs_cli.errors import AutoLRSError, TrainingError
+from autolrs_cli.errors import AutoLRSError, WorkerDiedError
 
 # Micro-batches that each worker holds ready.
 PREFETCH = 2
@@ -23,6 +23,9 @@ PACKED_BYTES = 1 << 20
 WORKER_DIED = (
     "Every loader worker must live, but one died. If memory ran out, lower runtime.workers; 0 needs none."
 )
+
+# Torch has no class of its own for a worker that died, and names a living one in what its code raised, too.
+TORCH_SAYS = "DataLoader worker (pid"
 
 
 @dataclass(frozen=True)
@@ -191,7 +194,7 @@ def _from_workers(batches: Iterator[_Read]) -> Iterator[_Read]:
     """Yield what workers read.
 
     Raises:
-        TrainingError: if one of them died.
+        WorkerDiedError: if one of them died.
     """
     while True:
         try:
@@ -199,11 +202,11 @@ def _from_workers(batches: Iterator[_Read]) -> Iterator[_Read]:
         except StopIteration:
             return
         except (ConnectionError, EOFError) as error:  # its end of a pipe is gone
-            raise TrainingError(f"{WORKER_DIED} ({error})") from error
+            raise WorkerDiedError(f"{WORKER_DIED} ({error})") from error
         except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+            if TORCH_SAYS not in str(error):
                 raise
-            raise TrainingError(f"{WORKER_DIED} ({error})") from error
+            raise WorkerDiedError(f"{WORKER_DIED} ({error})") from error
         yield batch
 
 

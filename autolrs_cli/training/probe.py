@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from autolrs_cli.contracts import Segment
-from autolrs_cli.errors import TrainingError
+from autolrs_cli.errors import TrainingDivergedError
 from autolrs_cli.records import events
 from autolrs_cli.search import Choice, Curve, SearchPolicy, Stop, Stopped, Trial
 from autolrs_cli.search.trials import TrialResult, Verdict
@@ -130,7 +130,7 @@ class Prober:
         """Go back to the stage's start, since its kept steps diverged; the policy then searches it again.
 
         Raises:
-            TrainingError: if that was done often enough, there is no lower LR to try, or the start is gone.
+            TrainingDivergedError: if that was done often enough, there is no lower LR to try, or the start is gone.
         """
         found, points = diverged.found, self._trainer.resume_points
         tried = [*(each for each in self._state.outcome.ruled_out if each.stage == found.stage), found]
@@ -147,7 +147,7 @@ class Prober:
         self._state.take_back(start, found)
         if not self._policy.rule_out(found.lr) or len(tried) > self._policy.max_rollbacks:
             account = "; ".join(f"at LR {each.lr:.4g} at step {each.step} ({each.reason})" for each in tried)
-            raise TrainingError(
+            raise TrainingDivergedError(
                 f"Stage {found.stage + 1} must train without diverging, but it diverged {account}. "
                 "Lower search.lr_max and search.lr_min, or raise search.max_rollbacks."
             )

@@ -78,7 +78,7 @@ class RecordedPolicy(SearchPolicy):
             surrogate = self._policy.surrogate(SURROGATE_POINTS)
             trial = self._policy.ask()
         if surrogate is not None:
-            self._trainer.journal.write(events.Surrogate(surrogate.lrs, surrogate.mean, surrogate.std))
+            self._trainer.journal.write(events.SurrogateEvent(surrogate.lrs, surrogate.mean, surrogate.std))
         if trial is None:
             return None
         self._made_before = self._state.place.total_steps

@@ -65,7 +65,7 @@ class ResumePoints:
             self._went_back = False
             if self._last_weights is not None:
                 self._last_weights.prune(self._checkpoints.steps()[0])
-        self._journal.write(events.Checkpoint(self._state.ledger.totals()))
+        self._journal.write(events.CheckpointEvent(self._state.ledger.totals()))
         self._written_at = time.perf_counter()
 
     def write_or_warn(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from autolrs_cli.contracts import Segment
-from autolrs_cli.errors import TrainingError
+from autolrs_cli.errors import TrainingDivergedError
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal
 from autolrs_cli.training.engine import Engine
@@ -77,7 +77,7 @@ class Trainer:
 
         Raises:
             DivergedError: if a searched stage diverges.
-            TrainingError: if another segment's loss becomes NaN or infinite.
+            TrainingDivergedError: if another segment's loss becomes NaN or infinite.
             RunInterrupted: if the run was asked to stop.
         """
         if self.state.place.step >= segment.end:
@@ -169,7 +169,7 @@ class Trainer:
         if self.state.divergence is not None and segment.kind == "stage":
             self.state.divergence.see(segment, step, lr, loss, self.state.untrained_loss["train"])
         if not math.isfinite(loss):
-            raise TrainingError(
+            raise TrainingDivergedError(
                 f"The training loss must stay finite, but it is {loss} at step {step} with LR {lr:.4g}. "
                 "Lower the LR (schedule.peak_lr, or search.lr_max under AutoLRS)."
             )

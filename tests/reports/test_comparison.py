@@ -338,7 +338,9 @@ def test_a_folder_that_is_no_run_of_ours_or_never_began(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "config.yaml").write_text("a: b\n")
-    assert str(foreign) in refused(tmp_path)
+    assert names(compare([tmp_path])) == ["original", "autolrs"], "another program's settings are no run"
+    (foreign / "run.lock").touch()
+    assert str(foreign) in refused(tmp_path), "a run that was killed before its first event"
     (foreign / "journal.jsonl").write_text('{"what": "other"}\n')
     assert str(foreign) in refused(tmp_path)
     assert names(compare([tmp_path], force=True)) == ["original", "autolrs"]
@@ -361,7 +363,7 @@ def test_a_run_that_diverged_counts_as_a_miss_not_as_absent(tmp_path: Path) -> N
     make_run(tmp_path, "original", 1, SECOND)
     make_run(tmp_path, "autolrs", 0, SECOND)
     gone = make_run(tmp_path, "autolrs", 1, [0.5, None, None, None], status="failed")
-    _fail(gone, "Stage 2 must train without diverging, but it diverged at LR 0.5 at step 20 (non_finite)")
+    _fail(gone, "Too high.", "diverged")
     comparison = compare([tmp_path])
     (found,) = comparison.speedups
     assert [pair.ratio("step") for pair in found.pairs] == [2.0, 0.0]
@@ -374,16 +376,33 @@ def test_a_decayed_baseline_that_diverged_counts_as_its_full_length(tmp_path: Pa
     make_run(tmp_path, "autolrs", 0, SECOND)
     # It saw the target on its way, but a decayed schedule counts at its end, which it never came to.
     gone = make_run(tmp_path, "original", 0, [0.9, 0.9, None, None], status="failed")
-    _fail(gone, "The training loss must stay finite, but it is nan at step 30 with LR 3.")
+    _fail(gone, "Too high.", "diverged")
     (pair,) = compare([tmp_path]).speedups[0].pairs
     assert not pair.baseline.reached
     assert pair.ratio("step") == 40 / 20
 
 
-def test_one_that_failed_otherwise_is_still_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "Stage 2 must train without diverging, but it diverged at LR 0.5 at step 20 (non_finite)",
+        "The training loss must stay finite, but it is nan at step 30 with LR 3.",
+    ],
+)
+def test_runs_from_before_causes_were_recorded_are_still_known_to_have_diverged(
+    tmp_path: Path, reason: str
+) -> None:
+    make_run(tmp_path, "original", 0, SECOND)
+    make_run(tmp_path, "autolrs", 0, SECOND)
+    _fail(make_run(tmp_path, "autolrs", 1, [0.5, None, None, None], status="failed"), reason)
+    assert any("counts as a miss (seed 1)" in line for line in compare([tmp_path]).warnings)
+
+
+@pytest.mark.parametrize("cause", ["unwritable", "a_word_of_a_later_version", None])
+def test_one_that_failed_otherwise_is_still_refused(tmp_path: Path, cause: str | None) -> None:
     make_run(tmp_path, "original", 0, SECOND)
     gone = make_run(tmp_path, "autolrs", 0, SECOND, status="failed")
-    _fail(gone, "No space left on device")
+    _fail(gone, "No space left on device", cause)
     assert "failed at step 40: No space left on device" in refused(tmp_path)
 
 
@@ -418,6 +437,7 @@ def test_uneven_paces_are_named(tmp_path: Path) -> None:
     assert any("2.5 times as long" in line for line in compare([tmp_path]).warnings)
 
 
-def _fail(run: Path, reason: str) -> None:
-    journal = run / "journal.jsonl"
-    journal.write_text(journal.read_text().replace('"reason":"failed"', f'"reason":"{reason}"'))
+def _fail(run: Path, reason: str, cause: str | None = None) -> None:
+    """Give a run's end its reason; without a cause, as runs had it before there was one."""
+    journal, word = run / "journal.jsonl", f',"cause":"{cause}"' if cause else ""
+    journal.write_text(journal.read_text().replace('"reason":"failed"', f'"reason":"{reason}"{word}'))

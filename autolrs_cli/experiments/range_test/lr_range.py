@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from scipy.stats import median_abs_deviation
+
 from autolrs_cli.errors import ConfigError
 
 # All ours; Smith reads both ends off the plot by eye.
@@ -144,9 +146,9 @@ def _reach(count: int) -> int:
 
 
 def _noise(losses: Sequence[float], smoothed: Sequence[float], end: int) -> float:
-    """Return the standard deviation of the losses around the running median, up to `end`, from the median deviation."""
-    apart = [abs(a - b) for a, b in zip(losses[: end + 1], smoothed, strict=False)]
-    return 1.4826 * median(apart)
+    """Return the standard deviation of the losses around the running median, up to `end`; outliers hardly move it."""
+    apart = [a - b for a, b in zip(losses[: end + 1], smoothed, strict=False)]
+    return float(median_abs_deviation(apart, scale="normal"))
 
 
 def _rounded(lr: float) -> float:

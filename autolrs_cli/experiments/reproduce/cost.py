@@ -14,7 +14,7 @@ from autolrs_cli.experiments.cost.estimate import cost
 from autolrs_cli.experiments.cost.measure import measure, shape_of
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.arms import Base
-from autolrs_cli.experiments.reproduce.request import Request, compose
+from autolrs_cli.experiments.reproduce.request import ReproductionRequest, compose
 from autolrs_cli.runner.preparation import prepare_data
 
 TIMED_STEPS = 10
@@ -40,7 +40,7 @@ def cost_table(base: Base, entries: Sequence[Entry], seeds: int) -> Table:
     return table
 
 
-def time_needed(request: Request, base: Base, entries: Sequence[Entry], errors: Console) -> str:
+def time_needed(request: ReproductionRequest, base: Base, entries: Sequence[Entry], errors: Console) -> str:
     """Return how long one recipe will take, from a few real steps of a searched run, which leave nothing behind."""
     (searched,) = compose(request, base.recipe, ["schedule=autolrs", "seed=0"], errors)
     prepare_data(searched.plan.recipe)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,12 +12,13 @@ from types import FrameType
 
 from rich.console import Console
 
-from autolrs_cli.compose.grid import Point
+from autolrs_cli.compose.grid import GridPoint
+from autolrs_cli.end_cause import RESUMABLE, ExitCode
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.arms import ArmPlan, Base
 from autolrs_cli.experiments.reproduce.cost import cost_table, time_needed
-from autolrs_cli.experiments.reproduce.request import Request, StoppedError, compose, say
+from autolrs_cli.experiments.reproduce.request import ReproductionRequest, StoppedError, compose
 from autolrs_cli.experiments.reproduce.target import CalibratedTarget
 from autolrs_cli.experiments.sweep.jobs import Job, make_jobs, quoted
 from autolrs_cli.experiments.sweep.results import print_ending
@@ -35,13 +35,14 @@ from autolrs_cli.reports.compare.target import choose_goal, final_values
 from autolrs_cli.reports.render.write_report import write_report
 from autolrs_cli.runner.preparation import prepare_data
 from autolrs_cli.schedules.cycles import filled_cycles
-from autolrs_cli.training.interruption import EXIT_CODES
+from autolrs_cli.signals import handling
+from autolrs_cli.terminal.console import say
 
 
 class RecipeReproduction:
     """One recipe, from calibration to comparison; what is done already is recognised and skipped."""
 
-    def __init__(self, request: Request, base: Base, console: Console, errors: Console) -> None:
+    def __init__(self, request: ReproductionRequest, base: Base, console: Console, errors: Console) -> None:
         self._request = request
         self._base = base
         self._folder = request.of(base.recipe)
@@ -135,7 +136,7 @@ class RecipeReproduction:
         """Carry out every study, each a process of its own, as many at once as runs."""
         with _terminating(self._studies), ThreadPoolExecutor(self._request.jobs) as pool:
             codes = list(pool.map(lambda study: self._study(*study), reproduction.STUDIES))
-        stopped = [code for code in codes if code in EXIT_CODES.values()]
+        stopped = [code for code in codes if code in RESUMABLE]
         if stopped:
             raise StoppedError(stopped[0])
         failed = [study for study, code in zip(reproduction.STUDIES, codes, strict=True) if code]
@@ -195,7 +196,7 @@ class RecipeReproduction:
                 jobs += make_jobs([point.composed for point in self._points(own)], self._folder / "runs")
         return jobs
 
-    def _points(self, own: Sequence[str]) -> list[Point]:
+    def _points(self, own: Sequence[str]) -> list[GridPoint]:
         return compose(self._request, self._base.recipe, own, self._errors)
 
     def _run(self, jobs: Sequence[Job], folder: str) -> None:
@@ -204,7 +205,7 @@ class RecipeReproduction:
             jobs, self._request.launcher, directory, False, self._request.rerun_failed, self._console
         )
         if ending.signal is not None:
-            raise StoppedError(EXIT_CODES[ending.signal])
+            raise StoppedError(ExitCode[ending.signal])
         if any(state.state != "done" for _, state in ending.runs):
             print_ending(ending, directory, self._console, compare=False)
             self._whole = False
@@ -250,14 +251,10 @@ def _terminating(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]
         for process in processes:
             if process.poll() is None:
                 process.send_signal(number)
-        raise StoppedError(EXIT_CODES[signal.Signals(number).name])
+        raise StoppedError(ExitCode.of_signal(number))
 
-    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handling(stop):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _is_done(job: Job) -> bool:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from autolrs_cli.dashboard.words import duration
 from autolrs_cli.experiments.sweep.progress import Progress, SweepProgress
+from autolrs_cli.terminal.console import say
 
 BAR_COLUMNS = 40
 
@@ -57,7 +58,7 @@ class SweepDisplay:
                 self._print(_line(self._progress, run))
 
     def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self._console, text)
 
 
 def render(progress: SweepProgress, rows: int, notice: str = "") -> RenderableType:

@@ -19,6 +19,8 @@ from autolrs_cli.experiments.sweep.job_process import KEY, KILLED_AT
 from autolrs_cli.experiments.sweep.jobs import Job, quoted
 from autolrs_cli.experiments.sweep.mailbox import SweepFiles
 from autolrs_cli.experiments.sweep.progress import SweepProgress
+from autolrs_cli.signals import handling
+from autolrs_cli.terminal.console import show_problem
 
 FRAME_SECONDS = 0.25
 
@@ -32,12 +34,8 @@ def passing_on_signals(files: SweepFiles) -> Iterator[list[str]]:
         asked.append(signal.Signals(number).name)
         files.ask_to_stop(asked[0], len(asked))
 
-    before = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handling(ask):
         yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def launch(
@@ -67,7 +65,7 @@ def launch(
         problem = _why(files, process.returncode)
         if all(run.phase == "to come" for run in progress.runs if run.number is not None):
             raise ConfigError(problem)
-        console.print(f"error: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
+        show_problem(console, problem)
 
 
 def _watch(

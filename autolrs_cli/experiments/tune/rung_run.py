@@ -12,13 +12,13 @@ from typing import Any
 
 import orjson
 
+from autolrs_cli.end_cause import RESUMABLE, EndCause
 from autolrs_cli.errors import TrainingError
 from autolrs_cli.records.journal import Record, read_journal
 from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.records.run_end import cause_of
 
 POLL_SECONDS = 0.25
-# A run that ends so was stopped, and can be resumed.
-STOPPED_CODES = (130, 143, 75)
 _TAIL_BYTES = 1 << 14
 
 
@@ -31,7 +31,7 @@ class TuningStopped(Exception):  # noqa: N818 - a request that was obeyed, not a
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RungResult:
     """What a run of a rung is to the study."""
 
     loss: float | None
@@ -56,7 +56,7 @@ class RungRun:
     overrides: Sequence[str]
     averaged: bool
 
-    def finish(self, tick: Callable[[int], None]) -> Outcome:
+    def finish(self, tick: Callable[[int], None]) -> RungResult:
         """Run it to its end, going on where an earlier process left it; what has ended is only read.
 
         Args:
@@ -70,7 +70,7 @@ class RungRun:
         if outcome is not None:
             return outcome
         code = self._train(tick)
-        if code in STOPPED_CODES:
+        if code in RESUMABLE:
             raise TuningStopped(code)
         outcome = self.outcome()
         if outcome is None:
@@ -80,7 +80,7 @@ class RungRun:
             )
         return outcome
 
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> RungResult | None:
         """Read how it ended; None: it has not, or failed for a reason other than its LRs."""
         try:
             summary = orjson.loads(RunDirectory(self.directory).summary.read_bytes())
@@ -91,17 +91,16 @@ class RungRun:
         if summary["status"] == "done":
             loss = choose_loss(records, averaged=self.averaged)
             reason = None if loss is not None else "its loss on the slice that chooses LRs is not finite"
-            return Outcome(loss, steps, reason)
-        losses = [record["loss"] for record in records if record["event"] == "step"]
-        if summary["status"] == "failed" and losses and losses[-1] is None:
-            return Outcome(None, steps, "diverged")
+            return RungResult(loss, steps, reason)
+        if cause_of(summary) is EndCause.DIVERGED:
+            return RungResult(None, steps, "diverged")
         return None
 
     def _train(self, tick: Callable[[int], None]) -> int:
-        begun = (self.directory / "config.yaml").exists()
+        RunDirectory(self.directory).forget_if_not_begun()
         arguments = (
             ["resume", str(self.directory), "dashboard=none"]
-            if begun
+            if RunDirectory(self.directory).holds_run
             else ["train", *self.overrides, f"run.dir={self.directory}"]
         )
         self.directory.parent.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
+from scipy.stats.qmc import LatinHypercube
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.schedules.cycles import FilledCycles
@@ -132,15 +132,22 @@ def start_point(space: Mapping[str, Range]) -> Point:
 
 def spread(space: Mapping[str, Range], count: int, seed: int) -> list[Point]:
     """Return `count` points that cover each parameter's range evenly: a Latin hypercube, random within its cells."""
-    stream = np.random.default_rng(seed)
-    points: list[Point] = [{} for _ in range(count)]
-    for key, given in space.items():
-        low, high, continuous = bounds(given)
-        shares = (stream.permutation(count) + stream.random(count)) / count
-        for point, share in zip(points, shares.tolist(), strict=True):
-            value = low * (high / low) ** share if continuous else low + math.floor(share * (high - low + 1))
-            point[parameter_name(key, given)] = min(value, high)
-    return points
+    shares = LatinHypercube(len(space), rng=seed).random(count).tolist()
+    return [
+        {
+            parameter_name(key, given): _value(given, share)
+            for (key, given), share in zip(space.items(), row, strict=True)
+        }
+        for row in shares
+    ]
+
+
+def _value(given: Range, share: float) -> float:
+    """Return the value at a share (from 0 to below 1) of a range."""
+    low, high, continuous = bounds(given)
+    return min(
+        high, low * (high / low) ** share if continuous else low + math.floor(share * (high - low + 1))
+    )
 
 
 def schedule_settings(

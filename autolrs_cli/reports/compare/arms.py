@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from autolrs_cli.config_keys import flat, lies_below
 from autolrs_cli.records.run_directory import HARMLESS_KEYS
 from autolrs_cli.reports.compare.run_record import RunRecord
 from autolrs_cli.schedules.cycles import filled_cycles
@@ -84,9 +85,8 @@ def identify(run: RunRecord) -> Identity:
         left_out.append("search")
     identity = {
         key: value
-        for key, value in _flat(config)
-        if not any(key == prefix or key.startswith(f"{prefix}.") for prefix in left_out)
-        and not key.endswith(".max_steps")
+        for key, value in flat(config).items()
+        if not lies_below(key, left_out) and not key.endswith(".max_steps")
     }
     if decays(config):
         return identity
@@ -101,14 +101,6 @@ def identify(run: RunRecord) -> Identity:
 def searched(run: RunRecord) -> bool:
     """Return whether the run spent steps on choosing its LRs."""
     return bool(run.started.get("plan", {}).get("search_steps"))
-
-
-def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _names(identities: Sequence[Identity]) -> list[str]:

@@ -45,6 +45,8 @@ class Digits:
     shift_fraction: float
     zoom_fraction: float
 
+    bundled = True  # nothing is to be given or loaded: it comes with what is installed
+
     @property
     def num_classes(self) -> int:
         """Ten digits."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from autolrs_cli.contracts import Batch
-from autolrs_cli.errors import TrainingError
+from autolrs_cli.errors import UnusableDataError
 from autolrs_cli.seeding import isolated
 from autolrs_recipes.data.images.listing import decode
 from autolrs_recipes.data.images.streams import Draw
@@ -72,7 +72,7 @@ class ImageFolderReader:
         try:
             image = decode(path)
         except Exception as error:  # Pillow's plugins raise whatever their parsers stumble over
-            raise TrainingError(
+            raise UnusableDataError(
                 f"Every image must stay readable while training, but {path} is not: {error}. "
                 "Replace it, or delete it and start a new run."
             ) from error

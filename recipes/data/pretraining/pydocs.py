@@ -30,6 +30,7 @@ _OF_THIS_MACHINE = ("_sysconfigdata", "_sysconfig_vars", "sitecustomize", "userc
 class PyDocs(PreparedText):
     """Each topic and each module's docstrings are a document. Nothing is imported: source files are parsed."""
 
+    bundled = True  # nothing is to be given or loaded: it comes with what is installed
     advice = "Set data.choose_fraction and data.target_fraction to hold out less."
 
     def source(self) -> str:

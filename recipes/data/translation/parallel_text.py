@@ -12,7 +12,7 @@ from autolrs_recipes.checks import share, whole_number
 from autolrs_recipes.data.cache import content_hash
 from autolrs_recipes.data.text_lines import file_problems, read_lines
 from autolrs_recipes.data.translation.pairs import Pair
-from autolrs_recipes.data.translation.prepare import Corpus, Settings
+from autolrs_recipes.data.translation.prepare import Corpus, PreparationSettings
 from autolrs_recipes.data.translation.source import PreparedTranslation
 
 _WHAT = "one sentence a line"
@@ -69,9 +69,11 @@ class ParallelText(PreparedTranslation):
             found += files or self._line_problems(*pair)
         return found + self._same_file_problems()
 
-    def settings(self) -> Settings:
+    def settings(self) -> PreparationSettings:
         """Return how the pairs are prepared."""
-        return Settings(self.vocab_size, self.max_length, self.choose_fraction, self.choose_max_pairs)
+        return PreparationSettings(
+            self.vocab_size, self.max_length, self.choose_fraction, self.choose_max_pairs
+        )
 
     def text(self, report: Report) -> tuple[dict[str, Any], Callable[[], Corpus]]:
         """Return what the text depends on, and what reads it."""

@@ -12,7 +12,7 @@ from autolrs_recipes.checks import whole_number
 from autolrs_recipes.data.cache import cache_root, prepared, quiet
 from autolrs_recipes.data.translation.bpe import SMALLEST_VOCABULARY
 from autolrs_recipes.data.translation.pairs import PreparedPairs
-from autolrs_recipes.data.translation.prepare import Corpus, Settings, fill
+from autolrs_recipes.data.translation.prepare import Corpus, PreparationSettings, fill
 
 
 class PreparedTranslation(ABC):
@@ -26,7 +26,7 @@ class PreparedTranslation(ABC):
     """Folder of the cache that its prepared folders lie in."""
 
     @abstractmethod
-    def settings(self) -> Settings:
+    def settings(self) -> PreparationSettings:
         """Return how the pairs are prepared."""
 
     @abstractmethod

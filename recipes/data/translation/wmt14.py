@@ -13,7 +13,7 @@ from autolrs_recipes.checks import share, whole_number
 from autolrs_recipes.data import hub
 from autolrs_recipes.data.cache import content_hash
 from autolrs_recipes.data.translation.pairs import Pair
-from autolrs_recipes.data.translation.prepare import Corpus, Settings
+from autolrs_recipes.data.translation.prepare import Corpus, PreparationSettings
 from autolrs_recipes.data.translation.source import PreparedTranslation
 
 if TYPE_CHECKING:
@@ -79,9 +79,11 @@ class WMT14(PreparedTranslation):
             )
         return found
 
-    def settings(self) -> Settings:
+    def settings(self) -> PreparationSettings:
         """Return how the pairs are prepared."""
-        return Settings(self.vocab_size, self.max_length, self.choose_fraction, self.choose_max_pairs)
+        return PreparationSettings(
+            self.vocab_size, self.max_length, self.choose_fraction, self.choose_max_pairs
+        )
 
     def text(self, report: Report) -> tuple[dict[str, Any], Callable[[], Corpus]]:
         """Return what the text depends on, and what reads it; loads the data."""

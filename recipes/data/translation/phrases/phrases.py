@@ -12,7 +12,7 @@ from autolrs_cli.contracts import Report
 from autolrs_recipes.checks import whole_number
 from autolrs_recipes.data.cache import content_hash
 from autolrs_recipes.data.translation.pairs import Pair
-from autolrs_recipes.data.translation.prepare import Corpus, Settings
+from autolrs_recipes.data.translation.prepare import Corpus, PreparationSettings
 from autolrs_recipes.data.translation.source import PreparedTranslation
 
 _MAKERS = ("draws", "fillers", "frames", "make", "words")
@@ -44,6 +44,7 @@ class Phrases(PreparedTranslation):
     cache_dir: str | None = None
 
     kind = "phrases"
+    bundled = True  # nothing is to be given or loaded: it comes with what is installed
 
     def describe(self) -> str:
         """Say what the data is, in words."""
@@ -67,9 +68,9 @@ class Phrases(PreparedTranslation):
             )
         return found
 
-    def settings(self) -> Settings:
+    def settings(self) -> PreparationSettings:
         """Return how the pairs are prepared."""
-        return Settings(self.vocab_size, self.max_length, 1.0, self.choose_pairs)
+        return PreparationSettings(self.vocab_size, self.max_length, 1.0, self.choose_pairs)
 
     def text(self, report: Report) -> tuple[dict[str, Any], Callable[[], Corpus]]:
         """Return what the phrases depend on, and what makes them."""
