@@ -136,17 +136,13 @@ def build_recipe(config: Mapping[str, Any]) -> Recipe:
     Raises:
         ConfigError: with every problem of its settings and data.
     """
-    recipe: Recipe = build(config["recipe"], "recipe", config, kind=Recipe)
-    found = recipe.problems()
-    if found:
-        raise ConfigError(found)
+    recipe: Recipe = build(config["recipe"], "recipe", config, kind=Recipe, rules=lambda it: it.problems())
     return recipe
 
 
 def _optimizer(node: Mapping[str, Any]) -> OptimizerFactory:
-    factory: OptimizerFactory = build(node, "optimizer")
     try:
-        factory([ParameterGroup("probe", [torch.nn.Parameter(torch.zeros(1))])])
+        factory: OptimizerFactory = build(node, "optimizer", rules=_refusals)
     except (TypeError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
@@ -154,6 +150,15 @@ def _optimizer(node: Mapping[str, Any]) -> OptimizerFactory:
             f"`optimizer` must be buildable, but it is not: {error}. Mend optimizer."
         ) from error
     return factory
+
+
+def _refusals(factory: OptimizerFactory) -> list[str]:
+    """Return why an optimizer's settings do not go together."""
+    try:
+        factory([ParameterGroup("probe", [torch.nn.Parameter(torch.zeros(1))])])
+    except ConfigError as error:
+        return list(error.problems)
+    return []
 
 
 def _schedule(config: Mapping[str, Any]) -> Schedule:
@@ -166,10 +171,7 @@ def _schedule(config: Mapping[str, Any]) -> Schedule:
     at = "original_schedule" if name == "original" else "schedule"
     node = dict(config[at])
     node.pop("name", None)
-    schedule: Schedule = build(node, at, kind=Schedule)
-    found = schedule.problems(at)
-    if found:
-        raise ConfigError(found)
+    schedule: Schedule = build(node, at, kind=Schedule, rules=lambda it: it.problems(at))
     return schedule
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.settings import SEARCHED
+from autolrs_cli.values import PositiveInt, checked
 
 
 class _Span(NamedTuple):
@@ -19,6 +20,7 @@ class _Span(NamedTuple):
     lr: float
 
 
+@checked
 class Replay:
     """Every LR of a searched run, its warm-up included, at full precision.
 
@@ -29,7 +31,7 @@ class Replay:
         max_steps: length of this run; the replayed one must be as long.
     """
 
-    def __init__(self, *, run: str | None, max_steps: int) -> None:
+    def __init__(self, *, run: str | None, max_steps: PositiveInt) -> None:
         self.run = run
         self.max_steps = max_steps
 

@@ -12,7 +12,8 @@ from pydantic import Field
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.schedules.cycles import FilledCycles
-from autolrs_cli.settings import PositiveFloat, Section, parse
+from autolrs_cli.settings import Section, parse
+from autolrs_cli.values import PositiveFloat
 
 Point = dict[str, float]
 """Parameter -> value, as Optuna keeps it: an LR, a share, a whole number."""
