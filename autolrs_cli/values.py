@@ -29,7 +29,7 @@ def _held_out(value: float) -> float:
     if 0 < value < 1:
         return value
     raise PydanticCustomError(
-        "held_out", "lie between 0 and 1, both excluded, to hold something and leave something for training"
+        "held_out", "lie between 0 and 1, both excluded, to hold examples and leave some for training"
     )
 
 
@@ -144,6 +144,8 @@ def _is_plain(annotation: Any) -> bool:
 
 def _mismatches(judge: TypeAdapter[Any], value: Any, key: str) -> dict[str, str]:
     """Return what is wrong with a value, and with the items of a list, by key."""
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        value = list(value)  # of OmegaConf's lists, for example, pydantic would say that they are none
     try:
         judge.validate_python(value, strict=True)
     except ValidationError as error:
@@ -175,7 +177,7 @@ def complaint(key: str, error: Mapping[str, Any]) -> str:
 
 def _wanted(error: Mapping[str, Any]) -> str:
     """Return what should have been given, to stand after "must"."""
-    if error["type"] in ("is_instance_of", "sequence_str"):
+    if error["type"] in ("is_instance_of", "sequence_str", "list_type"):
         return "be a list"
     # Pydantic: "Input should be ..., unable to ...", "Value should have ... after validation", "Value error, ...".
     words = re.sub(r"^(\w+ should |Value error, )", "", error["msg"])

@@ -137,7 +137,7 @@ def _expanded(name: str) -> list[Path]:
 
 def _name_problems(key: str, name: object) -> list[str]:
     if not isinstance(name, str):
-        return file_problems(key, name, _CONTENT)
+        return []  # refused by its type
     found = _expanded(name)
     if not found:
         return [f"`{key}` must name files, but no file matches {key}={name}. Set {key}."]
