@@ -9,7 +9,7 @@ checks its own arguments, which is what lets a user add one without touching thi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -146,6 +146,8 @@ class AutoLRSSettings(Section):
     warmup_steps: NonNegativeInt
     warmup_lr: PositiveFloat
     """LR at the end of the warm-up."""
+
+    decays: ClassVar[bool] = False
 
 
 class TensorBoardSettings(Section):

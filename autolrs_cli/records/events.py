@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from autolrs_cli.contracts import RunLength
+
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
@@ -23,6 +25,8 @@ class RunStarted:
     versions: dict[str, str]
     data_fingerprint: str
     code_version: str
+    length: RunLength | None = None
+    """What the run's length means to its schedule; None: a journal of a version that did not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,21 @@ from hydra.utils import get_class
 from joblib import cpu_count
 
 from autolrs_cli import settings as schema
-from autolrs_cli.contracts import OptimizerFactory, ParameterGroup, Phase, Recipe, Schedule, Segment, Target
+from autolrs_cli.contracts import (
+    OptimizerFactory,
+    ParameterGroup,
+    Phase,
+    Recipe,
+    RunLength,
+    Schedule,
+    Segment,
+    Target,
+)
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.runner.config_outline import require_shape
 from autolrs_cli.runner.instantiate import build
 from autolrs_cli.schedules import LinearWarmup
+from autolrs_cli.schedules.lengths import run_length, schedule_key
 from autolrs_cli.search import RunOutline, Search
 
 T = TypeVar("T")
@@ -51,6 +61,12 @@ class Plan:
     def segments(self) -> Sequence[Segment]:
         """All of the run that is known beforehand, in order."""
         return [*self.opening, *self.stages]
+
+    @property
+    def length(self) -> RunLength:
+        """What the run's length means to its schedule."""
+        config = {"schedule": self.settings.schedule, "original_schedule": self.settings.original_schedule}
+        return run_length(self.schedule, config[schedule_key(config)], self.settings.run.max_steps)
 
     @cached_property
     def search_steps(self) -> int:

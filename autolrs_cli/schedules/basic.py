@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from autolrs_cli.schedules.checks import floor_problems, length_problems
 from autolrs_cli.values import (
@@ -42,6 +43,8 @@ class LinearWarmup:
     peak_lr: PositiveFloat
     warmup_steps: NonNegativeInt
 
+    decays: ClassVar[bool] = False
+
     def lr(self, step: int) -> float:
         """Return the base LR of `step`, 0 <= step < `warmup_steps`.
 
@@ -64,6 +67,8 @@ class Constant:
 
     peak_lr: PositiveFloat
     warmup_steps: NonNegativeInt
+
+    decays: ClassVar[bool] = False
 
     def lr(self, step: int) -> float:
         """Return the base LR of `step` (0-based)."""
@@ -96,6 +101,8 @@ class WarmupStepDecay:
     warmup_start_lr: NonNegativeFloat
     milestones: Sequence[ProperFraction]
     factor: ProperFraction
+
+    decays: ClassVar[bool] = True
 
     def lr(self, step: int) -> float:
         """Return the base LR of `step` (0-based)."""

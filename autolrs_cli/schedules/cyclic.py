@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from autolrs_cli.contracts import Cycle
 from autolrs_cli.schedules.basic import linear_warmup
 from autolrs_cli.schedules.checks import floor_problems
 from autolrs_cli.values import (
@@ -41,6 +42,9 @@ class WarmRestarts:
     first_period_steps: PositiveInt
     period_factor: PositiveInt
     warmup_steps: NonNegativeInt
+
+    decays: ClassVar[bool] = False
+    cycle: ClassVar[Cycle] = Cycle("first_period_steps", growth="period_factor", warmup="warmup_steps")
 
     def lr(self, step: int) -> float:
         """Return the base LR of `step` (0-based)."""
@@ -81,6 +85,9 @@ class Cyclical:
     mode: Literal["triangular", "triangular2", "exp_range"]
     decay: PositiveFraction
 
+    decays: ClassVar[bool] = False
+    cycle: ClassVar[Cycle] = Cycle("half_period_steps", parts=2, continuous=True)
+
     def lr(self, step: int) -> float:
         """Return the base LR of `step` (0-based)."""
         cycle = 1 + step // (2 * self.half_period_steps)
@@ -117,6 +124,8 @@ class OneCycle:
     rise_share: PositiveFraction
     start_divisor: Annotated[float, Field(strict=True, gt=1, allow_inf_nan=False)]
     final_divisor: Annotated[float, Field(strict=True, ge=1, allow_inf_nan=False)]
+
+    decays: ClassVar[bool] = True
 
     def lr(self, step: int) -> float:
         """Return the base LR of `step` (0-based)."""

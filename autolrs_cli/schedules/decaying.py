@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from autolrs_cli.schedules.basic import linear_warmup
 from autolrs_cli.schedules.checks import floor_problems, length_problems
@@ -33,6 +33,8 @@ class InverseSquareRoot:
 
     peak_lr: PositiveFloat
     warmup_steps: PositiveInt
+
+    decays: ClassVar[bool] = False  # it knows no end of the run
 
     def lr(self, step: int) -> float:
         """Return the base LR of `step` (0-based)."""
@@ -63,6 +65,8 @@ class _Decay:
     max_steps: PositiveInt
     warmup_steps: NonNegativeInt
     final_lr: NonNegativeFloat
+
+    decays: ClassVar[bool] = True
 
     def lr(self, step: int) -> float:
         """Return the base LR of `step` (0-based)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from autolrs_cli.schedules.basic import linear_warmup
 from autolrs_cli.schedules.checks import floor_problems
@@ -27,6 +27,8 @@ class ReduceOnPlateau:
         cooldown: evaluations after a reduction that do not count.
         min_lr: the LR goes no lower.
     """
+
+    decays: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ import json
 from bisect import bisect_right
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.settings import SEARCHED
@@ -30,6 +30,8 @@ class Replay:
         run: run directory, or a copy of it that has schedule.csv and summary.json.
         max_steps: length of this run; the replayed one must be as long.
     """
+
+    decays: ClassVar[bool] = False  # it is told the run's length only to check it
 
     def __init__(self, *, run: str | None, max_steps: PositiveInt) -> None:
         self.run = run

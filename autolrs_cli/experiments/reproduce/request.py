@@ -12,7 +12,6 @@ from rich.console import Console
 from autolrs_cli.compose.grid import Point, compose_grid
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce.arms import Base
-from autolrs_cli.schedules.lengths import decays
 from autolrs_cli.search import PublishedSearch
 
 DEFAULT_DIRECTORY = Path("reproduction")
@@ -118,7 +117,7 @@ def base_of(request: Request, recipe: str, errors: Console) -> Base:
         plan.settings.run.max_steps,
         plan.search_steps,
         (plan.search.lr_min, plan.search.lr_max),
-        decays(original.composed.config),
+        original.plan.length.decays,
     )
 
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from autolrs_cli.contracts import FilledCycles
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.schedules.cycles import FilledCycles
 from autolrs_cli.settings import Section, parse
 from autolrs_cli.values import PositiveFloat
 
