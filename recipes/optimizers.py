@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 
 from autolrs_cli.contracts import ParameterGroup
 from autolrs_cli.errors import ConfigError
-from autolrs_recipes.checks import number, switch
+from autolrs_cli.values import Fraction, checked
+
+Beta = Annotated[float, Field(strict=True, ge=0, le=0.999999)]
 
 
+@checked
 def sgd(
-    groups: list[ParameterGroup], *, momentum: float, nesterov: bool, weight_decay: float
+    groups: list[ParameterGroup], *, momentum: Fraction, nesterov: bool, weight_decay: Fraction
 ) -> torch.optim.Optimizer:
     """Build SGD with momentum: one torch parameter group per `ParameterGroup`.
 
@@ -26,8 +30,11 @@ def sgd(
     Raises:
         ConfigError: with everything that is wrong with the settings.
     """
-    if problems := _sgd_problems(momentum, nesterov, weight_decay):
-        raise ConfigError(problems)
+    if nesterov and momentum == 0:
+        raise ConfigError(
+            "`optimizer.nesterov` needs momentum, but got optimizer.momentum=0. "
+            "Set optimizer.momentum above 0 or optimizer.nesterov=false."
+        )
     return torch.optim.SGD(
         [_torch_group(group, weight_decay) for group in groups],
         lr=0.0,
@@ -37,27 +44,14 @@ def sgd(
     )
 
 
-def _sgd_problems(momentum: float, nesterov: bool, weight_decay: float) -> list[str]:
-    problems = [
-        *number("optimizer.momentum", momentum, 0, 1),
-        *switch("optimizer.nesterov", nesterov),
-        *number("optimizer.weight_decay", weight_decay, 0, 1),
-    ]
-    if nesterov and momentum == 0:
-        problems.append(
-            "`optimizer.nesterov` needs momentum, but got optimizer.momentum=0. "
-            "Set optimizer.momentum above 0 or optimizer.nesterov=false."
-        )
-    return problems
-
-
+@checked
 def adam(
     groups: list[ParameterGroup],
     *,
-    betas: Sequence[float],
-    eps: float,
-    weight_decay: float,
-    max_grad_norm: float | None,
+    betas: Annotated[Sequence[Beta], Field(min_length=2, max_length=2)],
+    eps: Annotated[float, Field(strict=True, ge=1e-30, le=1)],
+    weight_decay: Fraction,
+    max_grad_norm: Annotated[float, Field(strict=True, ge=1e-30, le=1e30)] | None,
 ) -> torch.optim.Optimizer:
     """Build Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019).
 
@@ -73,8 +67,6 @@ def adam(
     Raises:
         ConfigError: with everything that is wrong with the settings.
     """
-    if problems := _adam_problems(betas, eps, weight_decay, max_grad_norm):
-        raise ConfigError(problems)
     optimizer = torch.optim.AdamW(
         [_torch_group(group, weight_decay) for group in groups],
         lr=0.0,
@@ -90,24 +82,6 @@ def adam(
 
         optimizer.register_step_pre_hook(clip)
     return optimizer
-
-
-def _adam_problems(
-    betas: Sequence[float], eps: float, weight_decay: float, max_grad_norm: float | None
-) -> list[str]:
-    if not isinstance(betas, Sequence) or isinstance(betas, str) or len(betas) != 2:
-        problems = [
-            f"`optimizer.betas` must be two numbers, but got optimizer.betas={betas!r}. Set optimizer.betas."
-        ]
-    else:
-        problems = [p for i, b in enumerate(betas) for p in number(f"optimizer.betas[{i}]", b, 0, 0.999999)]
-    problems += [
-        *number("optimizer.eps", eps, 1e-30, 1),
-        *number("optimizer.weight_decay", weight_decay, 0, 1),
-    ]
-    if max_grad_norm is not None:
-        problems += number("optimizer.max_grad_norm", max_grad_norm, 1e-30, 1e30)
-    return problems
 
 
 def _torch_group(group: ParameterGroup, weight_decay: float) -> dict[str, Any]:

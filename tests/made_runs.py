@@ -19,7 +19,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
         "max_steps": "${length}",
     },
     "sgdr": {"name": "sgdr", "_target_": "autolrs_cli.schedules.WarmRestarts", "peak_lr": 0.1},
-    "replay": {"name": "replay", "run": "somewhere"},
+    "replay": {"name": "replay", "_target_": "autolrs_cli.schedules.Replay", "run": "somewhere"},
 }
 STEP_DECAY = {"_target_": "autolrs_cli.schedules.WarmupStepDecay", "peak_lr": 0.1, "max_steps": "${length}"}
 SECONDS_PER_STEP = 0.5

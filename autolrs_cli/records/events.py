@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from autolrs_cli.contracts import RunLength
 from autolrs_cli.end_cause import EndCause
 
 
@@ -25,6 +26,8 @@ class RunStarted:
     versions: dict[str, str]
     data_fingerprint: str
     code_version: str
+    length: RunLength | None = None
+    """What the run's length means to its schedule; None: a journal of a version that did not say."""
 
 
 @dataclass(frozen=True, slots=True)

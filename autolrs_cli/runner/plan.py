@@ -12,11 +12,21 @@ from hydra.utils import get_class
 from joblib import cpu_count
 
 from autolrs_cli import settings as schema
-from autolrs_cli.contracts import OptimizerFactory, ParameterGroup, Phase, Recipe, Schedule, Segment, Target
+from autolrs_cli.contracts import (
+    OptimizerFactory,
+    ParameterGroup,
+    Phase,
+    Recipe,
+    RunLength,
+    Schedule,
+    Segment,
+    Target,
+)
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.runner.config_outline import require_shape
 from autolrs_cli.runner.instantiate import build
 from autolrs_cli.schedules import LinearWarmup
+from autolrs_cli.schedules.lengths import run_length, schedule_key
 from autolrs_cli.search import RunOutline, Search
 
 T = TypeVar("T")
@@ -51,6 +61,12 @@ class Plan:
     def segments(self) -> Sequence[Segment]:
         """All of the run that is known beforehand, in order."""
         return [*self.opening, *self.stages]
+
+    @property
+    def length(self) -> RunLength:
+        """What the run's length means to its schedule."""
+        config = {"schedule": self.settings.schedule, "original_schedule": self.settings.original_schedule}
+        return run_length(self.schedule, config[schedule_key(config)], self.settings.run.max_steps)
 
     @cached_property
     def search_steps(self) -> int:
@@ -136,17 +152,13 @@ def build_recipe(config: Mapping[str, Any]) -> Recipe:
     Raises:
         ConfigError: with every problem of its settings and data.
     """
-    recipe: Recipe = build(config["recipe"], "recipe", config, kind=Recipe)
-    found = recipe.problems()
-    if found:
-        raise ConfigError(found)
+    recipe: Recipe = build(config["recipe"], "recipe", config, kind=Recipe, rules=lambda it: it.problems())
     return recipe
 
 
 def _optimizer(node: Mapping[str, Any]) -> OptimizerFactory:
-    factory: OptimizerFactory = build(node, "optimizer")
     try:
-        factory([ParameterGroup("probe", [torch.nn.Parameter(torch.zeros(1))])])
+        factory: OptimizerFactory = build(node, "optimizer", rules=_refusals)
     except (TypeError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
@@ -154,6 +166,15 @@ def _optimizer(node: Mapping[str, Any]) -> OptimizerFactory:
             f"`optimizer` must be buildable, but it is not: {error}. Mend optimizer."
         ) from error
     return factory
+
+
+def _refusals(factory: OptimizerFactory) -> list[str]:
+    """Return why an optimizer's settings do not go together."""
+    try:
+        factory([ParameterGroup("probe", [torch.nn.Parameter(torch.zeros(1))])])
+    except ConfigError as error:
+        return list(error.problems)
+    return []
 
 
 def _schedule(config: Mapping[str, Any]) -> Schedule:
@@ -166,10 +187,7 @@ def _schedule(config: Mapping[str, Any]) -> Schedule:
     at = "original_schedule" if name == "original" else "schedule"
     node = dict(config[at])
     node.pop("name", None)
-    schedule: Schedule = build(node, at, kind=Schedule)
-    found = schedule.problems(at)
-    if found:
-        raise ConfigError(found)
+    schedule: Schedule = build(node, at, kind=Schedule, rules=lambda it: it.problems(at))
     return schedule
 
 

@@ -28,6 +28,7 @@ def summarize(plan: Plan, trainer: Trainer, cause: EndCause, reason: str | None)
         "recipe": settings.recipe["name"],
         "schedule": settings.schedule["name"],
         "search": settings.search["name"] if plan.search else None,
+        "length": asdict(plan.length),
         "data": plan.recipe.describe().data,
         "data_fingerprint": plan.recipe.fingerprint(),
         "scale": settings.scale,

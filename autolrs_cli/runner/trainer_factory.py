@@ -134,4 +134,5 @@ def run_started(plan: Plan, config: dict[str, Any]) -> events.RunStarted:
         versions=versions(),
         data_fingerprint=plan.recipe.fingerprint(),
         code_version=code_version(user_modules(config)),
+        length=plan.length,
     )

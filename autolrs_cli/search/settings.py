@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from autolrs_cli.settings import PositiveFloat, PositiveSteps, Section, parse
+from autolrs_cli.settings import Section, parse
+from autolrs_cli.values import PositiveFloat, PositiveInt
 
 Questions = Literal["surrogate", "random"]
 Prediction = Literal["exponential", "last_losses"]
@@ -100,8 +101,8 @@ class SearchSettings(Section):
 class StageBudget(Section):
     """How many steps the search may use, and how a run is cut into stages."""
 
-    initial_stage_steps: PositiveSteps
-    max_stage_steps: PositiveSteps
+    initial_stage_steps: PositiveInt
+    max_stage_steps: PositiveInt
     trial_fraction: Share
     """Length of a trial as a share of its stage."""
     max_rollbacks: Count

@@ -65,8 +65,9 @@ NUMBERS = {
     ),
     "empty slices": (
         ("data.choose_fraction=0", "data.target_fraction=0"),
-        "got data.choose_fraction=0: the slice that chooses LRs must hold images",
-        "got data.target_fraction=0: the slice that decides targets must hold images",
+        "`data.choose_fraction` must lie between 0 and 1, both excluded, to hold examples and leave some for "
+        "training, but got data.choose_fraction=0. Set data.choose_fraction.",
+        "but got data.target_fraction=0. Set data.target_fraction.",
     ),
     "slices that leave nothing": (
         ("data.choose_fraction=0.5", "data.target_fraction=0.5"),
@@ -101,10 +102,30 @@ NUMBERS = {
     ),
     "optimizer and batch": (
         ("optimizer.momentum=2", "optimizer.weight_decay=nan", "recipe.global_batch=17", "seed=-1"),
-        "`optimizer.momentum` must be a number from 0 to 1, but got",
+        "`optimizer.momentum` must be less than or equal to 1, but got optimizer.momentum=2. Set optimizer.momentum.",
         "but got optimizer.weight_decay=nan.",
         "Set recipe.micro_batch.",
         "`seed` must be greater than or equal to 0, but got seed=-1. Set seed.",
+    ),
+    "a value of each part, files and rules between settings": (
+        (
+            *("data=image_folder", "data.root=/no/such/folder", "data.check_images=some"),
+            *("recipe.global_batch=17", "model.classifier_std=2"),
+            *("schedule=cosine", "schedule.peak_lr=-1", "run.max_steps=3"),
+        ),
+        "6 problems",
+        "`data.check_images` must be a valid integer, but got data.check_images='some'. Set data.check_images.",
+        "data.root=/no/such/folder does not exist.",
+        "`micro_batch` must divide `global_batch`, but got recipe.micro_batch=",
+        "`model.classifier_std` must be less than or equal to 1, but got model.classifier_std=2.",
+        "`schedule.peak_lr` must be greater than 0, but got schedule.peak_lr=-1. Set schedule.peak_lr.",
+        "The warm-up must end before the run, but got schedule.warmup_steps=",
+    ),
+    "a switch for a number, and a number for a switch": (
+        ("optimizer.momentum=true", "model.zero_init_residual=1", "data.image_size=32.0", "search=code"),
+        "`optimizer.momentum` must be a valid number, but got optimizer.momentum=True.",
+        "`model.zero_init_residual` must be a valid boolean, but got model.zero_init_residual=1.",
+        "`data.image_size` must be a valid integer, but got data.image_size=32.0.",
     ),
     "constant LR": (
         ("schedule=constant", "schedule.peak_lr=0"),

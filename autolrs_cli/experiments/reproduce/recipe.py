@@ -34,7 +34,7 @@ from autolrs_cli.reports.compare.speedups import Speedup, speedup
 from autolrs_cli.reports.compare.target import choose_goal, final_values
 from autolrs_cli.reports.render.write_report import write_report
 from autolrs_cli.runner.preparation import prepare_data
-from autolrs_cli.schedules.cycles import filled_cycles
+from autolrs_cli.schedules.lengths import schedule_key
 from autolrs_cli.signals import handling
 from autolrs_cli.terminal.console import say
 
@@ -171,17 +171,17 @@ class RecipeReproduction:
     def _jobs(self, arm: ArmPlan, target: CalibratedTarget) -> list[Job]:
         seeds = ",".join(map(str, self._request.seeds))
         own = [*arm.overrides, f"seed={seeds}", target.override]
-        cycles = filled_cycles(self._points(own)[0].composed.config)
+        first = self._points(own)[0]
+        cycles = first.plan.length.cycles
         if cycles is None:
             steps = ",".join(map(str, arm.lengths))
             points = self._points([*own, f"run.max_steps={steps}"])
         else:  # the period is another one at each length
+            key = f"{schedule_key(first.composed.config)}.{cycles.key}"
             points = [
                 point
                 for steps in arm.lengths
-                for point in self._points(
-                    [*own, f"run.max_steps={steps}", f"schedule.{cycles.key}={cycles.period(steps)}"]
-                )
+                for point in self._points([*own, f"run.max_steps={steps}", f"{key}={cycles.period(steps)}"])
             ]
         return make_jobs([point.composed for point in points], self._folder / "runs")
 

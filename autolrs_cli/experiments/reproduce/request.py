@@ -13,7 +13,6 @@ from autolrs_cli.compose.grid import GridPoint, compose_grid
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce.arms import Base
 from autolrs_cli.overrides import key_in
-from autolrs_cli.schedules.lengths import decays
 from autolrs_cli.search import PublishedSearch
 
 DEFAULT_DIRECTORY = Path("reproduction")
@@ -120,5 +119,5 @@ def base_of(request: ReproductionRequest, recipe: str, errors: Console) -> Base:
         plan.settings.run.max_steps,
         plan.search_steps,
         (plan.search.lr_min, plan.search.lr_max),
-        decays(original.composed.config),
+        original.plan.length.decays,
     )

@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from scipy.stats.qmc import LatinHypercube
 
+from autolrs_cli.contracts import FilledCycles
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.schedules.cycles import FilledCycles
-from autolrs_cli.settings import PositiveFloat, Section, parse
+from autolrs_cli.settings import Section, parse
+from autolrs_cli.values import PositiveFloat, PositiveInt
 
 Point = dict[str, float]
 """Parameter -> value, as Optuna keeps it: an LR, a share, a whole number."""
@@ -53,12 +54,12 @@ class CyclesRange(Section):
     """The length of a period, such that this whole number of cycles fills the run after its warm-up."""
 
     kind: Literal["cycles"]
-    low: Annotated[int, Field(strict=True, gt=0)]
-    high: Annotated[int, Field(strict=True, gt=0)]
-    start: Annotated[int, Field(strict=True, gt=0)]
+    low: PositiveInt
+    high: PositiveInt
+    start: PositiveInt
     growth: str | None = None
     """The setting by which each cycle is longer than the one before; null: all are equally long."""
-    parts: Annotated[int, Field(strict=True, gt=0)] = 1
+    parts: PositiveInt = 1
     """How many of the setting's periods make a cycle."""
     continuous: bool = False
     """Whether the LR ends a cycle where the next one begins: then the nearest whole period is taken, else the next

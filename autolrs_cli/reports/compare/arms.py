@@ -10,8 +10,7 @@ from typing import Any
 from autolrs_cli.config_keys import flat, lies_below
 from autolrs_cli.records.run_directory import HARMLESS_KEYS
 from autolrs_cli.reports.compare.run_record import RunRecord
-from autolrs_cli.schedules.cycles import filled_cycles
-from autolrs_cli.schedules.lengths import decays
+from autolrs_cli.schedules.lengths import recorded_run_length, schedule_key
 
 Identity = dict[str, Any]
 PUBLISHED_SEARCH = "paper"
@@ -61,8 +60,9 @@ def group(runs: Sequence[RunRecord]) -> list[Arm]:
             members.append([])
         members[identities.index(identity)].append(run)
     arms = [
-        Arm(name, decays(own[0].config), filled_cycles(own[0].config) is not None, _by_seed(own))
+        Arm(name, length.decays, length.cycles is not None, _by_seed(own))
         for name, own in zip(_names(identities), members, strict=True)
+        for length in [recorded_run_length(own[0].started)]
     ]
     return sorted(arms, key=lambda arm: arm.name)
 
@@ -88,12 +88,12 @@ def identify(run: RunRecord) -> Identity:
         for key, value in flat(config).items()
         if not lies_below(key, left_out) and not key.endswith(".max_steps")
     }
-    if decays(config):
+    length, section = recorded_run_length(run.started), schedule_key(config)
+    if length.decays:
         return identity
-    cycles = filled_cycles(config)
-    if cycles is not None:
-        identity.pop(f"schedule.{cycles.key}")
-        return {**identity, "schedule.cycles": cycles.cycles}
+    if length.cycles is not None:
+        identity.pop(f"{section}.{length.cycles.key}", None)
+        return {**identity, f"{section}.cycles": length.cycles.cycles}
     # A schedule without an end trains a shorter run as the beginning of a longer one: that is no length of its own.
     return {**identity, "run.max_steps": run.max_steps}
 

@@ -6,18 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from autolrs_cli.contracts import Report
 from autolrs_cli.errors import ConfigError
-from autolrs_recipes.checks import whole_number
+from autolrs_cli.values import checked
 from autolrs_recipes.data import hub
 from autolrs_recipes.data.pretraining.sentence_splitting import (
     cut_documents,
     ends_like_prose,
     split_sentences,
 )
-from autolrs_recipes.data.pretraining.source import PreparedText
+from autolrs_recipes.data.pretraining.source import DocumentSentences, PreparedText
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -27,6 +29,7 @@ _REPORT_EVERY = 100_000
 _NONE = "none"
 
 
+@checked
 @dataclass(kw_only=True, eq=False)
 class WikipediaBooks(PreparedText):
     """Encyclopedia articles, each a document, and books.
@@ -48,8 +51,8 @@ class WikipediaBooks(PreparedText):
     wikipedia_config: str | None
     books: str | None
     books_config: str | None
-    text_column: str
-    document_sentences: int
+    text_column: Annotated[str, Field(min_length=1)]
+    document_sentences: DocumentSentences
 
     def source(self) -> str:
         """Say where the text is from, in words."""
@@ -58,13 +61,7 @@ class WikipediaBooks(PreparedText):
 
     def source_problems(self) -> list[str]:
         """Return every problem with the settings; neither network nor rows are asked."""
-        found = whole_number("data.document_sentences", self.document_sentences, 2)
-        if not isinstance(self.text_column, str) or not self.text_column:
-            found.append(
-                f"`data.text_column` must name a column, but got data.text_column={self.text_column!r}. "
-                "Set data.text_column, for example to text."
-            )
-        found += hub.problems(
+        found = hub.problems(
             "data.wikipedia", self.wikipedia, "wikimedia/wikipedia (downloads 11 GB, 20231101.en)"
         )
         if self.books is None:

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from autolrs_cli.contracts import Report
-from autolrs_recipes.checks import share, whole_number
+from autolrs_cli.values import HeldOutFraction, PositiveInt, checked
 from autolrs_recipes.data.cache import content_hash
 from autolrs_recipes.data.text_lines import file_problems, read_lines
 from autolrs_recipes.data.translation.pairs import Pair
 from autolrs_recipes.data.translation.prepare import Corpus, PreparationSettings
-from autolrs_recipes.data.translation.source import PreparedTranslation
+from autolrs_recipes.data.translation.source import MaxLength, PreparedTranslation, VocabularySize
 
 _WHAT = "one sentence a line"
 _BLOCK_BYTES = 1 << 20
 
 
+@checked
 @dataclass(kw_only=True, eq=False)
 class ParallelText(PreparedTranslation):
     """Pairs of text files, UTF-8.
@@ -43,10 +44,10 @@ class ParallelText(PreparedTranslation):
     validation_target: str | None
     test_source: str | None
     test_target: str | None
-    choose_fraction: float
-    choose_max_pairs: int
-    vocab_size: int
-    max_length: int
+    choose_fraction: HeldOutFraction
+    choose_max_pairs: PositiveInt
+    vocab_size: VocabularySize
+    max_length: MaxLength
     cache_dir: str | None = None
 
     kind = "parallel_text"
@@ -59,11 +60,7 @@ class ParallelText(PreparedTranslation):
 
     def problems(self) -> list[str]:
         """Return every problem with settings and files; sentences are looked at when they are prepared."""
-        found = [
-            *share("data.choose_fraction", self.choose_fraction, "chooses LRs"),
-            *whole_number("data.choose_max_pairs", self.choose_max_pairs, 1),
-            *self.token_problems(),
-        ]
+        found: list[str] = []
         for pair in self._key_pairs():
             files = [problem for key in pair for problem in self._file_problems(key)]
             found += files or self._line_problems(*pair)
