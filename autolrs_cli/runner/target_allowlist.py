@@ -20,7 +20,7 @@ from autolrs_cli.errors import ConfigError
 from autolrs_cli.runner.instantiate import targets
 
 # Where the classes lie that configurations are made of, and the one module whose functions they name.
-_CLASSES = ("autolrs_recipes.", "autolrs_cli.schedules.")
+_CLASSES = ("autolrs_recipes.", "autolrs_cli.schedules.", "autolrs_cli.search.")
 _FUNCTIONS = "autolrs_recipes.optimizers"
 
 
