@@ -179,6 +179,8 @@ def _wanted(error: Mapping[str, Any]) -> str:
     """Return what should have been given, to stand after "must"."""
     if error["type"] in ("is_instance_of", "sequence_str", "list_type"):
         return "be a list"
+    if error["type"] in ("model_type", "dict_type"):
+        return "be a group of settings"
     # Pydantic: "Input should be ..., unable to ...", "Value should have ... after validation", "Value error, ...".
     words = re.sub(r"^(\w+ should |Value error, )", "", error["msg"])
     return re.split(", unable| after validation", words)[0]

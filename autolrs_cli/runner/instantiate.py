@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -86,7 +87,7 @@ def _broken_besides(wrong: Mapping[str, str], node: Mapping[str, Any], rules: Ru
     if rules is None or user_modules(node):
         return []
     try:
-        with unchecked():
+        with unchecked(), warnings.catch_warnings(action="ignore"):
             found = rules(instantiate(dict(node), _convert_="all"))
     except Exception:  # what follows from the wrong values
         return []

@@ -31,7 +31,7 @@ NUMBERS = {
     "nan for an LR, and words": (
         ("search.lr_min=nan", "search.lr_max=high"),
         "got search.lr_min=nan. Set search.lr_min.",
-        "got search.lr_max=high. Set search.lr_max.",
+        "got search.lr_max='high'. Set search.lr_max.",
     ),
     "LRs out of the range of floats": (
         ("search.lr_min=1e-400", "search.lr_max=1e400"),
@@ -153,7 +153,7 @@ KINDS = {
     ),
     "a value for a group": (
         ("search.clean_up_train=5",),
-        "`search.clean_up_train` must be a group of settings",
+        "`search.clean_up_train` must be a group of settings, but got search.clean_up_train=5. Set ",
     ),
     "nothing for a part": (("recipe.model=null",), "`model` must name what to build, but got None."),
     "a class that is not there": (("recipe._target_=nope.Nope",), "Mend recipe._target_."),
@@ -196,7 +196,7 @@ UNKNOWN = {
     "removed group": (("~runtime",), "`runtime.device` must be given. Set runtime.device."),
     "removed number": (
         ("~search.lr_min",),
-        "`search.lr_min` must be set, but is missing. Set search.lr_min.",
+        "`search.lr_min` must be given. Set search.lr_min.",
     ),
     "removed name": (("~schedule.name",), "`schedule.name` must be text"),
 }
@@ -377,7 +377,7 @@ class TestProcess:
         assert checked.stderr.splitlines() == [
             "2 problems, nothing was started:",
             "error: `seed` must be greater than or equal to 0, but got seed=-1. Set seed.",
-            "error: `lr_min < lr_max` must hold, but got search.lr_min=7, search.lr_max=1.0. Set search.lr_min.",
+            "error: `lr_min < lr_max` must hold, but got search.lr_min=7.0, search.lr_max=1.0. Set search.lr_min.",
         ]
         assert (composed.returncode, composed.stdout) == (2, "")
         assert (checked.returncode, checked.stdout) == (2, "")
@@ -407,7 +407,7 @@ class TestShownWithoutTraining:
         assert "\nseed: 7\n" in f"\n{said.out}"
 
     def test_one_group_of_it_in_any_order(self, train: Train) -> None:
-        said = train("recipe=resnet50", "--cfg", "job", "--package", "search", "scale=tiny")
+        said = train("recipe=resnet50", "--cfg", "job", "--resolve", "--package", "search", "scale=tiny")
         assert said.code == 0
         assert "num_trials: 2" in said.out
         assert "runtime" not in said.out
