@@ -8,12 +8,18 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from autolrs_cli.settings import Section, parse
-from autolrs_cli.values import PositiveFloat, PositiveInt
+from autolrs_cli.values import (
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveFraction,
+    PositiveInt,
+    ProperFraction,
+)
 
 Questions = Literal["surrogate", "random"]
 Prediction = Literal["exponential", "last_losses"]
-Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-Count = Annotated[int, Field(strict=True, ge=0)]
 
 
 class CleanUp(Section):
@@ -22,15 +28,15 @@ class CleanUp(Section):
     Each round takes the losses farthest from a smoothing spline and drops those that lie early in the series.
     """
 
-    rounds: Count
-    share: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+    rounds: NonNegativeInt
+    share: Annotated[float, Field(strict=True, ge=0, lt=1, allow_inf_nan=False)]
     """Part of the remaining losses that a round takes; rounds to the nearest number, also to none."""
-    min_points: Count
+    min_points: NonNegativeInt
     """Losses that a round takes even if `share` of them rounds to fewer."""
-    droppable: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    droppable: Fraction
     """Only losses in this first part of the series may be dropped."""
     spline_degree: Annotated[int, Field(strict=True, ge=1, le=5)]
-    smoothing: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    smoothing: NonNegativeFloat
     """Mean squared distance that the spline may keep from the losses, in loss units squared."""
 
 
@@ -49,15 +55,15 @@ class SearchSettings(Section):
     lr_min: PositiveFloat
     lr_max: PositiveFloat
     num_trials: Annotated[int, Field(strict=True, ge=2)]
-    num_random_trials: Annotated[int, Field(strict=True, ge=1)]
+    num_random_trials: PositiveInt
     """Trials at the start of a stage whose LR is drawn, not asked of the surrogate."""
-    kappa: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    kappa: NonNegativeFloat
     """Weight of the surrogate's standard deviation in the lower confidence bound; large = space filling."""
-    failed_lr_cap_factor: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+    failed_lr_cap_factor: ProperFraction
     """After a failed trial, the rest of the stage searches below `failed LR * this`."""
-    max_loss_ratio: Annotated[float, Field(gt=1, allow_inf_nan=False)]
+    max_loss_ratio: Annotated[float, Field(strict=True, gt=1, allow_inf_nan=False)]
     """A trial failed if its last losses lie above this many times the untrained model's loss."""
-    tail_fraction: Share
+    tail_fraction: PositiveFraction
     """The part of a trial that counts as its last losses."""
     # Fewer losses than this cannot be extrapolated.
     validation_points: Annotated[int, Field(strict=True, ge=4)]
@@ -66,7 +72,7 @@ class SearchSettings(Section):
     """`surrogate`: as published; `random`: every LR is drawn evenly on the log scale (an ablation)."""
     prediction: Prediction
     """`exponential`: the published forecast; `last_losses`: the mean of the last losses (an ablation)."""
-    last_share: Share
+    last_share: PositiveFraction
     """Part of a trial's losses that `last_losses` takes the mean of."""
     clean_up_train: CleanUp
     clean_up_choose: CleanUp
@@ -103,9 +109,9 @@ class StageBudget(Section):
 
     initial_stage_steps: PositiveInt
     max_stage_steps: PositiveInt
-    trial_fraction: Share
+    trial_fraction: PositiveFraction
     """Length of a trial as a share of its stage."""
-    max_rollbacks: Count
+    max_rollbacks: NonNegativeInt
     """How often a stage whose training diverges is searched again, before the run fails."""
     objective: Literal["published", "train", "choose"]
     """Which loss a trial is judged by; `published`: training loss, then held-out loss after the first longest stage."""
