@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from autolrs_cli.dashboard.formats import lr
+from autolrs_cli.terminal.formats import lr
 
 SHORT_REASONS = {
     "non_finite_loss": "loss not finite",
