@@ -111,6 +111,7 @@ def _trial_finished(state: State, record: Record) -> State:
         flags=tuple(record["flags"]),
         best=record["best"],
         reason=record["reason"],
+        failure=record.get("failure"),
     )
 
 

@@ -62,8 +62,8 @@ def _trial(state: State, row: TrialRow, width: int) -> Text:
 
 def _verdict(state: State, row: TrialRow, room: int) -> str:
     if row.status == "diverged":
-        whole = f"diverged: {notices.detail(row.reason)}"
-        return whole if len(whole) <= room else f"diverged: {notices.short_reason(row.reason)}"
+        whole = f"diverged: {row.reason}"
+        return whole if len(whole) <= room else f"diverged: {notices.FAILURES.get(row.failure, row.reason)}"
     if row.status == "stopped":
         return f"stopped: {row.reason}"
     if row.status != "ok":
