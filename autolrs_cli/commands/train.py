@@ -122,7 +122,7 @@ def _without_effect(schedule: str, config: DictConfig) -> list[str]:
         f"{override} has no effect with schedule={schedule}, {reason}"
         for group, reason in _unread_groups(schedule).items()
         for override, key in given.items()
-        # Choosing a schedule is no setting of one.
+        # The choice of a schedule has an effect, whatever its settings.
         if lies_below(key, (group,)) and (key != group or group == "search") and f"${{{key}}}" not in text
     ]
 

@@ -38,7 +38,7 @@ class Screen:
     While the live view is up, what is written to sys.stdout and sys.stderr appears above it.
 
     Args:
-        mode: "live" falls back to "plain" where the console is no terminal.
+        mode: "live" falls back to "plain" where the console is not a terminal.
         console: where to draw.
         state: of a run that goes on; what it has shown before is not shown again.
         directory: the run directory.

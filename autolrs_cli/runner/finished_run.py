@@ -34,7 +34,7 @@ class StoredRun:
         root: its run directory.
 
     Raises:
-        ConfigError: if it is no run directory, its configuration names code that is neither ours nor in the folder
+        ConfigError: if it is not a run directory, its configuration names code that is neither ours nor in the folder
             that the run recorded, or its data are not what they were.
     """
 

@@ -55,7 +55,7 @@ def _named(libraries: Mapping[str, str], code: str) -> str:
 
 
 def _is_there(target: str) -> bool:
-    """Tell whether a dotted name leads to something; one that is no name is not for this to judge."""
+    """Tell whether a dotted name leads to something; what is not a name is for others to judge."""
     if not re.fullmatch(r"\w+(\.\w+)+", target):
         return True
     top, *parts = target.split(".")

@@ -125,7 +125,7 @@ def _next(ending: Ending, names: Sequence[str]) -> str:
 
 
 def _compare(done: Sequence[Job], directory: Path, console: Console) -> None:
-    """Compare the runs that are done, each recipe and scale for itself, where there is more than one arm."""
+    """Compare the runs that are done, each recipe and scale by itself, where there is more than one arm."""
     groups: dict[str, list[Job]] = {}
     for job in done:
         groups.setdefault(job.group, []).append(job)
