@@ -32,8 +32,7 @@ def main(run_dir: Path, changes: Sequence[str], allowed: Sequence[str], *, start
         with leaving_at_once(directory, errors):
             return _resume(directory, changes, allowed, started, console)
     except AutoLRSError as error:
-        show_error(errors, error)
-        return error.exit_code
+        return show_error(errors, error)
 
 
 def _resume(

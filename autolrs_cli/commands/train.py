@@ -45,8 +45,7 @@ def main(overrides: Sequence[str], *, started: float) -> int:
         try:
             codes.append(_run(config, begun, console, errors))
         except AutoLRSError as error:
-            show_error(errors, error)
-            codes.append(error.exit_code)
+            codes.append(show_error(errors, error))
         if codes[-1] in STOPPED:
             ignore_further_interrupts()
             raise NoMoreJobs

@@ -72,8 +72,7 @@ def main(
         say(console, f"stopped; to go on, type the same again: {request.command_here(chosen)}")
         return stopped.exit_code
     except AutoLRSError as error:
-        show_error(errors, error)
-        return error.exit_code
+        return show_error(errors, error)
     console.print(claims_tables.render(checks))
     say(console, f"tables, reports and figures: {request.directory / request.scale}")
     return ExitCode.DONE if all(whole for _, whole in reproduced) else ExitCode.FAILED

@@ -47,8 +47,7 @@ def main(
             )
         ending = run_jobs(jobs, overrides, directory, fail_fast, rerun_failed, console)
     except AutoLRSError as error:
-        show_error(errors, error)
-        return error.exit_code
+        return show_error(errors, error)
     return print_ending(ending, directory, console, compare=compare)
 
 

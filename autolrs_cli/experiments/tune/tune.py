@@ -49,14 +49,12 @@ def main(
         try:
             codes.append(_tune(config, trials, budget_steps, directory, console))
         except AutoLRSError as error:
-            show_error(errors, error)
-            codes.append(error.exit_code)
+            codes.append(show_error(errors, error))
 
     try:
         arguments = _with_space(overrides)
     except ConfigError as error:
-        show_error(errors, error)
-        return ExitCode.USAGE
+        return show_error(errors, error)
     composed = compose_and_call(job, arguments, errors)
     return max([composed, *codes])
 
