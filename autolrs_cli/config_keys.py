@@ -7,7 +7,7 @@ from typing import Any
 
 
 def flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Return the values in nested mappings, each under its dotted key; what is no mapping itself, under `prefix`."""
+    """Return the values in nested mappings, each under its dotted key; what is not a mapping itself, under `prefix`."""
     if not isinstance(node, Mapping):
         return {prefix: node}
     return {

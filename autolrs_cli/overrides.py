@@ -21,7 +21,7 @@ def override_in(word: str) -> Override | None:
 
 
 def key_in(word: str) -> str:
-    """Return the key or group that a word of a command line sets, adds or deletes; empty if it is no override."""
+    """Return the key or group that a word of a command line sets, adds or deletes; empty if it is not an override."""
     found = override_in(word)
     return found.key_or_group if found is not None else ""
 

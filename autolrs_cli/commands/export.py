@@ -42,8 +42,7 @@ def main(run_dir: Path, target: Path) -> int:
         with console.status("loading the run ..."):
             code = _export(run_dir, target)
     except AutoLRSError as error:
-        show_error(errors, error)
-        return error.exit_code
+        return show_error(errors, error)
     say(console, f"wrote {target}; load it with:\n\n{code}")
     return ExitCode.DONE
 

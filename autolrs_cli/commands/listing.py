@@ -151,7 +151,7 @@ def _data(root: Path, recipe: str, scale: str) -> str:
 
 
 def _values(path: Path) -> dict[str, Any]:
-    """Return the content of a YAML file; of one that is none, nothing: Hydra says what is wrong with it."""
+    """Return the content of a YAML file; of a broken one, nothing: Hydra says what is wrong with it."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):

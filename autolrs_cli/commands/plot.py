@@ -43,8 +43,7 @@ def main(run_dir: Path, *, out: Path | None = None) -> int:
         with errors.status("drawing ..."):
             written = write_run_figures(run_dir, out or run_dir / "plots")
     except AutoLRSError as error:
-        show_error(errors, error)
-        return error.exit_code
+        return show_error(errors, error)
     for path in written:
         say(console, str(path))
     return ExitCode.DONE

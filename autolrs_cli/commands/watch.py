@@ -57,8 +57,7 @@ def main(places: Sequence[Path], *, follow: bool) -> int:
     try:
         runs = [WatchedRun(root) for root in _found(places)]
     except ConfigError as error:
-        show_error(PatientConsole(stderr=True), error)
-        return error.exit_code
+        return show_error(PatientConsole(stderr=True), error)
     single = len(runs) == 1 and runs[0].directory.root in places
     viewer = Viewer(runs, PatientConsole(), lambda known: _more(places, known), single=single)
     with suppress(KeyboardInterrupt):  # the way to leave

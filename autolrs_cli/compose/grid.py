@@ -12,7 +12,6 @@ from rich.console import Console
 
 from autolrs_cli.compose.hydra_app import compose_and_call, given_config_dir, given_overrides
 from autolrs_cli.compose.resolve import resolve
-from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.overrides import key_in
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, config_id
@@ -76,8 +75,7 @@ def compose_grid(overrides: Sequence[str], errors: Console) -> tuple[list[GridPo
     with tempfile.TemporaryDirectory(prefix="autolrs-") as aside:
         code = compose_and_call(job, _composing(overrides, aside), errors)
     if problems:
-        show_error(errors, ConfigError(problems))
-        code = ExitCode.USAGE
+        code = show_error(errors, ConfigError(problems))
     return points, code
 
 

@@ -25,7 +25,9 @@ class TrialRow:
     flags: tuple[str, ...] = ()
     best: bool = False
     reason: str | None = None
-    """Why it diverged: `code: detail`."""
+    """Why it diverged or was stopped, with the measured numbers."""
+    failure: str | None = None
+    """How it diverged, in one word."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from autolrs_cli.dashboard import formats, sentences
+from autolrs_cli.dashboard import notices
 from autolrs_cli.dashboard.run_state import ChosenRow, State, TrialRow
+from autolrs_cli.terminal import formats
 
 # Columns before the verdict.
 TRIAL_COLUMNS = (("#", 2), ("LR", 7), ("steps", 5), ("loss", 7), ("predicted", 9), ("sd", 6))
@@ -61,8 +62,8 @@ def _trial(state: State, row: TrialRow, width: int) -> Text:
 
 def _verdict(state: State, row: TrialRow, room: int) -> str:
     if row.status == "diverged":
-        whole = f"diverged: {sentences.detail(row.reason)}"
-        return whole if len(whole) <= room else f"diverged: {sentences.short_reason(row.reason)}"
+        whole = f"diverged: {row.reason}"
+        return whole if len(whole) <= room else f"diverged: {notices.FAILURES.get(row.failure, row.reason)}"
     if row.status == "stopped":
         return f"stopped: {row.reason}"
     if row.status != "ok":

@@ -31,6 +31,5 @@ def main(
                 written = write_report(comparison, out)
             say(console, f"\nreport: {written}")
     except AutoLRSError as error:
-        show_error(errors, error)
-        return error.exit_code
+        return show_error(errors, error)
     return ExitCode.DONE

@@ -79,7 +79,10 @@ class TrialFinished:
     flags: tuple[str, ...]
     steps: int
     reason: str | None
+    """Why it has no forecast, for a person."""
     best: bool
+    failure: Literal["non_finite_loss", "loss_above_untrained"] | None = None
+    """How it diverged."""
 
 
 @dataclass(frozen=True, slots=True)

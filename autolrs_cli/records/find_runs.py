@@ -16,7 +16,7 @@ def find_run_directories(paths: Sequence[Path]) -> list[Path]:
     Hidden folders below `paths` are passed over, and so is what lies inside a run directory.
 
     Raises:
-        ConfigError: if a path is no folder, or holds no run.
+        ConfigError: if a path is not a folder, or holds no run.
     """
     if not paths:
         raise ConfigError(
@@ -26,7 +26,7 @@ def find_run_directories(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.is_dir():
             problems.append(
-                f"A run directory must be a folder, but {path} is none. Name one, or a folder that holds some."
+                f"A run directory must be a folder, but {path} is not one. Name one, or a folder that holds some."
             )
             continue
         runs = list(runs_below(path))
@@ -42,7 +42,7 @@ def find_run_directories(paths: Sequence[Path]) -> list[Path]:
 
 
 def runs_below(root: Path) -> Iterator[Path]:
-    """Yield the run directories that `root` is or holds, in order; nothing if it is no folder."""
+    """Yield the run directories that `root` is or holds, in order; nothing if it is not a folder."""
     for folder, names, _ in os.walk(root):
         here = RunDirectory(Path(folder))
         if here.holds_run:

@@ -149,7 +149,7 @@ def read_verified(path: Path, end: float = math.inf) -> Iterator[Record]:
 
     Raises:
         OSError: if it cannot be read.
-        ValueError: if a line before the last one is no event.
+        ValueError: if a line before the last one is not an event.
     """
     return _read(path, end, verified)
 
@@ -205,14 +205,16 @@ def _parse(line: bytes, place: int, path: Path) -> Record:
     try:
         return verified(line)
     except ValueError as error:
-        raise ValueError(f"what stands before byte {place:,} of {path.name} is no event: {error}.") from error
+        raise ValueError(
+            f"what stands before byte {place:,} of {path.name} is not an event: {error}."
+        ) from error
 
 
 def _opened(path: Path) -> BinaryIO:
     """Open a file to read; anything else under its name (a pipe, a device) could be waited for without end.
 
     Raises:
-        OSError: if it is not there, or no file.
+        OSError: if it is not there, or not a file.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))

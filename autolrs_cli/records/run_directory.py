@@ -56,7 +56,7 @@ class RunDirectory:
 
     @property
     def holds_run(self) -> bool:
-        """Whether this is a run directory: config.yaml beside what only a run leaves, so that Hydra's own is none."""
+        """Whether a run was begun here: config.yaml alone may be anybody's, so there must be more of a run."""
         return self.config.is_file() and any(
             path.exists() for path in (self.journal, self._lock, self.summary)
         )

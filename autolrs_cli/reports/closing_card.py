@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autolrs_cli.reports.flags import MEANINGS
+from autolrs_cli.terminal import formats
 
 Summary = Mapping[str, Any]
 
@@ -37,7 +38,9 @@ def closing_card(summary: Summary, directory: Path, next_command: str | None = N
     parts: list[RenderableType] = [Text(_verdict(summary), style="bold")]
     if summary.get("raw_metrics"):
         parts.append(
-            Text(f"with averaged weights ({summary['average']}); raw: {_metrics(summary['raw_metrics'])}")
+            Text(
+                f"with averaged weights ({summary['average']}); raw: {formats.metrics(summary['raw_metrics'])}"
+            )
         )
     parts += [Text(f"{name}: {note}") for name, note in summary["notes"].items()]
     if summary["chosen"]:
@@ -76,11 +79,7 @@ def _verdict(summary: Summary) -> str:
     steps = f"{summary['step']} kept steps, {summary['total_steps']} in all"
     if summary["status"] != "done":
         return f"{name}: {summary['status']} after {steps}. {summary['reason'] or ''}".rstrip()
-    return f"{name}: done after {steps}. Held out: {_metrics(summary['metrics'])}{_target(summary['target'])}"
-
-
-def _metrics(metrics: Mapping[str, float | None]) -> str:
-    return ", ".join(f"{name} {_figure(value)}" for name, value in metrics.items())
+    return f"{name}: done after {steps}. Held out: {formats.metrics(summary['metrics'])}{_target(summary['target'])}"
 
 
 def _target(target: Mapping[str, Any] | None) -> str:
@@ -136,7 +135,3 @@ def _cost(summary: Summary) -> str:
     return (
         f"The search cost {searched} discarded steps{lost}: {total / kept:.2f} steps made for each step kept."
     )
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"

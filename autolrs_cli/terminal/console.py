@@ -6,6 +6,7 @@ import os
 
 from rich.console import Console
 
+from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
 
 
@@ -30,10 +31,11 @@ def show_problem(console: Console, problem: str) -> None:
     say(console, f"error: {problem}", "red")
 
 
-def show_error(console: Console, error: AutoLRSError) -> None:
-    """Print an error for a person: its problems, one a line, and no traceback."""
+def show_error(console: Console, error: AutoLRSError) -> ExitCode:
+    """Print an error for a person (its problems, one a line, and no traceback); return the exit code that it makes."""
     problems = error.problems if isinstance(error, ConfigError) else (str(error),)
     if len(problems) > 1:
         say(console, f"{len(problems)} problems, nothing was started:", "bold red")
     for problem in problems:
         show_problem(console, problem)
+    return error.exit_code

@@ -10,7 +10,7 @@ from typing import Any
 
 from autolrs_cli.settings import MLflowSettings
 from autolrs_cli.trackers.points import Record, parameters, points, results
-from autolrs_cli.trackers.settling import Marks, Settling
+from autolrs_cli.trackers.write_once import Marks, Settling
 
 # What one request may hold.
 MOST_METRICS, MOST_PARAMS, LONGEST_PARAM = 1000, 100, 500

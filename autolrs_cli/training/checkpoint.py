@@ -97,7 +97,7 @@ class Checkpoints:
                 shutil.rmtree(self._path(old), ignore_errors=True)
 
     def _publish(self, aside: Path, final: Path) -> None:
-        """Give a whole checkpoint its name; a folder cannot be renamed onto another, so that one steps back first."""
+        """Give a whole checkpoint its name; a folder cannot replace another, so that one is renamed first."""
         replaced = final.with_name(f"{final.name}{_REPLACED}")
         if final.exists():
             final.rename(replaced)

@@ -21,10 +21,10 @@ PREFETCH = 2
 # Batches up to this size travel as arrays; larger ones (images) in shared memory, without a copy.
 PACKED_BYTES = 1 << 20
 WORKER_DIED = (
-    "Every loader worker must live, but one died. If memory ran out, lower runtime.workers; 0 needs none."
+    "Every loader worker must stay alive, but one died. If memory ran out, lower runtime.workers (0: none)."
 )
 
-# Torch has no class of its own for a worker that died, and names a living one in what its code raised, too.
+# Torch raises a plain RuntimeError for a worker that died; errors raised by a living worker's code name it too.
 TORCH_SAYS = "DataLoader worker (pid"
 
 

@@ -106,6 +106,7 @@ class RecordedPolicy(SearchPolicy):
                 steps=self._state.place.total_steps - self._made_before,
                 reason=_reason(result),
                 best=best,
+                failure=result.reason if isinstance(result, Failure) else None,
             )
         )
         self._state.place.trial = None
@@ -154,5 +155,5 @@ class RecordedPolicy(SearchPolicy):
 
 def _reason(result: TrialResult) -> str | None:
     if isinstance(result, Failure):
-        return f"{result.reason}: {result.detail}"
+        return result.detail
     return result.reason if isinstance(result, Stopped) else None

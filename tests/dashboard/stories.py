@@ -180,8 +180,9 @@ class Story:
                 std=None if diverges else 0.05 + 0.01 * index,
                 flags=("undetermined",) if index == 1 else (),
                 steps=steps,
-                reason=f"loss_above_untrained: {detail}" if diverges else None,
+                reason=detail if diverges else None,
                 best=index == 2,
+                failure="loss_above_untrained" if diverges else None,
             )
         )
         del self._place["trial"]

@@ -71,8 +71,7 @@ def main(overrides: Sequence[str], *, steps: int, as_json: bool, started: float)
         startup = time.perf_counter() - started
         planned = _plan(points, steps, startup, errors)
     except AutoLRSError as error:
-        show_error(errors, error)
-        return error.exit_code
+        return show_error(errors, error)
     if as_json:
         text = orjson.dumps([each.to_json() for each in planned], option=orjson.OPT_INDENT_2)
         sys.stdout.write(text.decode() + "\n")

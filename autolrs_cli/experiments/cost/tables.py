@@ -9,10 +9,10 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from autolrs_cli.dashboard.words import duration
 from autolrs_cli.experiments.cost.estimate import Cost, Measured, Shape
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.torch_runtime import device_name
+from autolrs_cli.terminal.formats import duration
 from autolrs_cli.training.checkpoint import KEPT
 
 OBJECTIVES = {"train": "training loss", "choose": "held-out loss"}

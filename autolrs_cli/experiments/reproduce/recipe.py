@@ -18,8 +18,9 @@ from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.arms import ArmPlan, Base
 from autolrs_cli.experiments.reproduce.cost import cost_table, time_needed
-from autolrs_cli.experiments.reproduce.request import ReproductionRequest, StoppedError, compose
+from autolrs_cli.experiments.reproduce.request import ReproductionRequest, compose
 from autolrs_cli.experiments.reproduce.target import CalibratedTarget
+from autolrs_cli.experiments.stopped import ExperimentStopped
 from autolrs_cli.experiments.sweep.jobs import Job, make_jobs, quoted
 from autolrs_cli.experiments.sweep.results import print_ending
 from autolrs_cli.experiments.sweep.run_status import state_of
@@ -138,7 +139,7 @@ class RecipeReproduction:
             codes = list(pool.map(lambda study: self._study(*study), reproduction.STUDIES))
         stopped = [code for code in codes if code in RESUMABLE]
         if stopped:
-            raise StoppedError(stopped[0])
+            raise ExperimentStopped(stopped[0])
         failed = [study for study, code in zip(reproduction.STUDIES, codes, strict=True) if code]
         if failed:
             schedule, average = failed[0]
@@ -205,7 +206,7 @@ class RecipeReproduction:
             jobs, self._request.launcher, directory, False, self._request.rerun_failed, self._console
         )
         if ending.signal is not None:
-            raise StoppedError(ExitCode[ending.signal])
+            raise ExperimentStopped(ExitCode[ending.signal])
         if any(state.state != "done" for _, state in ending.runs):
             print_ending(ending, directory, self._console, compare=False)
             self._whole = False
@@ -244,14 +245,14 @@ def _terminating(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]
     """Stop `processes` when this one is asked to stop, and wait for them.
 
     Raises:
-        StoppedError: after SIGINT or SIGTERM.
+        ExperimentStopped: after SIGINT or SIGTERM.
     """
 
     def stop(number: int, _: FrameType | None) -> None:
         for process in processes:
             if process.poll() is None:
                 process.send_signal(number)
-        raise StoppedError(ExitCode.of_signal(number))
+        raise ExperimentStopped(ExitCode.of_signal(number))
 
     with handling(stop):
         yield

@@ -13,7 +13,8 @@ from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.recipe import RecipeReproduction
-from autolrs_cli.experiments.reproduce.request import ReproductionRequest, StoppedError, base_of
+from autolrs_cli.experiments.reproduce.request import ReproductionRequest, base_of
+from autolrs_cli.experiments.stopped import ExperimentStopped
 from autolrs_cli.overrides import key_in
 from autolrs_cli.reports.claims import ClaimCheck
 from autolrs_cli.reports.render import claims_tables
@@ -67,12 +68,11 @@ def main(
         reproduced = [each.carry_out() for each in recipes_]
         checks = [check for check, _ in reproduced]
         _write(request, chosen, checks)
-    except StoppedError as stopped:
+    except ExperimentStopped as stopped:
         say(console, f"stopped; to go on, type the same again: {request.command_here(chosen)}")
         return stopped.exit_code
     except AutoLRSError as error:
-        show_error(errors, error)
-        return error.exit_code
+        return show_error(errors, error)
     console.print(claims_tables.render(checks))
     say(console, f"tables, reports and figures: {request.directory / request.scale}")
     return ExitCode.DONE if all(whole for _, whole in reproduced) else ExitCode.FAILED

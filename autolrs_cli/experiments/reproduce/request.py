@@ -28,14 +28,6 @@ TARGET_KEEPING = (
 )
 
 
-class StoppedError(Exception):
-    """Somebody interrupted it."""
-
-    def __init__(self, exit_code: int) -> None:
-        super().__init__()
-        self.exit_code = exit_code
-
-
 @dataclass(frozen=True)
 class ReproductionRequest:
     """What was asked for, the same for every recipe."""

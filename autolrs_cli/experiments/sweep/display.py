@@ -8,9 +8,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from autolrs_cli.dashboard.words import duration
 from autolrs_cli.experiments.sweep.progress import Progress, SweepProgress
 from autolrs_cli.terminal.console import say
+from autolrs_cli.terminal.formats import duration
 
 BAR_COLUMNS = 40
 

@@ -104,6 +104,6 @@ def _pass_on(files: SweepFiles, process: subprocess.Popen[bytes], sent: int) -> 
 
 
 def _orphaned() -> Callable[[], bool]:
-    """Return what tells whether the process that started this one has died since now."""
+    """Return a function that tells whether the process that started this one has died since."""
     parent = os.getppid()
     return lambda: os.getppid() != parent

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from autolrs_cli.compose.grid import launcher_overrides
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.experiments.process_log import last_words
 from autolrs_cli.experiments.sweep.display import SweepDisplay
 from autolrs_cli.experiments.sweep.job_process import KEY, KILLED_AT
 from autolrs_cli.experiments.sweep.jobs import Job, quoted
@@ -112,9 +113,7 @@ def _launcher_arguments(todo: Sequence[Job], overrides: Sequence[str], files: Sw
 
 
 def _why(files: SweepFiles, code: int) -> str:
-    lines = [line for line in files.launcher_log.read_text(errors="replace").splitlines() if line.strip()]
-    said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    reason = " ".join(said) or (lines[-1] if lines else f"exit code {code}")
+    reason = last_words(files.launcher_log) or f"exit code {code}"
     return (
         f"Hydra's launcher must run the jobs, but it failed: {reason} What it printed: {files.launcher_log}"
     )

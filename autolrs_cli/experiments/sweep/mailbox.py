@@ -25,7 +25,7 @@ from autolrs_cli.experiments.sweep.jobs import Job
 
 
 @dataclass(frozen=True)
-class Stop:
+class StopMessage:
     """A request to end all runs of the sweep."""
 
     signal: str
@@ -77,16 +77,16 @@ class SweepFiles:
         jobs = [Job(**{**job, "arguments": tuple(job["arguments"])}) for job in plan["jobs"]]
         return jobs, plan["fail_fast"], plan["cwd"]
 
-    def stop(self) -> Stop | None:
+    def stop(self) -> StopMessage | None:
         """Return the request to stop, if there is one."""
         with suppress(OSError, ValueError):
-            return Stop(**orjson.loads(self._stop.read_bytes()))
+            return StopMessage(**orjson.loads(self._stop.read_bytes()))
         return None
 
     def ask_to_stop(self, signal: str, times: int = 1) -> None:
         """Ask every process of the sweep to end its run."""
         with suppress(OSError):
-            replace_whole(self._stop, orjson.dumps(asdict(Stop(signal, times))))
+            replace_whole(self._stop, orjson.dumps(asdict(StopMessage(signal, times))))
 
     def log(self, job: int) -> Path:
         """Return where the process of a run prints to."""

@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autolrs_cli.dashboard.words import duration
 from autolrs_cli.end_cause import EndCause, ExitCode
 from autolrs_cli.experiments.sweep.jobs import Job
 from autolrs_cli.experiments.sweep.mailbox import SweepFiles, forget_finished
 from autolrs_cli.experiments.sweep.progress import Progress, SweepProgress
 from autolrs_cli.experiments.sweep.run_status import GOES_ON, RunState, explain_exit, state_of
 from autolrs_cli.terminal.console import say
+from autolrs_cli.terminal.formats import duration
 
 MOST_METRICS = 2  # the loss and the recipe's own, which come first
 STYLES = {"done": "green", "failed": "red", "interrupted": "yellow", "in use": "yellow", "to come": "yellow"}
@@ -125,7 +125,7 @@ def _next(ending: Ending, names: Sequence[str]) -> str:
 
 
 def _compare(done: Sequence[Job], directory: Path, console: Console) -> None:
-    """Compare the runs that are done, each recipe and scale for itself, where there is more than one arm."""
+    """Compare the runs that are done, each recipe and scale by itself, where there is more than one arm."""
     groups: dict[str, list[Job]] = {}
     for job in done:
         groups.setdefault(job.group, []).append(job)

@@ -11,6 +11,7 @@ import orjson
 
 from autolrs_cli.end_cause import RESUMABLE, EndCause
 from autolrs_cli.errors import ConfigError, RunInUseError
+from autolrs_cli.experiments.process_log import last_words
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.records.run_end import cause_of
 
@@ -81,14 +82,7 @@ def explain_exit(code: int, log: Path) -> str:
         name = signal.Signals(-code).name
         hint = " (out of memory?)" if name == "SIGKILL" else ""
         return f"its process was killed by {name}{hint}"
-    try:
-        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    except OSError:
-        lines = []
-    said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    if said:
-        return " ".join(said)
-    return lines[-1] if lines else f"its process ended with exit code {code}"
+    return last_words(log) or f"its process ended with exit code {code}"
 
 
 def _summary(directory: RunDirectory) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.experiments.sweep.jobs import Job, make_jobs
 from autolrs_cli.experiments.sweep.launch import launch, passing_on_signals
 from autolrs_cli.experiments.sweep.mailbox import SweepFiles
+from autolrs_cli.experiments.sweep.other_version import of_other_versions
 from autolrs_cli.experiments.sweep.progress import SweepProgress
 from autolrs_cli.experiments.sweep.results import Ending, outcomes, print_ending
 from autolrs_cli.experiments.sweep.run_status import RunState, set_aside, state_of
@@ -46,8 +47,7 @@ def main(
             )
         ending = run_jobs(jobs, overrides, directory, fail_fast, rerun_failed, console)
     except AutoLRSError as error:
-        show_error(errors, error)
-        return error.exit_code
+        return show_error(errors, error)
     return print_ending(ending, directory, console, compare=compare)
 
 
@@ -84,6 +84,9 @@ def run_jobs(
     states = [state_of(Path(job.root)) for job in jobs]
     todo = [job for job, state in zip(jobs, states, strict=True) if _is_to_run(state, rerun_failed)]
     _announce(states, len(todo), directory, console)
+    others = of_other_versions(directory, jobs)
+    if others:
+        say(console, f"warning: {others}", "yellow")
     if not todo:
         return Ending(outcomes(jobs, states, None), None, None)
     # What another process is just leaving comes last.

@@ -60,7 +60,7 @@ class Tuner:
 
         Raises:
             TrainingError: if a run failed for a reason other than its LRs, or every long one diverged.
-            TuningStopped: if the study was asked to stop.
+            ExperimentStopped: if the study was asked to stop.
         """
         for index, bracket in enumerate(self.plan.brackets):
             self._halve(index, bracket)

@@ -14,20 +14,14 @@ import orjson
 
 from autolrs_cli.end_cause import RESUMABLE, EndCause
 from autolrs_cli.errors import TrainingError
+from autolrs_cli.experiments.process_log import last_words
+from autolrs_cli.experiments.stopped import ExperimentStopped
 from autolrs_cli.records.journal import Record, read_journal
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.records.run_end import cause_of
 
 POLL_SECONDS = 0.25
 _TAIL_BYTES = 1 << 14
-
-
-class TuningStopped(Exception):  # noqa: N818 - a request that was obeyed, not an error
-    """The study was asked to stop; everything finished is kept."""
-
-    def __init__(self, exit_code: int) -> None:
-        self.exit_code = exit_code
-        super().__init__(str(exit_code))
 
 
 @dataclass(frozen=True)
@@ -64,19 +58,20 @@ class RungRun:
 
         Raises:
             TrainingError: if it failed for a reason other than its LRs.
-            TuningStopped: if it was asked to stop.
+            ExperimentStopped: if it was asked to stop.
         """
         outcome = self.outcome()
         if outcome is not None:
             return outcome
         code = self._train(tick)
         if code in RESUMABLE:
-            raise TuningStopped(code)
+            raise ExperimentStopped(code)
         outcome = self.outcome()
         if outcome is None:
             raise TrainingError(
                 f"Every run of a study must end by itself, but {self.directory} left with exit code {code}: "
-                f"{self._last_words()} What is finished is kept; mend this and type the same command again."
+                f"{last_words(self._log) or 'it said nothing.'} What is finished is kept; mend this and type the same "
+                "command again."
             )
         return outcome
 
@@ -127,12 +122,6 @@ class RungRun:
     @property
     def _log(self) -> Path:
         return self.directory.with_name(f"{self.directory.name}.log")
-
-    def _last_words(self) -> str:
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        said = [line for line in lines if line.strip()]
-        errors = [line for line in said if line.startswith(("error:", "failed:"))]
-        return " ".join((errors or said or ["it said nothing."])[-3:])
 
 
 def choose_loss(records: Sequence[Record], *, averaged: bool) -> float | None:

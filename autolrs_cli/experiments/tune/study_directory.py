@@ -87,7 +87,7 @@ class StudyDirectory:
         differences = list(_differences(known, now))
         if differences:
             raise ConfigError(
-                f"A study goes on with what it began with, but {self.root} is a study of another: "
+                f"A study goes on with what it began with, but {self.root} is another study: "
                 f"{'; '.join(differences[:5])}{'; ...' if len(differences) > 5 else ''}. "
                 "Set --dir to another directory, or type the command that it began with."
             )
@@ -106,7 +106,7 @@ class StudyDirectory:
         except (OSError, ValueError, KeyError, TypeError):
             pass
         raise ConfigError(
-            f"A study directory must hold a study of this version of autolrs, but {self.study} is none. Set --dir."
+            f"A study directory must hold a study of this version of autolrs, but {self.study} is not one. Set --dir."
         )
 
 

@@ -23,8 +23,8 @@ from autolrs_cli.dashboard.preparation import PreparationProgress
 from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.experiments.seeds import CALIBRATION_FIRST, TUNING_FIRST, purpose
+from autolrs_cli.experiments.stopped import ExperimentStopped
 from autolrs_cli.experiments.tune.display import TuningScreen, results, statement
-from autolrs_cli.experiments.tune.rung_run import TuningStopped
 from autolrs_cli.experiments.tune.task import TuningTask
 from autolrs_cli.overrides import key_in, override_in
 from autolrs_cli.signals import handling
@@ -49,14 +49,12 @@ def main(
         try:
             codes.append(_tune(config, trials, budget_steps, directory, console))
         except AutoLRSError as error:
-            show_error(errors, error)
-            codes.append(error.exit_code)
+            codes.append(show_error(errors, error))
 
     try:
         arguments = _with_space(overrides)
     except ConfigError as error:
-        show_error(errors, error)
-        return ExitCode.USAGE
+        return show_error(errors, error)
     composed = compose_and_call(job, arguments, errors)
     return max([composed, *codes])
 
@@ -106,8 +104,8 @@ def _tune(
         try:
             with TuningScreen(console, task, live=plain["dashboard"].get("name") == "live") as screen:
                 best = task.carry_out(screen)
-        except (TuningStopped, KeyboardInterrupt) as stopped:
-            code = stopped.exit_code if isinstance(stopped, TuningStopped) else ExitCode.SIGINT
+        except (ExperimentStopped, KeyboardInterrupt) as stopped:
+            code = stopped.exit_code if isinstance(stopped, ExperimentStopped) else ExitCode.SIGINT
             say(console, _how_to_go_on(task))
             return code
         finally:
@@ -151,10 +149,10 @@ def _how_to_go_on(task: TuningTask) -> str:
 
 @contextmanager
 def _asked_to_stop() -> Iterator[None]:
-    """Turn SIGTERM into `TuningStopped`, as Ctrl-C is an exception too."""
+    """Turn SIGTERM into `ExperimentStopped`, as Ctrl-C is an exception too."""
 
     def asked(number: int, _: FrameType | None) -> None:
-        raise TuningStopped(ExitCode.of_signal(number))
+        raise ExperimentStopped(ExitCode.of_signal(number))
 
     with handling(asked, (signal.SIGTERM,)):
         yield

@@ -14,7 +14,7 @@ from autolrs_cli.schedules.lengths import recorded_run_length, schedule_key
 
 Identity = dict[str, Any]
 PUBLISHED_SEARCH = "paper"
-# What `comparable` looks at is no part of an arm, nor is where the data lie (their fingerprint is compared); the run
+# What `comparable` looks at is not part of an arm, nor is where the data lie (their fingerprint is compared); the run
 # that a replay repeats differs from seed to seed.
 COMPARED = ("scale", "target", "run", "runtime", "data.root", "recipe.data.root")
 NOT_AN_ARM = (*HARMLESS_KEYS, *COMPARED, "seed", "schedule.run")
@@ -94,7 +94,7 @@ def identify(run: RunRecord) -> Identity:
     if length.cycles is not None:
         identity.pop(f"{section}.{length.cycles.key}", None)
         return {**identity, f"{section}.cycles": length.cycles.cycles}
-    # A schedule without an end trains a shorter run as the beginning of a longer one: that is no length of its own.
+    # A schedule without an end trains a shorter run as the beginning of a longer one: not a length of its own.
     return {**identity, "run.max_steps": run.max_steps}
 
 

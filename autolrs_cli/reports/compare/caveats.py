@@ -12,7 +12,7 @@ from autolrs_cli.reports.compare.time_to_target import Goal
 from autolrs_cli.reports.flags import MEANINGS
 
 MOST_OTHER = 0.05  # of a run's seconds may lie in no bucket of the ledger (method rule 2)
-# Told of from the events `rolled_back`, with the LRs.
+# The events `rolled_back` tell of it, with the LRs.
 SAID_OTHERWISE = "searched_again"
 
 

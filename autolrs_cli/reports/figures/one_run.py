@@ -51,7 +51,7 @@ def read_story(root: Path) -> RunStory:
     """Return what happened in a run so far.
 
     Raises:
-        ConfigError: if it is no run, or its journal is damaged.
+        ConfigError: if it is not a run, or its journal is damaged.
     """
     description = read_run(root).description
     names = (str(description.get(key)) for key in ("recipe", "schedule", "search") if description.get(key))

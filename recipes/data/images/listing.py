@@ -133,7 +133,7 @@ def _decode_all(paths: list[Path]) -> list[str | None]:
     """Return for each image what is wrong with it, or None."""
     threads = min(_MOST_THREADS, cpu_count())
     with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
-        warnings.simplefilter("ignore")  # broken metadata of a good image is no concern of ours
+        warnings.simplefilter("ignore")  # broken metadata of a good image does not matter here
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         return list(pool.map(_fault, paths))
 

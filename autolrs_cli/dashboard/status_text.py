@@ -6,10 +6,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from autolrs_cli.dashboard.formats import duration, lr, number
 from autolrs_cli.dashboard.run_state import State
-
-__all__ = ["duration", "lr", "number"]
+from autolrs_cli.terminal.formats import lr, number
 
 
 def headline(description: Mapping[str, Any]) -> str:
