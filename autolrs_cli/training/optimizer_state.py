@@ -161,10 +161,10 @@ def parameter_memory(parameter: nn.Parameter, like: Tensor) -> Tensor:
     Raises:
         ValueError: if it is not of the size of `like`.
     """
-    found = whole_memory(parameter).view(torch.uint8)
+    found = whole_memory(parameter).flatten().view(torch.uint8)
     if found.nbytes != like.nbytes:
         raise ValueError(f"a parameter lies in memory of {found.nbytes} bytes where there were {like.nbytes}")
-    return found.view(like.dtype)
+    return found.view(like.dtype).view(like.shape)
 
 
 def _require_groups_of(optimizer: Optimizer, state: Mapping[str, Any]) -> None:

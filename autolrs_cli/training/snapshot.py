@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -74,7 +73,7 @@ class Snapshot:
         self._copy_in(self._living() | {name: storage.memory for name, storage in state.storages.items()})
         self._state = Parts(
             state.tree,
-            {name: replace(storage, memory=self._copies[name]) for name, storage in state.storages.items()},
+            {name: Storage(self._copies[name], s.device, s.parameter) for name, s in state.storages.items()},
         )
         self._random = random_states(self._device)
 
@@ -116,7 +115,7 @@ class Snapshot:
                 memory = torch.empty_like(saved.memory, device=saved.device)
             else:
                 memory = living.memory
-            found[name] = replace(saved, memory=memory)
+            found[name] = Storage(memory, saved.device, saved.parameter)
         return Parts(self._state.tree, found)
 
     def _allocate(self, tensor: Tensor) -> Tensor:
