@@ -201,7 +201,7 @@ class _Taker:
         kind = type(tensor)
         if kind is not Tensor and id(tensor) in self._parameters:
             return {TAG: "parameter", "index": self._parameters[id(tensor)]}
-        if kind not in (Tensor, nn.Parameter) or tensor.layout is not torch.strided:
+        if kind not in (Tensor, nn.Parameter) or tensor.layout is not torch.strided or tensor.is_meta:
             what = f"a tensor of class {kind.__qualname__}, layout {tensor.layout}, on {tensor.device}"
             raise UnstorableError(f"{at} is {what}")
         name = self._name(tensor, at)
