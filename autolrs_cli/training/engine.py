@@ -17,9 +17,9 @@ from autolrs_cli.seeding import derive_seed
 from autolrs_cli.settings import EmaSettings
 from autolrs_cli.training.averaging import AveragedWeights, batch_norms
 from autolrs_cli.training.checkpoint import Checkpoint
+from autolrs_cli.training.engine_state import load_training_tensors, training_tensors
 from autolrs_cli.training.optimizer_state import evaluation_weights, make_ready, set_lr
 from autolrs_cli.training.snapshot import random_states, set_random_states
-from autolrs_cli.training.training_state import load_training_tensors, training_tensors
 from autolrs_cli.training.world import World
 
 

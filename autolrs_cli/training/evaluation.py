@@ -62,7 +62,7 @@ class Evaluator:
     def choose_loss(self, weights: WeightsKind = "raw") -> float:
         """Return the loss of raw or averaged weights on the slice that chooses LRs."""
         if weights == "averaged":
-            self._engine.estimate_batch_norm(self._batches_for_norms())
+            self._engine.estimate_batch_norm(self._engine.averaged_model, self._batches_for_norms())
         return self._engine.measure(self._slice_that_chooses(), weights)["loss"]
 
     def evaluate(self, step: int, *, full: bool, last: bool) -> Evaluation:

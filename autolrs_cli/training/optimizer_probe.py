@@ -15,10 +15,10 @@ from torch.optim import SGD, Optimizer
 from autolrs_cli.contracts import OptimizerFactory, ParameterGroup
 from autolrs_cli.errors import ConfigError, TrainingError
 from autolrs_cli.seeding import generator
+from autolrs_cli.training.engine_state import load_training_tensors, training_tensors
 from autolrs_cli.training.optimizer_state import make_ready, parameters_of, set_lr
 from autolrs_cli.training.snapshot import Snapshot, random_states, set_random_states
 from autolrs_cli.training.state_tree import Parts, UnstorableError, same_bits, take_apart
-from autolrs_cli.training.training_state import load_training_tensors, training_tensors
 
 T = TypeVar("T")
 # Optimizers do something special every 2 to 10 steps. Few of those periods divide the first number, so one that is

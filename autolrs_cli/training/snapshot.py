@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from autolrs_cli.training.engine_state import living_tensors
 from autolrs_cli.training.optimizer_state import parameter_memory, parameters_of, put_back, state_parts
 from autolrs_cli.training.state_tree import Parts, Storage
-from autolrs_cli.training.training_state import living_tensors
 
 # Share of the free device memory that the copy may take before it goes to the host.
 DEVICE_SHARE = 0.5
