@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from hydra.utils import get_object
@@ -53,7 +53,7 @@ def _adapted(built: Any) -> OptimizerFactory:
     return built
 
 
-def _is_of_torchs_kind(found: object) -> bool:
+def _is_of_torchs_kind(found: object) -> TypeGuard[type[Optimizer]]:
     return inspect.isclass(found) and issubclass(found, Optimizer)
 
 

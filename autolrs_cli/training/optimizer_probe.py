@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import orjson
@@ -71,7 +72,7 @@ class _Twin:
         draw = generator(0, "optimizer probe")
         drawn = [torch.randn(shape, generator=draw) for shape in ((4, 3), (3, 2, 2, 2), (3,), (5,))]
         drawn[1] = drawn[1].to(memory_format=torch.channels_last)
-        parameters = [nn.Parameter(each) for each in drawn]
+        self._parameters = parameters = [nn.Parameter(each) for each in drawn]
         self.model = nn.ParameterList(parameters)
         groups = [
             ParameterGroup("weights", parameters[:2]),
@@ -85,12 +86,12 @@ class _Twin:
     def step(self, number: int) -> list[Tensor]:
         """Make a step with the gradients of that number; return the weights after it."""
         draw = generator(number, "optimizer probe", "gradients")
-        for parameter in self.model:
+        for parameter in self._parameters:
             parameter.grad = torch.empty_like(parameter, requires_grad=False).normal_(generator=draw)
         set_random_states(self._streams, _CPU)
         set_lr(self.optimizer, _LR)
         _attempt("make steps from gradients alone (tried on the CPU)", self.optimizer.step)
-        return [parameter.detach().clone() for parameter in self.model]
+        return [parameter.detach().clone() for parameter in self._parameters]
 
     def require_rewindable(self) -> None:
         """Go forward, back to the untrained state, and forward again; then the same from there on."""
@@ -168,10 +169,9 @@ def _require_contract(optimizer: object) -> None:
 
 def _attributes(optimizer: Optimizer) -> dict[str, Parts]:
     """Return copies of what an optimizer keeps in attributes of its own, as far as they can be compared."""
-    usual = vars(SGD([nn.Parameter(torch.zeros(1))]))
     found: dict[str, Parts] = {}
     for name, value in vars(optimizer).items():
-        if name in usual:
+        if name in _usual_attributes():
             continue
         try:
             parts = take_apart(value, name, parameters_of(optimizer))
@@ -180,6 +180,11 @@ def _attributes(optimizer: Optimizer) -> dict[str, Parts]:
         copies = {at: each._replace(memory=each.memory.clone()) for at, each in parts.storages.items()}
         found[name] = Parts(parts.tree, copies)
     return found
+
+
+@cache
+def _usual_attributes() -> frozenset[str]:
+    return frozenset(vars(SGD([nn.Parameter(torch.zeros(1))])))
 
 
 def _differing(then: Mapping[str, Parts], now: Mapping[str, Parts]) -> list[str]:
