@@ -33,15 +33,12 @@ ARMS: dict[str, tuple[str, ...]] = {
     "plateau": ("recipe=toy", "schedule=plateau", "schedule.patience=0", "run.eval_every_steps=10"),
     "one buffer for all parameters of a group": ("recipe=toy", "optimizer=flat"),
     "optimizer state in the parameter groups": ("recipe=toy", "optimizer=group_scaled"),
-    "an optimizer with a state_dict of its own": ("recipe=toy", "optimizer=own_keys"),
     "an optimizer judged by other weights than it trains": (
         "recipe=decoding",
         "optimizer=switching",
         "search.objective=choose",
         "run.full_eval_every_steps=20",
     ),
-    "averages of the weights that it is judged by": ("recipe=toy", "optimizer=switching", "average=ema"),
-    "RMSprop of torch.optim": ("recipe=toy", "optimizer=rmsprop"),
     "no search": ("recipe=decoding", "schedule=original", "run.full_eval_every_steps=20"),
 }
 
