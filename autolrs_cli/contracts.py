@@ -305,5 +305,22 @@ class AdaptiveSchedule(Schedule, Protocol):
         """Go on from `state`."""
 
 
+@runtime_checkable
+class SwitchingOptimizer(Protocol):
+    """An optimizer that is judged by other weights than those it trains: schedule-free ones, for example.
+
+    It is a `torch.optim.Optimizer` that computes either from the other and puts them into the parameters. It is built
+    in either mode, makes steps and is saved in training mode, and is switched whenever weights are measured or written.
+    """
+
+    def train(self) -> None:
+        """Put the weights that are trained into the parameters, if they are not there."""
+
+    def eval(self) -> None:
+        """Put the weights that it is judged by into the parameters, if they are not there."""
+
+
 OptimizerFactory: TypeAlias = Any
-"""Callable[[list[ParameterGroup]], torch.optim.Optimizer]; a partial from the `optimizer` config group."""
+"""Callable[[list[ParameterGroup]], torch.optim.Optimizer], from the `optimizer` config group: a partial of a function,
+or made from a class of torch's kind, which takes torch's parameter groups. Each group of the optimizer keeps its
+`lr_ratio`."""

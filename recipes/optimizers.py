@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import torch
@@ -82,6 +83,28 @@ def adam(
 
         optimizer.register_step_pre_hook(clip)
     return optimizer
+
+
+def from_class(
+    groups: list[ParameterGroup], *, make: Callable[..., torch.optim.Optimizer], kind: type
+) -> torch.optim.Optimizer:
+    """Build an optimizer of torch's kind: one torch parameter group per `ParameterGroup`.
+
+    In groups that do not decay, its `weight_decay` is 0.
+
+    Args:
+        groups: the model's parameters, already on their device.
+        make: from torch's parameter groups to the optimizer; its settings are bound.
+        kind: the class that `make` builds.
+    """
+    parameters = inspect.signature(kind).parameters
+    named = [{"params": g.parameters, "name": g.name, "lr_ratio": g.lr_ratio} for g in groups]
+    if "weight_decay" in parameters:
+        for group, own in zip(groups, named, strict=True):
+            own |= {} if group.decay else {"weight_decay": 0.0}
+    # The schedule sets the LR before the first step; some classes refuse to begin with 0.
+    needs_lr = "lr" in parameters and parameters["lr"].default is inspect.Parameter.empty
+    return make(named, **({"lr": 1e-3} if needs_lr else {}))
 
 
 def _torch_group(group: ParameterGroup, weight_decay: float) -> dict[str, Any]:

@@ -202,7 +202,7 @@ def _verdict(error: Exception, stop: StopRequest) -> tuple[EndCause, str]:
 
 
 def _save(trainer: Trainer, directory: RunDirectory) -> None:
-    with trainer.state.ledger.span("checkpoint"):
+    with trainer.state.ledger.span("checkpoint"), trainer.engine.evaluation_weights():
         if trainer.engine.averaged is not None:
             save_weights(trainer.engine.averaged_model, directory.averaged_model)
         save_weights(trainer.engine.model, directory.model)

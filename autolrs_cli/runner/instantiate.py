@@ -36,8 +36,11 @@ def targets(node: Any) -> Iterator[str]:
 
 
 def user_modules(config: Mapping[str, Any]) -> set[str]:
-    """Return the top-level modules, other than ours, that a configuration builds objects from."""
-    return {target.partition(".")[0] for target in targets(config)} - set(OUR_PACKAGES)
+    """Return the top-level modules, other than ours and torch, that a configuration builds objects from.
+
+    Torch's code is known by its version, and is too much to be hashed.
+    """
+    return {target.partition(".")[0] for target in targets(config)} - {*OUR_PACKAGES, "torch"}
 
 
 def build(

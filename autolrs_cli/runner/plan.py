@@ -14,7 +14,6 @@ from joblib import cpu_count
 from autolrs_cli import settings as schema
 from autolrs_cli.contracts import (
     OptimizerFactory,
-    ParameterGroup,
     Phase,
     Recipe,
     RunLength,
@@ -25,6 +24,7 @@ from autolrs_cli.contracts import (
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.runner.config_outline import require_shape
 from autolrs_cli.runner.instantiate import build
+from autolrs_cli.runner.optimizer_factory import optimizer_factory
 from autolrs_cli.schedules import LinearWarmup
 from autolrs_cli.schedules.lengths import run_length, schedule_key
 from autolrs_cli.search import RunOutline, Search
@@ -104,7 +104,7 @@ def check(config: Mapping[str, Any]) -> Plan:
     settings: schema.Settings | None = problems.attempt(lambda: schema.parse(schema.Settings, config))
     device = problems.attempt(lambda: _device(config["runtime"].get("device")))
     recipe: Recipe | None = problems.attempt(lambda: build_recipe(config))
-    optimizer = problems.attempt(lambda: _optimizer(config["optimizer"]))
+    optimizer = problems.attempt(lambda: optimizer_factory(config["optimizer"]))
     schedule = problems.attempt(lambda: _schedule(config))
     searched = config["schedule"].get("name") in schema.SEARCHED
     search = problems.attempt(lambda: _search(config)) if searched else None
@@ -154,27 +154,6 @@ def build_recipe(config: Mapping[str, Any]) -> Recipe:
     """
     recipe: Recipe = build(config["recipe"], "recipe", config, kind=Recipe, rules=lambda it: it.problems())
     return recipe
-
-
-def _optimizer(node: Mapping[str, Any]) -> OptimizerFactory:
-    try:
-        factory: OptimizerFactory = build(node, "optimizer", rules=_refusals)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(
-            f"`optimizer` must be buildable, but it is not: {error}. Mend optimizer."
-        ) from error
-    return factory
-
-
-def _refusals(factory: OptimizerFactory) -> list[str]:
-    """Return why an optimizer's settings do not go together."""
-    try:
-        factory([ParameterGroup("probe", [torch.nn.Parameter(torch.zeros(1))])])
-    except ConfigError as error:
-        return list(error.problems)
-    return []
 
 
 def _schedule(config: Mapping[str, Any]) -> Schedule:

@@ -129,7 +129,7 @@ class Trainer:
         """Keep the weights and evaluate, where it is time; the engine must be in the state after `place.step`."""
         step = self.state.place.step
         if self._last_weights is not None and self._is_due(self._last_weights.every_steps, step):
-            with self.state.ledger.span("checkpoint"):
+            with self.state.ledger.span("checkpoint"), self.engine.evaluation_weights():
                 self._last_weights.keep(self.engine.model, step)
         if self._is_due(self._cadence.eval_every_steps, step):
             self.evaluate()

@@ -145,7 +145,11 @@ class LastCheckpoints:
 
 
 def _untied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors without those that share all their memory with an earlier one."""
+    """Return the tensors without those that share all their memory with an earlier one.
+
+    Not safetensors' `save_model` and `load_model`: they refuse a model whose parameters are slices of one buffer, as
+    cuDNN's recurrent layers and some optimizers lay them.
+    """
     seen: set[tuple[int, torch.Size]] = set()
     kept: dict[str, Tensor] = {}
     for name, tensor in tensors.items():

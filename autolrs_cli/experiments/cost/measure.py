@@ -20,6 +20,7 @@ from autolrs_cli.records import events
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.search import Curve, preload
+from autolrs_cli.training.optimizer_state import state_nbytes
 from autolrs_cli.training.snapshot import Snapshot
 from autolrs_cli.training.trainer import Trainer
 from autolrs_cli.training.weights import save_weights
@@ -84,12 +85,6 @@ def _measure(plan: Plan, trainer: Trainer, directory: RunDirectory, steps: int, 
     }
     save_weights(engine.model, directory.model)
     trainer.journal.mark()
-    optimizer_bytes = sum(
-        value.nbytes
-        for state in engine.optimizer.state.values()
-        for value in state.values()
-        if isinstance(value, torch.Tensor)
-    )
     return Measured(
         timed_steps=steps,
         startup_seconds=startup,
@@ -101,7 +96,7 @@ def _measure(plan: Plan, trainer: Trainer, directory: RunDirectory, steps: int, 
         question_seconds=_question_seconds(plan) if search else 0.0,
         checkpoint_seconds=timed["checkpoint"],
         parameter_bytes=sum(p.nbytes for p in engine.model.parameters()),
-        optimizer_bytes=optimizer_bytes,
+        optimizer_bytes=state_nbytes(engine.optimizer),
         snapshot_bytes=snapshot.nbytes if search else 0,
         checkpoint_bytes=_bytes_in(directory.checkpoints),
         weights_bytes=directory.model.stat().st_size,
