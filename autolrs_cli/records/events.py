@@ -23,6 +23,9 @@ class RunStarted:
     versions: dict[str, str]
     data_fingerprint: str
     code_version: str
+    """Hash of the code that the run can have executed."""
+    code: Mapping[str, str]
+    """Module -> hash, of that code: two runs of different arms have not executed the same modules."""
 
 
 @dataclass(frozen=True, slots=True)

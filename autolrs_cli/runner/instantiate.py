@@ -18,7 +18,6 @@ from autolrs_cli.settings import complaint
 
 # What Hydra's `instantiate` reads itself.
 INSTANTIATE_KEYS = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
-OUR_PACKAGES = ("autolrs_cli", "autolrs_recipes")
 SCALARS = (int, float, str, bool, type(None))
 
 
@@ -33,11 +32,6 @@ def targets(node: Any) -> Iterator[str]:
     elif isinstance(node, list):
         for value in node:
             yield from targets(value)
-
-
-def user_modules(config: Mapping[str, Any]) -> set[str]:
-    """Return the top-level modules, other than ours, that a configuration builds objects from."""
-    return {target.partition(".")[0] for target in targets(config)} - set(OUR_PACKAGES)
 
 
 def build(
