@@ -45,7 +45,8 @@ NEVER = {
 # it all the same.
 SEARCH = {
     "autolrs_cli.search": "is asked in searched stages alone",
-    "autolrs_cli.training.stage_loop": "carries out searched stages alone",
+    "autolrs_cli.training.probe": "makes trials",
+    "autolrs_cli.training.recorded_policy": "writes down what a search answers",
 }
 # Libraries, whose versions are recorded: Python's own, and ours by the names that are imported.
 _RECORDED = {*sys.stdlib_module_names, *LIBRARIES, "hydra", "PIL", "sklearn"}
