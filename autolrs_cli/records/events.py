@@ -26,6 +26,9 @@ class RunStarted:
     versions: dict[str, str]
     data_fingerprint: str
     code_version: str
+    """Hash of the code that the run can have executed."""
+    code: Mapping[str, str]
+    """Module -> hash, of that code: two runs of different arms have not executed the same modules."""
     length: RunLength | None = None
     """What the run's length means to its schedule; None: a journal of a version that did not say."""
 

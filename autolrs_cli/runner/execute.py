@@ -15,7 +15,7 @@ from autolrs_cli.end_cause import EndCause, ExitCode, RunStatus
 from autolrs_cli.errors import AutoLRSError, TrainingError, UnwritableError
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal, Listener
-from autolrs_cli.records.provenance import code_version, versions
+from autolrs_cli.records.provenance import versions
 from autolrs_cli.records.run_directory import (
     HARMLESS_KEYS,
     RunDirectory,
@@ -24,7 +24,7 @@ from autolrs_cli.records.run_directory import (
     write_json,
     write_schedule,
 )
-from autolrs_cli.runner.instantiate import user_modules
+from autolrs_cli.runner.code_version import code_version
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.resume_point import ResumePoint, cut
 from autolrs_cli.runner.summary import summarize
@@ -151,7 +151,7 @@ def _go_on_from(point: ResumePoint, trainer: Trainer, config: dict[str, Any]) ->
             point.repeated_steps,
             point.changed,
             versions(),
-            code_version(user_modules(config)),
+            code_version(config).total,
         )
     )
 

@@ -189,5 +189,14 @@ def _differences(began: Record, now: Mapping[str, Any]) -> list[str]:
     ]
     libraries = sorted({*began["versions"], *now["versions"]})
     pairs += [(name, began["versions"].get(name), now["versions"].get(name)) for name in libraries]
-    pairs.append(("code", began["code_version"], now["code_version"]))
-    return [f"{name} was {then} and is {is_}" for name, then, is_ in pairs if then != is_]
+    found = [f"{name} was {then} and is {is_}" for name, then, is_ in pairs if then != is_]
+    return [*found, *_changed_code(began, now)]
+
+
+def _changed_code(began: Record, now: Mapping[str, Any]) -> list[str]:
+    changed = f"code was {began['code_version']} and is {now['code_version']}"
+    if not began.get("code"):  # of a version that recorded no modules
+        return [changed] if began["code_version"] != now["code_version"] else []
+    shared = began["code"].keys() & now["code"].keys()
+    modules = sorted(module for module in shared if began["code"][module] != now["code"][module])
+    return [f"{changed} ({', '.join(modules)})"] if modules else []

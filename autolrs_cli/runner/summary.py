@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from autolrs_cli.end_cause import EndCause
-from autolrs_cli.records.provenance import code_version, versions
+from autolrs_cli.records.provenance import versions
 from autolrs_cli.records.run_directory import SCHEMA_VERSION
-from autolrs_cli.runner.instantiate import user_modules
+from autolrs_cli.runner.code_version import code_version
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.torch_runtime import device_name
 from autolrs_cli.training.outcome import finite
@@ -19,7 +19,7 @@ from autolrs_cli.training.trainer import Trainer
 def summarize(plan: Plan, trainer: Trainer, cause: EndCause, reason: str | None) -> dict[str, Any]:
     """Return the contents of summary.json."""
     settings, state = plan.settings, trainer.state
-    place = state.place
+    place, code = state.place, code_version(settings.model_dump())
     return {
         "schema_version": SCHEMA_VERSION,
         "status": cause.status,
@@ -38,7 +38,8 @@ def summarize(plan: Plan, trainer: Trainer, cause: EndCause, reason: str | None)
         "seed": settings.seed,
         "device": device_name(plan.device),
         "versions": versions(),
-        "code_version": code_version(user_modules(settings.model_dump())),
+        "code_version": code.total,
+        "code": code.modules,
         "step": place.step,
         "total_steps": place.total_steps,
         "examples": state.outcome.examples,

@@ -8,9 +8,9 @@ from typing import Any
 from autolrs_cli.contracts import AdaptiveSchedule, FullyMeasured
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal
-from autolrs_cli.records.provenance import code_version, versions
+from autolrs_cli.records.provenance import versions
 from autolrs_cli.records.run_directory import RunDirectory
-from autolrs_cli.runner.instantiate import user_modules
+from autolrs_cli.runner.code_version import code_version
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.torch_runtime import device_name
 from autolrs_cli.settings import EmaSettings
@@ -108,7 +108,7 @@ def make_search(plan: Plan, trainer: Trainer) -> tuple[Prober, RecordedPolicy]:
 
 def run_started(plan: Plan, config: dict[str, Any]) -> events.RunStarted:
     """Return the journal's first record: the plan, and what it is carried out with."""
-    settings = plan.settings
+    settings, code = plan.settings, code_version(config)
     return events.RunStarted(
         description={
             **asdict(plan.recipe.describe()),
@@ -133,6 +133,7 @@ def run_started(plan: Plan, config: dict[str, Any]) -> events.RunStarted:
         config=config,
         versions=versions(),
         data_fingerprint=plan.recipe.fingerprint(),
-        code_version=code_version(user_modules(config)),
+        code_version=code.total,
+        code=dict(code.modules),
         length=plan.length,
     )

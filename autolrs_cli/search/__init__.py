@@ -58,4 +58,4 @@ def preload() -> None:
     """Import BoTorch now, so that start-up pays for it and not the first question of a search."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import autolrs_cli.search.gp  # noqa: F401
+        from autolrs_cli.search import gp  # noqa: F401

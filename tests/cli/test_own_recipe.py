@@ -17,7 +17,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a reader has who saved the files under the names given."""
     root = tmp_path_factory.mktemp("reader")
     files = re.findall(r"^`(mine/\S+)`:\n\n```\w+\n(.*?)^```", DOC.read_text(), re.DOTALL | re.MULTILINE)
-    assert [name for name, _ in files] == ["mine/cancer.py", "mine/recipe/cancer.yaml", "mine/optimizer/nadam.yaml"]
+    assert [name for name, _ in files] == [
+        "mine/cancer.py",
+        "mine/recipe/cancer.yaml",
+        "mine/optimizer/nadam.yaml",
+    ]
     for name, content in files:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(content)
@@ -42,7 +46,9 @@ def test_its_optimizer_trains_and_is_trusted_afterwards(folder: Path) -> None:
     done = autolrs("train", "--config-dir", "mine", *chosen, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert json.loads((folder / "nadam" / "summary.json").read_text())["metrics"]["accuracy"] > 0.9
-    assert "export` method" in autolrs("export", "nadam", "out", cwd=folder).stderr, "its configuration is trusted"
+    assert "export` method" in autolrs("export", "nadam", "out", cwd=folder).stderr, (
+        "its configuration is trusted"
+    )
 
 
 def test_it_is_searched_and_learns(folder: Path) -> None:

@@ -70,6 +70,7 @@ class Story:
                 versions={},
                 data_fingerprint="f",
                 code_version="c",
+                code={},
             )
         )
         self._place["phase"] = "train"

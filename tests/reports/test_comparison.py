@@ -252,6 +252,48 @@ def test_runs_that_may_not_be_compared_are_refused_by_name_and_forced_under_a_ba
     assert compare([tmp_path], force=True).refused
 
 
+ENGINE, GP, COSINE = "autolrs_cli.training.engine", "autolrs_cli.search.gp", "autolrs_cli.schedules.decaying"
+
+
+class TestCode:
+    def test_of_modules_that_only_one_arm_executed_may_differ(self, tmp_path: Path) -> None:
+        make_run(tmp_path, "original", 0, LAST, code="1", modules={ENGINE: "a1"})
+        make_run(tmp_path, "autolrs", 0, LAST, code="2", modules={ENGINE: "a1", GP: "b1"})
+        make_run(tmp_path, "cosine", 0, LAST, code="3", modules={ENGINE: "a1", COSINE: "c1"})
+        assert not compare([tmp_path]).refused
+
+    def test_of_a_module_that_two_runs_executed_must_be_the_same(self, tmp_path: Path) -> None:
+        for seed in range(2):
+            make_run(tmp_path, "original", seed, LAST, code="1", modules={ENGINE: "a1"})
+        make_run(tmp_path, "autolrs", 0, LAST, code="2", modules={ENGINE: "a1", GP: "b1"})
+        culprit = make_run(tmp_path, "autolrs", 1, LAST, code="3", modules={ENGINE: "a2", GP: "b1"})
+        said = refused(tmp_path)
+        assert (
+            f"must share the code that both have executed, but {culprit} has another {ENGINE} than most"
+            in said
+        )
+        assert GP not in said
+        assert len(said.splitlines()) == 1, "one message"
+
+    def test_of_the_search_may_not_change_within_its_arm(self, tmp_path: Path) -> None:
+        make_run(tmp_path, "original", 0, LAST, code="1", modules={ENGINE: "a1"})
+        for seed, state in enumerate(("b1", "b1", "b2")):
+            make_run(tmp_path, "autolrs", seed, LAST, code=state, modules={ENGINE: "a1", GP: state})
+        assert f"autolrs-2-40-3 has another {GP} than most" in refused(tmp_path)
+
+    def test_of_many_modules_some_are_named(self, tmp_path: Path) -> None:
+        names = [f"autolrs_cli.training.part{i}" for i in range(9)]
+        make_run(tmp_path, "original", 0, LAST, modules=dict.fromkeys(names, "a1"))
+        make_run(tmp_path, "autolrs", 0, LAST, modules=dict.fromkeys(names, "a2"))
+        assert f"has another {', '.join(names[:6])} and 3 more than most" in refused(tmp_path)
+
+    def test_by_module_and_as_a_whole_cannot_be_compared(self, tmp_path: Path) -> None:
+        for seed in range(2):
+            make_run(tmp_path, "original", seed, LAST, code="1", modules={ENGINE: "a1"})
+        older = make_run(tmp_path, "autolrs", 0, LAST, code="1")
+        assert f"recorded by module for most, but {older} has 1" in refused(tmp_path)
+
+
 def test_another_target_does_not_matter_when_one_is_given(tmp_path: Path) -> None:
     make_run(tmp_path, "original", 0, LAST, target=0.9)
     make_run(tmp_path, "autolrs", 0, LAST, target=0.8)

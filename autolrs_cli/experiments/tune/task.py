@@ -24,8 +24,7 @@ from autolrs_cli.experiments.tune.study import Configuration, Study
 from autolrs_cli.experiments.tune.study_directory import StudyDirectory
 from autolrs_cli.experiments.tune.trials_table import write_trials
 from autolrs_cli.overrides import key_in
-from autolrs_cli.records.provenance import code_version
-from autolrs_cli.runner.instantiate import user_modules
+from autolrs_cli.runner.code_version import code_version
 from autolrs_cli.runner.plan import Plan, check
 from autolrs_cli.runner.preparation import prepare_data
 
@@ -187,7 +186,7 @@ class TuningTask:
 
     @property
     def _code_version(self) -> str:
-        return code_version(user_modules(self.config))
+        return code_version(self.config).total
 
     def _facts(self, best: Configuration) -> list[str]:
         longest, everything = max(best.results), self.study.configurations()
