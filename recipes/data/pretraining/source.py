@@ -122,6 +122,11 @@ class PreparedText(ABC):
         if "_folder" not in self.__dict__:
             self._folder = self._prepared(report)
 
+    def verify(self, report: Report) -> str:
+        """Look for damage in every byte of what was prepared, and make it again if need be; say what was looked at."""
+        self._folder = self._prepared(report, full=True)
+        return f"every byte of the prepared data is sound: {self._folder}"
+
     def fingerprint(self) -> str:
         """Return a hash of content, split and vocabulary."""
         return str(self._summary["fingerprint"])
@@ -150,7 +155,7 @@ class PreparedText(ABC):
         summary: dict[str, Any] = json.loads((self._folder / SUMMARY).read_text(encoding="utf-8"))
         return summary
 
-    def _prepared(self, report: Report) -> Path:
+    def _prepared(self, report: Report, *, full: bool = False) -> Path:
         split = Split(
             self.vocab_size,
             self.tokenizer_sentences,
@@ -171,4 +176,5 @@ class PreparedText(ABC):
         def make(folder: Path) -> None:
             prepare_text(folder, self.documents(report), self.validation(), split, report)
 
-        return prepared(cache_root(self.cache_dir), "pretraining", ingredients, make)
+        root = cache_root(self.cache_dir)
+        return prepared(root, "pretraining", ingredients, make, report, full=full)

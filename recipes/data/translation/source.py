@@ -49,12 +49,17 @@ class PreparedTranslation(ABC):
         if "prepared" not in self.__dict__:
             self.__dict__["prepared"] = self._prepare(report)
 
+    def verify(self, report: Report) -> str:
+        """Look for damage in every byte of `prepared`, and make it again if need be; say what was looked at."""
+        self.__dict__["prepared"] = self._prepare(report, full=True)
+        return f"every byte of the prepared data is sound: {self.prepared.folder}"
+
     @cached_property
     def prepared(self) -> PreparedPairs:
         """What was prepared; made now if need be."""
         return self._prepare(quiet)
 
-    def _prepare(self, report: Report) -> PreparedPairs:
+    def _prepare(self, report: Report, *, full: bool = False) -> PreparedPairs:
         settings = self.settings()
         ingredients, corpus = self.text(report)
         folder = prepared(
@@ -62,5 +67,7 @@ class PreparedTranslation(ABC):
             self.kind,
             {**settings.ingredients(), **ingredients},
             lambda folder: fill(folder, corpus(), settings, report),
+            report,
+            full=full,
         )
         return PreparedPairs(folder)

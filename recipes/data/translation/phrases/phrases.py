@@ -15,7 +15,7 @@ from autolrs_recipes.data.translation.pairs import Pair
 from autolrs_recipes.data.translation.prepare import Corpus, Settings
 from autolrs_recipes.data.translation.source import PreparedTranslation
 
-_MAKERS = ("draws", "fillers", "frames", "making", "words")
+_MAKERS = ("draws", "fillers", "frames", "make", "words")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -80,7 +80,7 @@ class Phrases(PreparedTranslation):
             "target_pairs": self.target_pairs,
             "babel": version("babel"),
             "num2words": version("num2words"),
-            "code": content_hash(here.with_name(f"phrases_{name}.py") for name in _MAKERS),
+            "code": content_hash(here.with_name(f"{name}.py") for name in _MAKERS),
         }
         return ingredients, lambda: self._corpus(report)
 
