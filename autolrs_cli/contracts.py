@@ -108,6 +108,14 @@ class EvalStream(Protocol):
         """Return batch `index`, 0 <= index < num_batches, as CPU tensors."""
 
 
+@runtime_checkable
+class Noticing(Protocol):
+    """A stream, or what it reads with, that has something to say: an image that was replaced by another."""
+
+    def notices(self) -> list[str]:
+        """Return what was noticed since the last call, in words: the same words for the same thing."""
+
+
 @dataclass(frozen=True)
 class Phase:
     """A stretch of the run with its own stream and batch size."""
@@ -211,6 +219,18 @@ class Preparable(Protocol):
 
         Raises:
             ConfigError: if the data cannot be used; each problem names its key and the way out.
+        """
+
+
+@runtime_checkable
+class Verifiable(Protocol):
+    """A recipe whose data are looked at in part when a run starts, and can be looked at in full."""
+
+    def verify(self, report: Report) -> str:
+        """Read all of the data, make prepared data that are damaged again, and say in words what was looked at.
+
+        Raises:
+            ConfigError: if something is wrong with the data.
         """
 
 

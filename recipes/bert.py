@@ -20,6 +20,7 @@ from autolrs_cli.contracts import (
     Phase,
     Report,
     TrainStream,
+    Verifiable,
 )
 from autolrs_recipes.checks import divides, number, whole_number
 from autolrs_recipes.data.pretraining.sentence_pairs import LEAST_LENGTH, NUM_SPECIAL
@@ -139,6 +140,12 @@ class Bert:
     def prepare(self, report: Report) -> None:
         """Train the vocabulary and tokenize the text, unless it was done before."""
         self.data.prepare(report)
+
+    def verify(self, report: Report) -> str:
+        """Look at all of the prepared data; say what was looked at."""
+        if isinstance(self.data, Verifiable):
+            return self.data.verify(report)
+        return "the data cannot be looked at further"
 
     def fingerprint(self) -> str:
         """Hash of the data's content, split and vocabulary."""

@@ -20,7 +20,10 @@ from autolrs_cli.contracts import (
     Metric,
     ParameterGroup,
     Phase,
+    Preparable,
+    Report,
     TrainStream,
+    Verifiable,
 )
 from autolrs_recipes.checks import divides, whole_number
 from autolrs_recipes.data.images.streams import HeldOutImages, ImageData, TrainImages
@@ -86,6 +89,17 @@ class ResNet50:
         if self.micro_batch != self.global_batch:  # BatchNorm cannot normalise a single image
             found += whole_number("recipe.micro_batch", self.micro_batch, 2)
         return found or divides(self.global_batch, self.micro_batch)
+
+    def prepare(self, report: Report) -> None:
+        """Read what the fingerprint covers, if the data can say how that goes."""
+        if isinstance(self.data, Preparable):
+            self.data.prepare(report)
+
+    def verify(self, report: Report) -> str:
+        """Look at all of the data; say what was looked at."""
+        if isinstance(self.data, Verifiable):
+            return self.data.verify(report)
+        return "the data are always looked at in full"
 
     def fingerprint(self) -> str:
         """Hash of the data's content and split."""

@@ -24,6 +24,7 @@ from autolrs_cli.contracts import (
     Phase,
     Report,
     TrainStream,
+    Verifiable,
 )
 from autolrs_recipes.checks import number, whole_number
 from autolrs_recipes.data.translation.pairs import END, END_ID, PAD, PAD_ID, UNKNOWN, TranslationData
@@ -139,6 +140,12 @@ class Transformer:
     def prepare(self, report: Report) -> None:
         """Make the tokens that the streams read, unless they were made before."""
         self.data.prepare(report)
+
+    def verify(self, report: Report) -> str:
+        """Look at all of the prepared data; say what was looked at."""
+        if isinstance(self.data, Verifiable):
+            return self.data.verify(report)
+        return "the data cannot be looked at further"
 
     def fingerprint(self) -> str:
         """Hash of the data's content and split."""

@@ -14,6 +14,9 @@ from autolrs_cli.training.outcome import finite
 from autolrs_cli.training.stages import Segment
 from autolrs_cli.training.trainer import Trainer
 
+# The journal has all of them.
+_MOST_NOTICES = 20
+
 
 def summarize(plan: Plan, trainer: Trainer, status: str, reason: str | None) -> dict[str, Any]:
     """Return the contents of summary.json."""
@@ -42,6 +45,10 @@ def summarize(plan: Plan, trainer: Trainer, status: str, reason: str | None) -> 
         "raw_metrics": {name: finite(value) for name, value in trainer.outcome.raw_metrics.items()},
         "average": settings.average.name,
         "notes": trainer.outcome.notes,
+        "notices": {
+            "count": len(trainer.outcome.notices),
+            "first": trainer.outcome.notices[:_MOST_NOTICES],
+        },
         "resumed": trainer.outcome.resumed,
         "bit_exact": trainer.outcome.bit_exact,
         "untrained_loss": {kind: finite(value) for kind, value in trainer.untrained_loss.items()},

@@ -9,7 +9,7 @@ from autolrs_cli.contracts import Batch, EvalSplit, FullyMeasured, Position, Wei
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal
 from autolrs_cli.training.engine import Engine
-from autolrs_cli.training.loader import read_all, to_device
+from autolrs_cli.training.loader import Notice, read_all, to_device, unheard
 from autolrs_cli.training.outcome import finite
 from autolrs_cli.training.weights import LastCheckpoints
 
@@ -37,6 +37,7 @@ class Evaluator:
         last_weights: the checkpoints whose mean a full evaluation measures; None: the engine averages, or the recipe
             has no full evaluation.
         batch_norm_batches: micro-batches that BatchNorm's statistics of averaged weights are estimated on.
+        notice: told what streams have to say of their batches.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Evaluator:
         workers: int,
         last_weights: LastCheckpoints | None = None,
         batch_norm_batches: int = 0,
+        notice: Notice = unheard,
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -55,6 +57,7 @@ class Evaluator:
         self._workers = workers
         self._last_weights = last_weights
         self._batch_norm_batches = batch_norm_batches
+        self._notice = notice
         self._norm_batches: list[Batch] | None = None
         self._choose_batches: list[Batch] | None = None
 
@@ -128,4 +131,4 @@ class Evaluator:
 
     def _read(self, split: EvalSplit) -> Iterator[Batch]:
         stream = self._engine.recipe.eval_stream(split)
-        return read_all(stream, self._workers, self._engine.device)
+        return read_all(stream, self._workers, self._engine.device, self._notice)

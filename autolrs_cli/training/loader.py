@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-from autolrs_cli.contracts import Batch, EvalStream, Position, TrainStream
+from autolrs_cli.contracts import Batch, EvalStream, Noticing, Position, TrainStream
 from autolrs_cli.errors import AutoLRSError, TrainingError
 
 # Micro-batches that each worker holds ready.
@@ -32,7 +32,20 @@ class _Packed:
     arrays: dict[str, NDArray[Any]]
 
 
-_Read: TypeAlias = "Batch | _Packed | AutoLRSError"
+@dataclass(frozen=True)
+class _Noted:
+    """A batch, and what its stream said of it."""
+
+    batch: Batch | _Packed
+    notices: tuple[str, ...]
+
+
+_Read: TypeAlias = "Batch | _Packed | _Noted | AutoLRSError"
+Notice: TypeAlias = Callable[[str], None]
+
+
+def unheard(notice: str) -> None:
+    """Let a notice pass."""
 
 
 class TrainLoader:
@@ -44,13 +57,21 @@ class TrainLoader:
         workers: loader processes; 0 reads in this process. The batches are the same.
         device: where batches go.
         rank: this process's place among those that share the global batch.
+        notice: told what the stream has to say of the batches, when they are read.
     """
 
     def __init__(
-        self, stream: TrainStream, phase: int, workers: int, device: torch.device, rank: int = 0
+        self,
+        stream: TrainStream,
+        phase: int,
+        workers: int,
+        device: torch.device,
+        rank: int = 0,
+        notice: Notice = unheard,
     ) -> None:
         self._positions = _PositionsFrom(phase, stream.micro_batches, rank)
         self._device = device
+        self._notice = notice
         self.micro_batches = stream.micro_batches
         dataset = _Batches(stream)
         self._source: Iterable[_Read] = (
@@ -79,23 +100,29 @@ class TrainLoader:
         assert self._batches is not None
         self._next_step += 1
         for batch in itertools.islice(self._batches, self.micro_batches):
-            yield to_device(batch, self._device)
+            yield to_device(batch, self._device, self._notice)
 
 
-def read_all(stream: EvalStream, workers: int, device: torch.device) -> Iterator[Batch]:
-    """Yield every batch of a held-out slice, on the device."""
+def read_all(
+    stream: EvalStream, workers: int, device: torch.device, notice: Notice = unheard
+) -> Iterator[Batch]:
+    """Yield every batch of a held-out slice, on the device; `notice` is told what the stream has to say."""
     dataset, indices = _Batches(stream), range(stream.num_batches)
     source: Iterable[_Read] = (
         _workers(dataset, indices, workers, device) if workers else map_lazily(dataset, indices)
     )
     for batch in _begin(source):
-        yield to_device(batch, device)
+        yield to_device(batch, device, notice)
 
 
-def to_device(batch: _Read, device: torch.device) -> Batch:
+def to_device(batch: _Read, device: torch.device, notice: Notice = unheard) -> Batch:
     """Move a batch, keeping its memory format; asynchronously where the batch is pinned."""
     if isinstance(batch, AutoLRSError):
         raise batch
+    if isinstance(batch, _Noted):
+        for said in batch.notices:
+            notice(said)
+        batch = batch.batch
     if isinstance(batch, _Packed):
         batch = {name: torch.from_numpy(array) for name, array in batch.arrays.items()}
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
@@ -126,7 +153,9 @@ class _Batches(Dataset["_Read"]):
             batch = self._stream.batch(place)
         except AutoLRSError as error:
             return error
-        return _pack(batch) if get_worker_info() is not None else batch
+        notices = self._stream.notices() if isinstance(self._stream, Noticing) else ()
+        read = _pack(batch) if get_worker_info() is not None else batch
+        return _Noted(read, tuple(notices)) if notices else read
 
 
 def _pack(batch: Batch) -> Batch | _Packed:

@@ -94,6 +94,7 @@ class Trainer:
             workers=workers,
             last_weights=last_weights,
             batch_norm_batches=batch_norm_batches,
+            notice=self._notice,
         )
         self._checkpoints = checkpoints
         self._divergence = divergence
@@ -238,6 +239,7 @@ class Trainer:
         self.watch.load_state_dict(start["watch"])
         self.outcome = Outcome.from_json(start["outcome"])
         self.outcome.resumed, self.outcome.bit_exact = now.resumed, now.bit_exact
+        self.outcome.notices = now.notices
         self.outcome.ruled_out = [*now.ruled_out, found]
         if self._last_weights is not None:
             self._last_weights.drop_after(self.place.step)
@@ -293,8 +295,15 @@ class Trainer:
     def _loader(self, phase: int) -> TrainLoader:
         if phase not in self._loaders:
             stream = self.engine.recipe.train_stream(phase, self._seed)
-            self._loaders = {phase: TrainLoader(stream, phase, self._workers, self.engine.device)}
+            loader = TrainLoader(stream, phase, self._workers, self.engine.device, notice=self._notice)
+            self._loaders = {phase: loader}
         return self._loaders[phase]
+
+    def _notice(self, said: str) -> None:
+        """Write down what a stream has to say, once."""
+        if said not in self.outcome.notices:
+            self.outcome.notices.append(said)
+            self.journal.write(events.Warned(said))
 
     def _log(self, lr: float, loss: float) -> None:
         due = (

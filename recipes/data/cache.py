@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -16,14 +17,12 @@ from platformdirs import user_cache_path
 from autolrs_cli.contracts import Report
 from autolrs_cli.durable import publish
 from autolrs_cli.errors import ConfigError
+from autolrs_recipes.data.contents import QUIET_BYTES, hashed, memory_of
 from autolrs_recipes.data.manifest import damage, write_manifest
 
 CACHE_VARIABLE = "AUTOLRS_CACHE_DIR"
 # What a folder was made of, for a person who finds it.
 INGREDIENTS = "ingredients.json"
-_BLOCK_BYTES = 1 << 20
-# Read within a moment at every start of a run: not worth a line.
-_QUIET_BYTES = 64 << 20
 
 
 def quiet(what: str, done: int, total: int | None) -> None:
@@ -110,20 +109,21 @@ def _remove(path: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def content_hash(paths: Iterable[Path], report: Report = quiet) -> str:
-    """Return a hash of the contents of files, in order; their names do not count."""
-    files = list(paths)
-    total, done = sum(path.stat().st_size for path in files), 0
-    if total < _QUIET_BYTES:
-        report = quiet
-    digest = hashlib.sha256()
-    for path in files:
-        own = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                own.update(block)
-                if (done + len(block)) * 100 // total > done * 100 // total:
-                    report("reading files", done + len(block), total)
-                done += len(block)
-        digest.update(own.digest())
-    return digest.hexdigest()[:32]
+def content_hash(paths: Iterable[Path], report: Report = quiet, cache: Path | None = None) -> str:
+    """Return a hash of the contents of files, in order; their names do not count.
+
+    Args:
+        paths: the files.
+        report: told how the reading of many bytes goes.
+        cache: where hashes of large files are remembered, so that they are read once; None: they are not.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    files = [os.fsencode(path.absolute()) for path in paths]
+    large = sum(os.stat(path).st_size for path in files) >= QUIET_BYTES  # noqa: PTH116 - bytes
+    memory = memory_of(cache, "\0".join(map(os.fsdecode, files))) if cache and large else None
+    found = hashed(files, memory, "reading files", report)
+    if unreadable := [path for path, digest in zip(files, found.digests, strict=True) if not digest.any()]:
+        raise OSError(errno.EIO, "cannot be read", os.fsdecode(unreadable[0]))
+    return hashlib.sha256(found.digests.tobytes()).hexdigest()[:32]

@@ -16,8 +16,8 @@ from PIL import Image
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.runner.finished_run import read_trusted_config
+from autolrs_recipes.data.images.decoding import decode
 from autolrs_recipes.data.images.image_folder import ImageFolder
-from autolrs_recipes.data.images.listing import decode
 from autolrs_recipes.data.pretraining.sentence_splitting import split_sentences
 from autolrs_recipes.data.text_lines import MAX_LINE_BYTES, file_problems, read_lines
 
@@ -41,7 +41,13 @@ def png(width: int, height: int) -> bytes:
 
 def folder(root: Path) -> ImageFolder:
     return ImageFolder(
-        root=str(root), image_size=16, choose_fraction=0.3, choose_max_examples=9, check_images=99
+        root=str(root),
+        image_size=16,
+        choose_fraction=0.3,
+        choose_max_examples=9,
+        check_images=99,
+        background="white",
+        on_error="fail",
     )
 
 

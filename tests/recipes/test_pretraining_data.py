@@ -165,6 +165,7 @@ class TestCache:
         assert {path.name for path in folder.iterdir()} == {
             "choose",
             "ingredients.json",
+            "manifest.json",
             "summary.json",
             "target",
             "tokenizer.json",

@@ -13,7 +13,7 @@ from typing import Any
 from autolrs_cli.contracts import Report
 from autolrs_cli.errors import ConfigError
 from autolrs_recipes.checks import named, whole_number
-from autolrs_recipes.data.cache import content_hash
+from autolrs_recipes.data.cache import cache_root, content_hash
 from autolrs_recipes.data.pretraining.sentence_splitting import cut_documents, split_sentences
 from autolrs_recipes.data.pretraining.source import PreparedText
 from autolrs_recipes.data.text_lines import file_problems, read_lines
@@ -93,8 +93,8 @@ class TextFiles(PreparedText):
         return {
             "format": self.format,
             "document_sentences": self.document_sentences if self.format == "plain" else None,
-            "files": content_hash(train, report),
-            "validation_files": content_hash(held_out, report),
+            "files": content_hash(train, report, cache_root(self.cache_dir)),
+            "validation_files": content_hash(held_out, report, cache_root(self.cache_dir)),
         }
 
     def documents(self, report: Report) -> Iterator[list[str]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from autolrs_cli.contracts import Report
 from autolrs_recipes.checks import share, whole_number
-from autolrs_recipes.data.cache import content_hash
+from autolrs_recipes.data.cache import cache_root, content_hash
 from autolrs_recipes.data.text_lines import file_problems, read_lines
 from autolrs_recipes.data.translation.pairs import Pair
 from autolrs_recipes.data.translation.prepare import Corpus, Settings
@@ -76,7 +76,10 @@ class ParallelText(PreparedTranslation):
     def text(self, report: Report) -> tuple[dict[str, Any], Callable[[], Corpus]]:
         """Return what the text depends on, and what reads it."""
         files = [self._path(key) for pair in self._key_pairs() for key in pair]
-        return {"files": len(files), "text": content_hash(files, report)}, self._corpus
+        return {
+            "files": len(files),
+            "text": content_hash(files, report, cache_root(self.cache_dir)),
+        }, self._corpus
 
     def _corpus(self) -> Corpus:
         train, target, *test = (self._reader(*pair) for pair in self._key_pairs())

@@ -11,7 +11,7 @@ from autolrs_cli.contracts import Report
 from autolrs_cli.errors import ConfigError
 from autolrs_recipes.checks import share, whole_number
 from autolrs_recipes.data import hub
-from autolrs_recipes.data.cache import content_hash
+from autolrs_recipes.data.cache import cache_root, content_hash
 from autolrs_recipes.data.translation.pairs import Pair
 from autolrs_recipes.data.translation.prepare import Corpus, Settings
 from autolrs_recipes.data.translation.source import PreparedTranslation
@@ -97,7 +97,7 @@ class WMT14(PreparedTranslation):
         ingredients = {
             "languages": [self.source_language, self.target_language],
             "splits": [split is not None for split in splits],
-            "rows": content_hash(files, report),
+            "rows": content_hash(files, report, cache_root(self.cache_dir)),
         }
         return ingredients, lambda: self._corpus(splits)
 
