@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -23,11 +24,16 @@ from autolrs_cli.contracts import (
     Verifiable,
 )
 from autolrs_recipes.checks import divides, number, whole_number
+from autolrs_recipes.data.pretraining.prepare import TOKENIZER
 from autolrs_recipes.data.pretraining.sentence_pairs import LEAST_LENGTH, NUM_SPECIAL
 from autolrs_recipes.data.pretraining.source import PretrainingData
 from autolrs_recipes.data.pretraining.streams import HeldOutPairs, Task, TrainPairs
 from autolrs_recipes.data.pretraining.wordpiece import SPECIAL_TOKENS
+from autolrs_recipes.data.tokenizer_file import read_tokenizer
 from autolrs_recipes.models.bert import PretrainingBert, losses, masked_and_next_logits
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 _TO_GET_THE_PAPERS = (
     "scale=paper data.wikipedia=NAME data.books=NAME, with English Wikipedia and BooksCorpus by their names on the "
@@ -87,6 +93,7 @@ class Bert:
         self.mask_fraction = mask_fraction
         self.choose_pairs = choose_pairs
         self.target_pairs = target_pairs
+        self._recalled: Tokenizer | None = None
 
     def describe(self) -> Description:
         """Say what is trained, in words."""
@@ -169,7 +176,7 @@ class Bert:
 
     def model(self) -> nn.Module:
         """Build the encoder and its two heads with fresh weights."""
-        return self.architecture.build(self.data.tokenizer.get_vocab_size())
+        return self.architecture.build(self._tokenizer().get_vocab_size())
 
     def parameter_groups(self, model: nn.Module) -> list[ParameterGroup]:
         """Keep weight decay off biases and LayerNorm, as the public code does."""
@@ -229,6 +236,21 @@ class Bert:
         """Count the tokens of a micro-batch, special ones included, padding not."""
         return int(batch["attention_mask"].sum())
 
+    def keep(self, folder: Path) -> None:
+        """Write the tokenizer."""
+        self.data.tokenizer.save(str(folder / TOKENIZER))
+
+    def recall(self, folder: Path) -> None:
+        """Read it instead of asking the data.
+
+        Raises:
+            OSError, ValueError: if it is not there, or damaged.
+        """
+        self._recalled = read_tokenizer(folder / TOKENIZER)
+
+    def _tokenizer(self) -> Tokenizer:
+        return self._recalled or self.data.tokenizer
+
     def export(self, model: nn.Module, folder: Path) -> str:
         """Write model and tokenizer as transformers loads them; return code that fills in a masked word."""
         from transformers import BertTokenizer
@@ -236,7 +258,7 @@ class Bert:
 
         unknown, pad, cls, sep, mask = (SPECIAL_TOKENS[i] for i in (1, 0, 2, 3, 4))
         tokenizer = BertTokenizer(
-            vocab=self.data.tokenizer.get_vocab(),
+            vocab=self._tokenizer().get_vocab(),
             do_lower_case=True,
             unk_token=unknown,
             pad_token=pad,

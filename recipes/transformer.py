@@ -29,6 +29,7 @@ from autolrs_cli.contracts import (
 from autolrs_recipes.checks import number, whole_number
 from autolrs_recipes.data.translation.pairs import END, END_ID, PAD, PAD_ID, UNKNOWN, TranslationData
 from autolrs_recipes.data.translation.streams import HeldOutPairs, TrainPairs
+from autolrs_recipes.data.translation.vocabulary import Vocabulary
 from autolrs_recipes.models.beam_search import BeamSearch, bleu, encoded, spread
 from autolrs_recipes.models.marian import TranslationModel
 
@@ -92,6 +93,7 @@ class Transformer:
         self.bleu_sentences = bleu_sentences
         self.averaged_checkpoints = averaged_checkpoints
         self.checkpoint_every_steps = checkpoint_every_steps
+        self._recalled: Vocabulary | None = None
 
     def describe(self) -> Description:
         """Say what is trained, in words."""
@@ -157,9 +159,7 @@ class Transformer:
 
     def model(self) -> nn.Module:
         """Build the network with fresh weights."""
-        return self.architecture.build(
-            vocab_size=self.data.prepared.facts.vocabulary, pad_id=PAD_ID, end_id=END_ID
-        )
+        return self.architecture.build(vocab_size=self._vocabulary().size, pad_id=PAD_ID, end_id=END_ID)
 
     def parameter_groups(self, model: nn.Module) -> list[ParameterGroup]:
         """Return one group: nothing sets parameters apart in [Vaswani2017]_ Sec. 5.3."""
@@ -220,6 +220,21 @@ class Transformer:
         """Return the search that BLEU is computed with."""
         return BeamSearch(self.beam_size, self.length_penalty, self.eval_tokens)
 
+    def keep(self, folder: Path) -> None:
+        """Write the tokenizer, and a sentence to try it on."""
+        self._vocabulary().write(folder)
+
+    def recall(self, folder: Path) -> None:
+        """Read these instead of asking the data.
+
+        Raises:
+            OSError, ValueError, KeyError: if they are not there, or damaged.
+        """
+        self._recalled = Vocabulary.read(folder)
+
+    def _vocabulary(self) -> Vocabulary:
+        return self._recalled or Vocabulary.of(self.data.prepared)
+
     def export(self, model: nn.Module, folder: Path) -> str:
         """Write what transformers' `from_pretrained` loads; return code that loads it and translates a sentence."""
         assert isinstance(model, MarianMTModel)
@@ -234,14 +249,14 @@ class Transformer:
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         model.save_pretrained(folder)
         tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-            tokenizer_file=str(self.data.prepared.tokenizer_file),
+            tokenizer_file=str(self._vocabulary().tokenizer_file),
             pad_token=PAD,
             eos_token=END,
             unk_token=UNKNOWN,
             model_max_length=self.architecture.max_length,
         )
         tokenizer.save_pretrained(folder)
-        return _USAGE.format(folder=str(folder), sentence=self._test()[0][0])
+        return _USAGE.format(folder=str(folder), sentence=self._vocabulary().example)
 
 
 def _logits(model: nn.Module, batch: Batch) -> Tensor:

@@ -26,6 +26,7 @@ from autolrs_cli.records.run_directory import (
 )
 from autolrs_cli.runner.instantiate import user_modules
 from autolrs_cli.runner.plan import Plan
+from autolrs_cli.runner.preparation import keep_preprocessing
 from autolrs_cli.runner.resume_point import ResumePoint, cut
 from autolrs_cli.runner.summary import summarize
 from autolrs_cli.runner.torch_runtime import prepare
@@ -101,6 +102,7 @@ def execute(
     prepare(plan.settings.runtime, plan.threads)
     if plan.search is not None:
         preload()
+    keep_preprocessing(plan.recipe, directory)
     first_started = started - (resume.t if resume else 0.0)
     if resume is not None:
         cut(directory, resume)

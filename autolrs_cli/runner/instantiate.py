@@ -6,6 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
 from hydra.errors import HydraException
@@ -122,7 +123,9 @@ def _parameters(found: Callable[..., Any]) -> tuple[Mapping[str, inspect.Paramet
     """Return the parameters of a function, or of a class's `__init__`, and their types."""
     function = found.__init__ if inspect.isclass(found) else found
     try:
-        return inspect.signature(function).parameters, typing.get_type_hints(function)
+        # A dataclass inherits fields from other modules, where alone their types have a meaning.
+        hints = typing.get_type_hints(found if is_dataclass(found) else function)
+        return inspect.signature(function).parameters, hints
     except (ValueError, TypeError, NameError) as error:
         # What is written in C need not say what it takes.
         name = getattr(found, "__qualname__", found)

@@ -17,6 +17,7 @@ from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.journal import Record, read_verified
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, RunDirectory
 from autolrs_cli.runner.finished_run import read_trusted_config
+from autolrs_cli.runner.path_settings import path_keys, set_path
 from autolrs_cli.runner.plan import Plan, check
 from autolrs_cli.runner.preparation import prepare_data
 from autolrs_cli.runner.trainer_factory import run_started
@@ -31,7 +32,7 @@ def reopen(
 
     Args:
         directory: of the run, locked.
-        changes: KEY=VALUE of settings that cannot change results.
+        changes: KEY=VALUE of settings that cannot change results, and of paths that data were moved to.
         allowed: such keys that may differ between config.yaml and what the run began with.
         report: told how the preparation of data goes.
 
@@ -50,9 +51,11 @@ def reopen(
     now = orjson.loads(orjson.dumps(asdict(run_started(plan, config))))
     _require_same_plan(began, now)
     if now["data_fingerprint"] != began["data_fingerprint"]:
+        moved = [change for change in changes if change.partition("=")[0] in path_keys(config)]
         raise ConfigError(
-            f"The data must be those that the run began with, but their fingerprint is {now['data_fingerprint']} and "
-            f"the run recorded {began['data_fingerprint']}. Restore the data."
+            f"The data must be those that the run began with, but {', '.join(moved) or 'what is there now'} has the "
+            f"fingerprint {now['data_fingerprint']} and the run recorded {began['data_fingerprint']}. "
+            + ("Name the folder or files that the data were moved to." if moved else "Restore the data.")
         )
     return plan, config, _differences(began, now)
 
@@ -110,7 +113,8 @@ def _require_same_settings(
 ) -> None:
     then, now = _flat(began), _flat(config)
     changed = [key for key in sorted({*then, *now}) if then.get(key, _MISSING) != now.get(key, _MISSING)]
-    refused = [key for key in changed if key not in allowed or not _is_harmless(key)]
+    may = {*path_keys(began)}
+    refused = [key for key in changed if not (key in allowed and (_is_harmless(key) or key in may))]
     if refused:
         raise ConfigError(
             [
@@ -118,7 +122,7 @@ def _require_same_settings(
                 f"{now.get(key, _MISSING)} where the run began with {then.get(key, _MISSING)}. "
                 + (
                     f"Allow it with --allow-change {key}, or restore it."
-                    if _is_harmless(key)
+                    if _is_harmless(key) or key in may
                     else "Restore it, or begin a new run."
                 )
                 for key in refused
@@ -128,8 +132,12 @@ def _require_same_settings(
 
 def _changed(config: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
     problems = []
+    paths = path_keys(config)
     for change in changes:
         key, equals, text = change.partition("=")
+        if equals and key in paths:
+            set_path(config, key, _value(text))
+            continue
         *path, name = key.split(".")
         node = config
         for part in path:
@@ -137,13 +145,10 @@ def _changed(config: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
         if not equals or not _is_harmless(key) or not isinstance(node, dict) or name not in node:
             problems.append(
                 f"Only settings that cannot change results may change, but got {change}. Give one of "
-                f"{', '.join(HARMLESS_KEYS)} as KEY=VALUE."
+                f"{', '.join([*HARMLESS_KEYS, *paths])} as KEY=VALUE."
             )
             continue
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = text
+        value = _value(text)
         # As on the command line of train: tracker=tensorboard; and a group of one setting, dashboard=plain.
         if key == "tracker":
             node[name] = {k: v for option in _listed(value) for k, v in _tracker(option, problems).items()}
@@ -152,6 +157,13 @@ def _changed(config: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _value(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
 
 
 def _listed(value: Any) -> list[Any]:

@@ -6,19 +6,26 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from autolrs_cli.contracts import Report
+from autolrs_cli.contracts import FileSetting, Report
 from autolrs_cli.errors import ConfigError
 from autolrs_recipes.checks import named, share, whole_number
 from autolrs_recipes.data.cache import quiet
 from autolrs_recipes.data.images.decoding import Background, suffixes
 from autolrs_recipes.data.images.image_contents import ImageContents, path_keys
 from autolrs_recipes.data.images.image_folder_checks import LAYOUT, image_problems, layout_problems
-from autolrs_recipes.data.images.image_folder_reader import ImageFolderReader, OnError
+from autolrs_recipes.data.images.image_folder_reader import (
+    HELD_OUT_RESIZE,
+    MEAN,
+    STD,
+    ImageFolderReader,
+    OnError,
+)
 from autolrs_recipes.data.images.listing import Listing, left_out_in_words, list_images
+from autolrs_recipes.data.images.preprocessing import Preprocessing
 from autolrs_recipes.data.images.streams import ImageReader, Slice
 from autolrs_recipes.data.splits import rank_in_class, taken_per_class
 
@@ -41,7 +48,7 @@ class ImageFolder:
             image of its class and slice instead, and says so once.
     """
 
-    root: str | None
+    root: Annotated[str | None, FileSetting()]
     image_size: int
     choose_fraction: float
     choose_max_examples: int
@@ -140,6 +147,11 @@ class ImageFolder:
         digest = hashlib.sha256(self._content_digest)
         digest.update(np.packbits(self._is_choose).tobytes())
         return digest.hexdigest()[:32]
+
+    def preprocessing(self) -> Preprocessing:
+        """Return how held-out images are made ready, and what the labels mean."""
+        resized = round(self.image_size * HELD_OUT_RESIZE)
+        return Preprocessing(self._train.classes, self.image_size, resized, MEAN, STD, self.background)
 
     def reader(self, which: Slice) -> ImageReader:
         """Open a slice."""

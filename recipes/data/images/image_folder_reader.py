@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 OnError: TypeAlias = Literal["fail", "replace"]
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Per colour, of ImageNet, as in fb.resnet.torch, which [Goyal2017]_ Sec. 5.1 follows."""
-_HELD_OUT_RESIZE = 256 / 224
+HELD_OUT_RESIZE = 256 / 224
 """Held-out images: the shorter edge becomes 256 px, then the central 224 px are cut out (fb.resnet.torch)."""
 
 
@@ -60,7 +60,7 @@ class ImageFolderReader:
         self.ids = torch.from_numpy(ids)
         to_tensor = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
         self.augment = v2.Compose([v2.RandomResizedCrop(image_size), v2.RandomHorizontalFlip(), *to_tensor])
-        resize = v2.Resize(round(image_size * _HELD_OUT_RESIZE))
+        resize = v2.Resize(round(image_size * HELD_OUT_RESIZE))
         self.centre = v2.Compose([resize, v2.CenterCrop(image_size), *to_tensor])
 
     def __len__(self) -> int:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, TypeAlias
 
-from autolrs_cli.contracts import Report
+from autolrs_cli.contracts import FileSetting, Report
 from autolrs_recipes.checks import share, whole_number
 from autolrs_recipes.data.cache import cache_root, prepared, quiet
 from autolrs_recipes.data.pretraining.prepare import SUMMARY, TOKENIZER, Documents, Split, prepare_text
@@ -74,7 +74,7 @@ class PreparedText(ABC):
     tokenizer_sentences: int
     choose_fraction: float
     target_fraction: float
-    cache_dir: str | None
+    cache_dir: Annotated[str | None, FileSetting()]
 
     advice: ClassVar[str] = "Give more text."
     """What to do about too few documents."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from autolrs_cli.contracts import Report
+from autolrs_cli.contracts import FileSetting, Report
 from autolrs_cli.errors import ConfigError
 from autolrs_recipes.checks import named, whole_number
 from autolrs_recipes.data.cache import cache_root, content_hash
@@ -38,8 +38,8 @@ class TextFiles(PreparedText):
             a paragraph.
     """
 
-    files: Sequence[str] | str | None
-    validation_files: Sequence[str] | str | None
+    files: Annotated[Sequence[str] | str | None, FileSetting(pattern=True)]
+    validation_files: Annotated[Sequence[str] | str | None, FileSetting(pattern=True)]
     format: str
     document_sentences: int
 

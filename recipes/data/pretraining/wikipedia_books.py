@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from autolrs_cli.contracts import Report
+from autolrs_cli.contracts import FileSetting, Report
 from autolrs_cli.errors import ConfigError
 from autolrs_recipes.checks import whole_number
 from autolrs_recipes.data import hub
@@ -46,9 +46,9 @@ class WikipediaBooks(PreparedText):
         document_sentences: books are cut into documents of so many sentences.
     """
 
-    wikipedia: str | None
+    wikipedia: Annotated[str | None, FileSetting(or_name=True)]
     wikipedia_config: str | None
-    books: str | None
+    books: Annotated[str | None, FileSetting(or_name=True, words=(_NONE,))]
     books_config: str | None
     text_column: str
     document_sentences: int

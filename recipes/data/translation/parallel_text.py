@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from autolrs_cli.contracts import Report
+from autolrs_cli.contracts import FileSetting, Report
 from autolrs_recipes.checks import share, whole_number
 from autolrs_recipes.data.cache import cache_root, content_hash
 from autolrs_recipes.data.text_lines import file_problems, read_lines
@@ -15,6 +15,7 @@ from autolrs_recipes.data.translation.pairs import Pair
 from autolrs_recipes.data.translation.prepare import Corpus, Settings
 from autolrs_recipes.data.translation.source import PreparedTranslation
 
+_File: TypeAlias = Annotated[str | None, FileSetting()]
 _WHAT = "one sentence a line"
 _BLOCK_BYTES = 1 << 20
 
@@ -37,17 +38,17 @@ class ParallelText(PreparedTranslation):
         cache_dir: where prepared data are kept; None: $AUTOLRS_CACHE_DIR, else the user's cache folder.
     """
 
-    source: str | None
-    target: str | None
-    validation_source: str | None
-    validation_target: str | None
-    test_source: str | None
-    test_target: str | None
+    source: _File
+    target: _File
+    validation_source: _File
+    validation_target: _File
+    test_source: _File
+    test_target: _File
     choose_fraction: float
     choose_max_pairs: int
     vocab_size: int
     max_length: int
-    cache_dir: str | None = None
+    cache_dir: _File = None
 
     kind = "parallel_text"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from autolrs_cli.contracts import Report
+from autolrs_cli.contracts import FileSetting, Report
 from autolrs_recipes.checks import whole_number
 from autolrs_recipes.data.cache import cache_root, prepared, quiet
 from autolrs_recipes.data.translation.bpe import SMALLEST_VOCABULARY
@@ -20,7 +20,7 @@ class PreparedTranslation(ABC):
 
     vocab_size: int
     max_length: int
-    cache_dir: str | None
+    cache_dir: Annotated[str | None, FileSetting()]
 
     kind: ClassVar[str]
     """Folder of the cache that its prepared folders lie in."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from autolrs_cli.contracts import Report
+from autolrs_cli.contracts import FileSetting, Report
 from autolrs_cli.errors import ConfigError
 from autolrs_recipes.checks import share, whole_number
 from autolrs_recipes.data import hub
@@ -43,7 +43,7 @@ class WMT14(PreparedTranslation):
         cache_dir: where prepared data are kept; None: $AUTOLRS_CACHE_DIR, else the user's cache folder.
     """
 
-    name: str | None
+    name: Annotated[str | None, FileSetting(or_name=True)]
     config: str | None
     source_language: str
     target_language: str
@@ -54,7 +54,7 @@ class WMT14(PreparedTranslation):
     choose_max_pairs: int
     vocab_size: int
     max_length: int
-    cache_dir: str | None = None
+    cache_dir: Annotated[str | None, FileSetting()] = None
 
     kind = "wmt14"
 
