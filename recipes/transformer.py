@@ -162,8 +162,15 @@ class Transformer:
         return self.architecture.build(vocab_size=self._vocabulary().size, pad_id=PAD_ID, end_id=END_ID)
 
     def parameter_groups(self, model: nn.Module) -> list[ParameterGroup]:
-        """Return one group: nothing sets parameters apart in [Vaswani2017]_ Sec. 5.3."""
-        return [ParameterGroup("weights", [p for p in model.parameters() if p.requires_grad])]
+        """Keep weight decay, of which [Vaswani2017]_ has none, off biases and LayerNorm where somebody wants it."""
+        norms = [m for m in model.modules() if isinstance(m, nn.LayerNorm)]
+        kept = {id(p) for m in norms for p in m.parameters(recurse=False)}
+        kept |= {id(p) for name, p in model.named_parameters() if name.endswith("bias")}
+        trained = [p for p in model.parameters() if p.requires_grad]
+        return [
+            ParameterGroup("weights", [p for p in trained if id(p) not in kept]),
+            ParameterGroup("bias_and_norm", [p for p in trained if id(p) in kept], decay=False),
+        ]
 
     def train_stream(self, phase: int, seed: int, world_size: int = 1) -> TrainStream:
         """Open the training stream; `seed` fixes the order, never the split."""

@@ -26,7 +26,7 @@ _CONTENT = "sentences and blank lines between documents"
 
 @dataclass(kw_only=True, eq=False)
 class TextFiles(PreparedText):
-    """Files of UTF-8 text.
+    """Files of text, as `text_lines` reads them.
 
     Args:
         files: names, or patterns with `*`, `?` and `[...]`.

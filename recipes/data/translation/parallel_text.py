@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from autolrs_cli.contracts import FileSetting, Report
+from autolrs_cli.errors import ConfigError
 from autolrs_recipes.checks import share, whole_number
 from autolrs_recipes.data.cache import cache_root, content_hash
-from autolrs_recipes.data.text_lines import file_problems, read_lines
+from autolrs_recipes.data.text_lines import count_lines, file_problems, read_lines
 from autolrs_recipes.data.translation.pairs import Pair
 from autolrs_recipes.data.translation.prepare import Corpus, Settings
 from autolrs_recipes.data.translation.source import PreparedTranslation
 
 _File: TypeAlias = Annotated[str | None, FileSetting()]
 _WHAT = "one sentence a line"
-_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(kw_only=True, eq=False)
 class ParallelText(PreparedTranslation):
-    """Pairs of text files, UTF-8.
+    """Pairs of text files, as `text_lines` reads them.
 
     Args:
         source: training sentences.
@@ -109,7 +109,9 @@ class ParallelText(PreparedTranslation):
 
     def _line_problems(self, source: str, target: str) -> list[str]:
         try:
-            lines = [_count_lines(self._path(key)) for key in (source, target)]
+            lines = [count_lines(self._path(key)) for key in (source, target)]
+        except ConfigError as error:
+            return list(error.problems)
         except OSError as error:
             return [f"`data.{source}` and `data.{target}` must be readable, but are not: {error}."]
         if lines[0] == lines[1]:
@@ -134,13 +136,3 @@ class ParallelText(PreparedTranslation):
                 )
             first.setdefault(path, key)
         return found
-
-
-def _count_lines(path: Path) -> int:
-    """Count lines as `read_lines` yields them."""
-    lines, last = 0, b"\n"
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            lines += block.count(b"\n")
-            last = block[-1:]
-    return lines + (last != b"\n")
