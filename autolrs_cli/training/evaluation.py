@@ -126,7 +126,11 @@ class Evaluator:
     def _slice_that_chooses(self) -> list[Batch]:
         """Return its batches: it is small and measured many times a trial, so they stay on the device."""
         if self._choose_batches is None:
-            self._choose_batches = list(self._read("choose"))
+            # Copies: what workers read stays in shared memory, of which there may be little.
+            self._choose_batches = [
+                {name: tensor.clone() for name, tensor in batch.items()} if self._workers else batch
+                for batch in self._read("choose")
+            ]
         return self._choose_batches
 
     def _read(self, split: EvalSplit) -> Iterator[Batch]:

@@ -295,7 +295,14 @@ class Trainer:
     def _loader(self, phase: int) -> TrainLoader:
         if phase not in self._loaders:
             stream = self.engine.recipe.train_stream(phase, self._seed)
-            loader = TrainLoader(stream, phase, self._workers, self.engine.device, notice=self._notice)
+            loader = TrainLoader(
+                stream,
+                phase,
+                self._workers,
+                self.engine.device,
+                notice=self._notice,
+                waiting=self._stop.check,
+            )
             self._loaders = {phase: loader}
         return self._loaders[phase]
 
