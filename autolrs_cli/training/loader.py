@@ -201,7 +201,6 @@ def _workers(dataset: _Batches, keys: Iterable[Any], workers: int, device: torch
         sampler=keys,
         num_workers=workers,
         prefetch_factor=PREFETCH,
-        timeout=PATIENCE_SECONDS,
         persistent_workers=isinstance(
             keys, Sampler
         ),  # seeking restarts the iterator: 4 ms, against 45 for a fork
@@ -234,6 +233,7 @@ def _from_workers(batches: Iterator[_Read], waiting: Callable[[], None]) -> Iter
     """
     while True:
         try:
+            _limit(batches, PATIENCE_SECONDS)
             batch = next(batches)
         except StopIteration:
             return
@@ -247,7 +247,18 @@ def _from_workers(batches: Iterator[_Read], waiting: Callable[[], None]) -> Iter
             if "DataLoader worker" not in str(error):
                 raise
             raise TrainingError(f"{WORKER_DIED} ({error})") from error
+        finally:
+            _limit(batches, 0)
         yield batch
+
+
+def _limit(batches: Iterator[_Read], seconds: float) -> None:
+    """Let torch wait for a batch no longer than this; 0: as long as it takes.
+
+    Its own setting would also hold while workers go back to another step, where giving up loses the place. A torch
+    that does not have this attribute waits for ever, as it does by default.
+    """
+    setattr(batches, "_timeout", seconds)  # noqa: B010 - not of the class that torch lets us see
 
 
 def _require_pinning(batches: Iterator[_Read]) -> None:
