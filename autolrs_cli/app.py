@@ -23,6 +23,7 @@ from autolrs_cli.commands.reproduce import reproduce
 from autolrs_cli.commands.sweep import sweep
 from autolrs_cli.commands.tune import tune
 from autolrs_cli.commands.watch import watch
+from autolrs_cli.end_cause import ExitCode
 
 STARTED = time.perf_counter()
 OVERRIDES_HELP = (
@@ -251,4 +252,4 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
-        sys.exit(130)
+        sys.exit(ExitCode.SIGINT)

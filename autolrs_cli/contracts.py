@@ -5,7 +5,8 @@ A *step* is one optimizer update. An LR is the base LR; each parameter group tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
@@ -43,51 +44,26 @@ Report: TypeAlias = Callable[[str, int, "int | None"], None]
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One question of the search: train some steps at this LR and say how it went."""
+class Segment:
+    """Consecutive kept steps of one phase that follow a rule: a warm-up, a schedule, or one searched stage."""
 
-    index: int
-    """0-based within the stage."""
-    lr: float
+    kind: Literal["warm_up", "schedule", "stage"]
+    phase: int
+    first_step: int
+    """Kept step of the run, 0-based."""
+    steps: int
+    stage: int | None = None
+    """0-based over the whole run; this and what follows are of searched stages alone."""
+    trial_steps: int = 0
+    """Of the longest trial that is planned; kept steps are judged in windows of this length."""
+    objective: LossKind = "train"
+    num_trials: int = 0
+    """How many are planned at most."""
 
-
-@dataclass(frozen=True)
-class Curve:
-    """The losses of one trial.
-
-    Args:
-        steps: steps since the trial's start at which a value was taken, 1-based and ascending.
-        values: mean loss at each of those steps, same length.
-        kind: which loss it is.
-        weights: the weights it was measured with.
-    """
-
-    steps: Sequence[int]
-    values: Sequence[float]
-    kind: LossKind
-    weights: WeightsKind = "raw"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A trial that diverged. It is a state, never a number told to the surrogate."""
-
-    reason: Literal["non_finite_loss", "loss_above_untrained"]
-    step: int
-    """Step since the trial's start at which it was found, 1-based."""
-    detail: str
-    """The measured numbers, for a person."""
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """The loss expected at the end of a stage, from the losses of a trial."""
-
-    mean: float
-    std: float | None = None
-    """None where the forecast has no uncertainty of its own (the published one)."""
-    flags: tuple[str, ...] = ()
-    """Why not to trust it: `negative`, `undetermined`, `few_points`, `overflow`."""
+    @property
+    def end(self) -> int:
+        """The kept step after the last one."""
+        return self.first_step + self.steps
 
 
 @dataclass(frozen=True)
@@ -299,8 +275,66 @@ class Exportable(Protocol):
         """Write `model` (on the CPU) into the empty `folder`; return Python code that loads it from there."""
 
 
+@dataclass(frozen=True)
+class Cycle:
+    """Which settings of a cyclic schedule its cycles are made of, by name."""
+
+    period: str
+    """In steps."""
+    growth: str | None = None
+    """How many times longer each cycle is than the one before; None: all are equally long."""
+    warmup: str | None = None
+    """Steps before the first cycle; None: there are none."""
+    parts: int = 1
+    """Periods in a cycle."""
+    continuous: bool = False
+    """Whether the LR ends a cycle where the next one begins."""
+
+
+@dataclass(frozen=True)
+class FilledCycles:
+    """A whole number of cycles fills the run: what stays the same when it is made shorter or longer."""
+
+    key: str
+    """The schedule's setting that holds the period, in steps."""
+    cycles: int
+    growth: int = 1
+    """How many times longer each cycle is than the one before."""
+    parts: int = 1
+    """Periods in a cycle."""
+    warmup_steps: int = 0
+    continuous: bool = False
+    """Whether the LR ends a cycle where the next begins: the nearest whole period is taken, else the next longer."""
+
+    def period(self, steps: int) -> int:
+        """Return the period, in steps, with which the cycles fill a run of `steps`."""
+        periods: int = self.parts * sum(self.growth**cycle for cycle in range(self.cycles))
+        exact = (steps - self.warmup_steps) / periods
+        return max(1, round(exact) if self.continuous else math.ceil(exact))
+
+
+@dataclass(frozen=True)
+class RunLength:
+    """What a run's length means to its schedule.
+
+    Unless it decays or its cycles fill the run, a shorter run is the beginning of a longer one.
+    """
+
+    decays: bool
+    """Whether the LR decays over the run, so that each length of it is a run of its own."""
+    cycles: FilledCycles | None
+    """The cycles that fill the run, if they do: then too each length is a run of its own."""
+
+
 class Schedule(Protocol):
-    """A pure function from the 0-based step to the LR of that step."""
+    """A pure function from the 0-based step to the LR of that step.
+
+    Two class attributes say what the run's length means to it. One that has neither is taken to train a shorter run as
+    the beginning of a longer one.
+
+    - `decays: ClassVar[bool]`: whether the LR decays over the run.
+    - `cycle: ClassVar[Cycle]`: what its cycles are made of, if it has cycles.
+    """
 
     def lr(self, step: int) -> float:
         """Return the base LR used by optimizer step `step`."""
@@ -323,5 +357,22 @@ class AdaptiveSchedule(Schedule, Protocol):
         """Go on from `state`."""
 
 
+@runtime_checkable
+class SwitchingOptimizer(Protocol):
+    """An optimizer that is judged by other weights than those it trains: schedule-free ones, for example.
+
+    It is a `torch.optim.Optimizer` that computes either from the other and puts them into the parameters. It is built
+    in either mode, makes steps and is saved in training mode, and is switched whenever weights are measured or written.
+    """
+
+    def train(self) -> None:
+        """Put the weights that are trained into the parameters, if they are not there."""
+
+    def eval(self) -> None:
+        """Put the weights that it is judged by into the parameters, if they are not there."""
+
+
 OptimizerFactory: TypeAlias = Any
-"""Callable[[list[ParameterGroup]], torch.optim.Optimizer]; a partial from the `optimizer` config group."""
+"""Callable[[list[ParameterGroup]], torch.optim.Optimizer], from the `optimizer` config group: a partial of a function,
+or made from a class of torch's kind, which takes torch's parameter groups. Each group of the optimizer keeps its
+`lr_ratio`."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import ClassVar
+
+from autolrs_cli.end_cause import EndCause, ExitCode
 
 # What a person gave is quoted in messages; more than this of it helps nobody.
 _LONGEST = 1_500
@@ -22,7 +25,9 @@ def presentable(text: str) -> str:
 class AutoLRSError(Exception):
     """Base of every error that is shown to a person without a traceback."""
 
-    exit_code = 1
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+    cause: ClassVar[EndCause] = EndCause.OTHER
+    """Why a run ends that this error stops."""
 
 
 class ConfigError(AutoLRSError, ValueError):
@@ -32,12 +37,26 @@ class ConfigError(AutoLRSError, ValueError):
         problems: one complete sentence or two per problem, each naming its key and the way out.
     """
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
+    cause = EndCause.CONFIGURATION
 
     def __init__(self, problems: str | Sequence[str]) -> None:
         given = (problems,) if isinstance(problems, str) else problems
         self.problems: tuple[str, ...] = tuple(map(presentable, given))
         super().__init__("\n".join(self.problems))
+
+
+class RunInUseError(ConfigError):
+    """Another process works on the run.
+
+    Args:
+        problem: the sentence for a person.
+        holder: the process, as it wrote itself down; None: it did not.
+    """
+
+    def __init__(self, problem: str, holder: str | None = None) -> None:
+        super().__init__(problem)
+        self.holder = holder
 
 
 class NonFiniteError(AutoLRSError, ArithmeticError):
@@ -46,3 +65,33 @@ class NonFiniteError(AutoLRSError, ArithmeticError):
 
 class TrainingError(AutoLRSError, RuntimeError):
     """Training cannot go on; everything recorded so far is kept."""
+
+
+class TrainingDivergedError(TrainingError):
+    """The LRs were too high: the loss of kept steps is not finite, or far above the untrained model's."""
+
+    cause = EndCause.DIVERGED
+
+
+class UnwritableError(TrainingError):
+    """The run directory takes no more."""
+
+    cause = EndCause.UNWRITABLE
+
+
+class UnusableDataError(TrainingError):
+    """Data that was good when the run began cannot be trained on."""
+
+    cause = EndCause.BAD_DATA
+
+
+class WorkerDiedError(TrainingError):
+    """A process that reads data is gone."""
+
+    cause = EndCause.WORKER_DIED
+
+
+class DamagedRecordError(TrainingError):
+    """A file of the run that it must go back to is not whole."""
+
+    cause = EndCause.DAMAGED_RECORD

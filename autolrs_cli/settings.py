@@ -8,9 +8,8 @@ checks its own arguments, which is what lets a user add one without touching thi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -23,16 +22,23 @@ from pydantic import (
 )
 
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.values import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveFraction,
+    PositiveInt,
+    ProperFraction,
+    complaint,
+)
 
 # JSON readers and torch's generators take whole numbers of 64 bits.
 MAX_WHOLE = 2**63 - 1
-PositiveSteps = Annotated[int, Field(strict=True, gt=0)]
 # More threads or loader processes than this are a slip of the hand that would bring the machine down.
 MOST_PROCESSORS = 1024
 SearchedName = Literal["autolrs", "random"]
 SEARCHED: tuple[str, ...] = get_args(SearchedName)
 """Schedules whose LRs are found during the run."""
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
@@ -51,11 +57,11 @@ class EmaSettings(Section):
     """`average=ema`: an exponential moving average of the weights."""
 
     name: Literal["ema"]
-    window: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None
+    window: PositiveFraction | None
     """The average reaches back over about this share of the steps so far."""
-    decay: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] | None
+    decay: ProperFraction | None
     """Weight of the old average at each step."""
-    batchnorm_batches: Annotated[int, Field(strict=True, gt=0)]
+    batchnorm_batches: PositiveInt
     """Training micro-batches that BatchNorm's statistics are estimated on before an evaluation."""
 
     @model_validator(mode="after")
@@ -89,14 +95,14 @@ class RunSettings(Section):
 
     dir: Annotated[str, Field(min_length=1)] | None
     """Run directory; null: runs/<recipe>/<schedule>/seed<seed>/<time>-<id>."""
-    max_steps: PositiveSteps
+    max_steps: PositiveInt
     """Kept optimizer steps: warm-up and training, discarded search steps not counted."""
-    eval_every_steps: PositiveSteps
+    eval_every_steps: PositiveInt
     """Kept steps between two evaluations of the slice that decides targets."""
-    full_eval_every_steps: PositiveSteps | None
+    full_eval_every_steps: PositiveInt | None
     """Kept steps between two full evaluations (decoding, for example), a multiple of `eval_every_steps`; null: only
     at the end. Recipes that have none ignore it."""
-    log_every_steps: PositiveSteps
+    log_every_steps: PositiveInt
     """Kept steps between two `step` events of the journal."""
     checkpoint_every_seconds: PositiveFloat
     """Seconds of training between two resume points; there is one at the start of every searched stage besides."""
@@ -116,10 +122,10 @@ class TargetSettings(Section):
     """A quality fixed beforehand, and where it comes from."""
 
     metric: str
-    value: Annotated[float, Field(allow_inf_nan=False)]
-    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    value: Annotated[float, Field(strict=True, allow_inf_nan=False)]
+    margin: NonNegativeFloat = 0.0
     """Already taken off `value`; recorded so that the reader can put it back."""
-    seeds: tuple[int, ...] = ()
+    seeds: tuple[NonNegativeInt, ...] = ()
     """Calibration seeds; never used for reporting."""
     command: str | None = None
     """The command that made it."""
@@ -133,26 +139,15 @@ class TargetSettings(Section):
         return self.data_fingerprint in (None, data_fingerprint)
 
 
-class BudgetSettings(Section):
-    """How many steps the search may use, and how a run is cut into stages."""
-
-    initial_stage_steps: PositiveSteps
-    max_stage_steps: PositiveSteps
-    trial_fraction: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-    """Length of a trial as a share of its stage."""
-    max_rollbacks: Annotated[int, Field(strict=True, ge=0)]
-    """How often a stage whose training diverges is searched again, before the run fails."""
-    objective: Literal["published", "train", "choose"]
-    """Which loss a trial is judged by; `published`: training loss, then held-out loss after the first longest stage."""
-
-
 class AutoLRSSettings(Section):
     """A linear warm-up that is not searched, then searched stages; `schedule=random` draws the LRs that are tried."""
 
     name: SearchedName
-    warmup_steps: Annotated[int, Field(strict=True, ge=0)]
+    warmup_steps: NonNegativeInt
     warmup_lr: PositiveFloat
     """LR at the end of the warm-up."""
+
+    decays: ClassVar[bool] = False
 
 
 class TensorBoardSettings(Section):
@@ -212,6 +207,8 @@ class Settings(Section):
     schedule: dict[str, Any]
     original_schedule: dict[str, Any]
     search: dict[str, Any]
+    published_search: dict[str, Any] = {}
+    """What the recipe has to say of the published search, which reads it from here; other searches do not."""
     average: Annotated[Named | EmaSettings, Field(discriminator="name")]
     scale: str
     target: TargetSettings | None
@@ -269,25 +266,3 @@ def _key(location: Sequence[Any], values: Mapping[str, Any]) -> list[str]:
         parts.append(str(part))
         node = node.get(part) if isinstance(node, Mapping) else None
     return parts
-
-
-def complaint(key: str, error: Mapping[str, Any]) -> str:
-    """Say in our words what pydantic found wrong with the value of `key`.
-
-    Args:
-        key: dotted, as a person would write it.
-        error: one of `ValidationError.errors()`.
-    """
-    given = error["input"]
-    way_out = f"Set {key}."
-    if error["type"] == "string_type" and isinstance(given, int | float):
-        way_out = f"If that is meant as text, quote it: '{key}=\"{given}\"'."
-    return f"`{key}` must {_wanted(error)}, but got {key}={given!r}. {way_out}"
-
-
-def _wanted(error: Mapping[str, Any]) -> str:
-    """Return what should have been given, to stand after "must"."""
-    if error["type"] in ("is_instance_of", "sequence_str"):
-        return "be a list"
-    # Pydantic: "Input should be ..., unable to ...", "String should have ...", "Value error, ...".
-    return re.sub(r"^(\w+ should |Value error, )", "", error["msg"]).partition(", unable")[0]

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from autolrs_cli.contracts import (
@@ -23,11 +24,12 @@ from autolrs_cli.contracts import (
     TrainStream,
     Verifiable,
 )
-from autolrs_recipes.checks import divides, number, whole_number
+from autolrs_cli.values import Fraction, PositiveInt, checked
+from autolrs_recipes.checks import divides
 from autolrs_recipes.data.pretraining.prepare import TOKENIZER
 from autolrs_recipes.data.pretraining.sentence_pairs import LEAST_LENGTH, NUM_SPECIAL
 from autolrs_recipes.data.pretraining.source import PretrainingData
-from autolrs_recipes.data.pretraining.streams import HeldOutPairs, Task, TrainPairs
+from autolrs_recipes.data.pretraining.streams import HeldOutSentencePairs, Task, TrainSentencePairs
 from autolrs_recipes.data.pretraining.wordpiece import SPECIAL_TOKENS
 from autolrs_recipes.data.tokenizer_file import read_tokenizer
 from autolrs_recipes.models.bert import PretrainingBert, losses, masked_and_next_logits
@@ -40,7 +42,10 @@ _TO_GET_THE_PAPERS = (
     "Hugging Face hub or as folders"
 )
 
+_Length = Annotated[int, Field(strict=True, ge=LEAST_LENGTH)]
 
+
+@checked
 class Bert:
     """Pre-train on sentence pairs, first short ones, then long ones; judged by the loss at masked tokens.
 
@@ -69,16 +74,16 @@ class Bert:
         name: str,
         model: PretrainingBert,
         data: PretrainingData,
-        global_batch: int,
-        micro_batch: int | None,
-        eval_batch: int,
-        short_length: int,
-        long_length: int,
-        short_fraction: float,
-        eval_length: int,
-        mask_fraction: float,
-        choose_pairs: int,
-        target_pairs: int,
+        global_batch: PositiveInt,
+        micro_batch: PositiveInt | None,
+        eval_batch: PositiveInt,
+        short_length: _Length,
+        long_length: _Length,
+        short_fraction: Fraction,
+        eval_length: _Length,
+        mask_fraction: Annotated[float, Field(strict=True, ge=0.01, le=0.9)],
+        choose_pairs: PositiveInt,
+        target_pairs: PositiveInt,
     ) -> None:
         self.name = name
         self.architecture = model
@@ -114,35 +119,21 @@ class Bert:
     def problems(self) -> list[str]:
         """Return every problem with settings and data."""
         return [
-            *self._batch_problems(),
+            *divides(self.global_batch, self.micro_batch),
             *self._length_problems(),
-            *number("recipe.mask_fraction", self.mask_fraction, 0.01, 0.9),
             *self.architecture.problems(),
             *self.data.problems(),
         ]
 
-    def _batch_problems(self) -> list[str]:
-        found = [
-            *whole_number("recipe.global_batch", self.global_batch, 1),
-            *whole_number("recipe.micro_batch", self.micro_batch, 1),
-            *whole_number("recipe.eval_batch", self.eval_batch, 1),
-            *whole_number("recipe.choose_pairs", self.choose_pairs, 1),
-            *whole_number("recipe.target_pairs", self.target_pairs, 1),
-        ]
-        return found or divides(self.global_batch, self.micro_batch)
-
     def _length_problems(self) -> list[str]:
         keys = ("short_length", "long_length", "eval_length")
         lengths = {f"recipe.{key}": getattr(self, key) for key in keys}
-        found = [p for key, value in lengths.items() for p in whole_number(key, value, LEAST_LENGTH)]
-        if not found and not self.architecture.problems():
-            found = [
-                f"A sequence must fit the model, but got {key}={value}, model.max_length="
-                f"{self.architecture.max_length}. Lower {key} or raise model.max_length."
-                for key, value in lengths.items()
-                if value > self.architecture.max_length
-            ]
-        return [*found, *number("recipe.short_fraction", self.short_fraction, 0, 1)]
+        return [
+            f"A sequence must fit the model, but got {key}={value}, model.max_length="
+            f"{self.architecture.max_length}. Lower {key} or raise model.max_length."
+            for key, value in lengths.items()
+            if value > self.architecture.max_length
+        ]
 
     def prepare(self, report: Report) -> None:
         """Train the vocabulary and tokenize the text, unless it was done before."""
@@ -190,7 +181,7 @@ class Bert:
     def train_stream(self, phase: int, seed: int, world_size: int = 1) -> TrainStream:
         """Open the training stream of a phase; `seed` fixes order, pairs and masks, never the split."""
         _, length = self._stretches()[phase]
-        return TrainPairs(
+        return TrainSentencePairs(
             self.data.sentences("train"),
             self._task(length),
             seed=seed,
@@ -203,7 +194,9 @@ class Bert:
     def eval_stream(self, split: EvalSplit) -> EvalStream:
         """Open a held-out slice."""
         pairs = self.choose_pairs if split == "choose" else self.target_pairs
-        return HeldOutPairs(self.data.sentences(split), self._task(self.eval_length), pairs, self.eval_batch)
+        return HeldOutSentencePairs(
+            self.data.sentences(split), self._task(self.eval_length), pairs, self.eval_batch
+        )
 
     def _task(self, length: int) -> Task:
         return Task(length, self.mask_fraction, self.data.tokenizer.get_vocab_size())

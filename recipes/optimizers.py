@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 
 from autolrs_cli.contracts import ParameterGroup
 from autolrs_cli.errors import ConfigError
-from autolrs_recipes.checks import number, switch
+from autolrs_cli.values import Fraction, checked
+
+Beta = Annotated[float, Field(strict=True, ge=0, le=0.999999)]
 
 
+@checked
 def sgd(
-    groups: list[ParameterGroup], *, momentum: float, nesterov: bool, weight_decay: float
+    groups: list[ParameterGroup], *, momentum: Fraction, nesterov: bool, weight_decay: Fraction
 ) -> torch.optim.Optimizer:
     """Build SGD with momentum: one torch parameter group per `ParameterGroup`.
 
@@ -26,8 +31,11 @@ def sgd(
     Raises:
         ConfigError: with everything that is wrong with the settings.
     """
-    if problems := _sgd_problems(momentum, nesterov, weight_decay):
-        raise ConfigError(problems)
+    if nesterov and momentum == 0:
+        raise ConfigError(
+            "`optimizer.nesterov` needs momentum, but got optimizer.momentum=0. "
+            "Set optimizer.momentum above 0 or optimizer.nesterov=false."
+        )
     return torch.optim.SGD(
         [_torch_group(group, weight_decay) for group in groups],
         lr=0.0,
@@ -37,27 +45,14 @@ def sgd(
     )
 
 
-def _sgd_problems(momentum: float, nesterov: bool, weight_decay: float) -> list[str]:
-    problems = [
-        *number("optimizer.momentum", momentum, 0, 1),
-        *switch("optimizer.nesterov", nesterov),
-        *number("optimizer.weight_decay", weight_decay, 0, 1),
-    ]
-    if nesterov and momentum == 0:
-        problems.append(
-            "`optimizer.nesterov` needs momentum, but got optimizer.momentum=0. "
-            "Set optimizer.momentum above 0 or optimizer.nesterov=false."
-        )
-    return problems
-
-
+@checked
 def adam(
     groups: list[ParameterGroup],
     *,
-    betas: Sequence[float],
-    eps: float,
-    weight_decay: float,
-    max_grad_norm: float | None,
+    betas: Annotated[Sequence[Beta], Field(min_length=2, max_length=2)],
+    eps: Annotated[float, Field(strict=True, ge=1e-30, le=1)],
+    weight_decay: Fraction,
+    max_grad_norm: Annotated[float, Field(strict=True, ge=1e-30, le=1e30)] | None,
 ) -> torch.optim.Optimizer:
     """Build Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019).
 
@@ -73,8 +68,6 @@ def adam(
     Raises:
         ConfigError: with everything that is wrong with the settings.
     """
-    if problems := _adam_problems(betas, eps, weight_decay, max_grad_norm):
-        raise ConfigError(problems)
     optimizer = torch.optim.AdamW(
         [_torch_group(group, weight_decay) for group in groups],
         lr=0.0,
@@ -92,22 +85,26 @@ def adam(
     return optimizer
 
 
-def _adam_problems(
-    betas: Sequence[float], eps: float, weight_decay: float, max_grad_norm: float | None
-) -> list[str]:
-    if not isinstance(betas, Sequence) or isinstance(betas, str) or len(betas) != 2:
-        problems = [
-            f"`optimizer.betas` must be two numbers, but got optimizer.betas={betas!r}. Set optimizer.betas."
-        ]
-    else:
-        problems = [p for i, b in enumerate(betas) for p in number(f"optimizer.betas[{i}]", b, 0, 0.999999)]
-    problems += [
-        *number("optimizer.eps", eps, 1e-30, 1),
-        *number("optimizer.weight_decay", weight_decay, 0, 1),
-    ]
-    if max_grad_norm is not None:
-        problems += number("optimizer.max_grad_norm", max_grad_norm, 1e-30, 1e30)
-    return problems
+def from_class(
+    groups: list[ParameterGroup], *, make: Callable[..., torch.optim.Optimizer], kind: type
+) -> torch.optim.Optimizer:
+    """Build an optimizer of torch's kind: one torch parameter group per `ParameterGroup`.
+
+    In groups that do not decay, its `weight_decay` is 0.
+
+    Args:
+        groups: the model's parameters, already on their device.
+        make: from torch's parameter groups to the optimizer; its settings are bound.
+        kind: the class that `make` builds.
+    """
+    parameters = inspect.signature(kind).parameters
+    named = [{"params": g.parameters, "name": g.name, "lr_ratio": g.lr_ratio} for g in groups]
+    if "weight_decay" in parameters:
+        for group, own in zip(groups, named, strict=True):
+            own |= {} if group.decay else {"weight_decay": 0.0}
+    # The schedule sets the LR before the first step; some classes refuse to begin with 0.
+    needs_lr = "lr" in parameters and parameters["lr"].default is inspect.Parameter.empty
+    return make(named, **({"lr": 1e-3} if needs_lr else {}))
 
 
 def _torch_group(group: ParameterGroup, weight_decay: float) -> dict[str, Any]:

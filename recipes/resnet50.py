@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F  # noqa: N812
+from pydantic import Field
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -25,7 +27,8 @@ from autolrs_cli.contracts import (
     TrainStream,
     Verifiable,
 )
-from autolrs_recipes.checks import divides, whole_number
+from autolrs_cli.values import PositiveInt, checked
+from autolrs_recipes.checks import divides
 from autolrs_recipes.data.images.preprocessing import Preprocessed, Preprocessing
 from autolrs_recipes.data.images.streams import HeldOutImages, ImageData, TrainImages
 from autolrs_recipes.models.resnet50 import ImageModel
@@ -35,7 +38,11 @@ _TO_GET_THE_PAPERS = (
     "scale=paper data=image_folder data.root=PATH, with ImageNet-1k at PATH in ImageNet layout (train/, val/)"
 )
 
+# BatchNorm cannot normalise a single image.
+_Normalised = Annotated[int, Field(strict=True, ge=2)]
 
+
+@checked
 class ResNet50:
     """Classify images; judged by top-1 accuracy.
 
@@ -58,9 +65,9 @@ class ResNet50:
         name: str,
         model: ImageModel,
         data: ImageData,
-        global_batch: int,
-        micro_batch: int | None,
-        eval_batch: int,
+        global_batch: _Normalised,
+        micro_batch: _Normalised | None,
+        eval_batch: PositiveInt,
     ) -> None:
         self.name = name
         self.architecture = model
@@ -81,16 +88,7 @@ class ResNet50:
 
     def problems(self) -> list[str]:
         """Return every problem with settings and data."""
-        return [*self._batch_problems(), *self.architecture.problems(), *self.data.problems()]
-
-    def _batch_problems(self) -> list[str]:
-        found = [
-            *whole_number("recipe.global_batch", self.global_batch, 2),
-            *whole_number("recipe.eval_batch", self.eval_batch, 1),
-        ]
-        if self.micro_batch != self.global_batch:  # BatchNorm cannot normalise a single image
-            found += whole_number("recipe.micro_batch", self.micro_batch, 2)
-        return found or divides(self.global_batch, self.micro_batch)
+        return [*divides(self.global_batch, self.micro_batch), *self.data.problems()]
 
     def prepare(self, report: Report) -> None:
         """Read what the fingerprint covers, if the data can say how that goes."""

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F  # noqa: N812
+from pydantic import Field
 from torch import Tensor, nn
 from transformers import GenerationConfig, MarianMTModel, PreTrainedTokenizerFast
 from transformers.utils import logging
@@ -26,7 +28,7 @@ from autolrs_cli.contracts import (
     TrainStream,
     Verifiable,
 )
-from autolrs_recipes.checks import number, whole_number
+from autolrs_cli.values import PositiveInt, checked
 from autolrs_recipes.data.translation.pairs import END, END_ID, PAD, PAD_ID, UNKNOWN, TranslationData
 from autolrs_recipes.data.translation.streams import HeldOutPairs, TrainPairs
 from autolrs_recipes.data.translation.vocabulary import Vocabulary
@@ -44,6 +46,7 @@ tokens = model.generate(**tokenizer({sentence!r}, return_tensors="pt"))
 print(tokenizer.decode(tokens[0], skip_special_tokens=True))"""
 
 
+@checked
 class Transformer:
     """Translate sentences; judged by BLEU.
 
@@ -71,15 +74,15 @@ class Transformer:
         name: str,
         model: TranslationModel,
         data: TranslationData,
-        batch_tokens: int,
-        micro_batches: int,
-        eval_tokens: int,
-        label_smoothing: float,
-        beam_size: int,
-        length_penalty: float,
-        bleu_sentences: int | None,
-        averaged_checkpoints: int,
-        checkpoint_every_steps: int,
+        batch_tokens: Annotated[int, Field(strict=True, ge=2)],
+        micro_batches: PositiveInt,
+        eval_tokens: PositiveInt,
+        label_smoothing: Annotated[float, Field(strict=True, ge=0, le=0.99)],
+        beam_size: PositiveInt,
+        length_penalty: Annotated[float, Field(strict=True, ge=0, le=10)],
+        bleu_sentences: PositiveInt | None,
+        averaged_checkpoints: PositiveInt,
+        checkpoint_every_steps: PositiveInt,
     ) -> None:
         self.name = name
         self.architecture = model
@@ -106,22 +109,7 @@ class Transformer:
 
     def problems(self) -> list[str]:
         """Return every problem with settings and data."""
-        own = [*self._setting_problems(), *self.architecture.problems(), *self.data.problems()]
-        return own or self._length_problems()
-
-    def _setting_problems(self) -> list[str]:
-        sentences = self.bleu_sentences
-        return [
-            *whole_number("recipe.batch_tokens", self.batch_tokens, 2),
-            *whole_number("recipe.micro_batches", self.micro_batches, 1),
-            *whole_number("recipe.eval_tokens", self.eval_tokens, 1),
-            *number("recipe.label_smoothing", self.label_smoothing, 0, 0.99),
-            *whole_number("recipe.beam_size", self.beam_size, 1),
-            *number("recipe.length_penalty", self.length_penalty, 0, 10),
-            *([] if sentences is None else whole_number("recipe.bleu_sentences", sentences, 1)),
-            *whole_number("recipe.averaged_checkpoints", self.averaged_checkpoints, 1),
-            *whole_number("recipe.checkpoint_every_steps", self.checkpoint_every_steps, 1),
-        ]
+        return [*self.architecture.problems(), *self.data.problems(), *self._length_problems()]
 
     def _length_problems(self) -> list[str]:
         found, longest = [], self.data.max_length

@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -25,23 +24,31 @@ import torch.nn.functional as F  # noqa: N812
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from autolrs_cli.contracts import Curve, Position
+from autolrs_cli.contracts import Position, Segment
 from autolrs_cli.dashboard.screen import Screen
 from autolrs_cli.records.journal import Journal
+from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.runner.plan import Plan, check
 from autolrs_cli.runner.torch_runtime import prepare
-from autolrs_cli.search import SearchSettings, StageSearch, preload
+from autolrs_cli.runner.trainer_factory import make_trainer
+from autolrs_cli.search import PublishedSearch, SearchSettings, StageSearch, preload
+from autolrs_cli.search.trials import Curve
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.interruption import StopRequest
 from autolrs_cli.training.ledger import Ledger
+from autolrs_cli.training.recorded_policy import SURROGATE_POINTS
 from autolrs_cli.training.snapshot import Snapshot
-from autolrs_cli.training.stage_loop import SURROGATE_POINTS
-from autolrs_cli.training.stages import Segment
-from autolrs_cli.training.target import TargetWatch
-from autolrs_cli.training.trainer import Cadence, Trainer
+from autolrs_cli.training.trainer import Trainer
 
 ROUNDS = 12
 STEPS = 8
+# A run that neither ends nor measures: what is timed are its steps.
+ENDLESS = (
+    "schedule=constant",
+    f"run.max_steps={10**9}",
+    f"run.eval_every_steps={10**9}",
+    "run.checkpoint_every_seconds=1e9",
+)
 
 
 def plan_of(*overrides: str) -> Plan:
@@ -93,17 +100,7 @@ def ours(plan: Plan, folder: Path) -> tuple[Trainer, Callable[[], None]]:
     screen = Screen("plain", _silent_console())
     screen.__enter__()
     journal = Journal(folder / "journal.jsonl", started=time.perf_counter(), listeners=(screen.show,))
-    trainer = Trainer(
-        engine_of(plan),
-        plan.phases,
-        seed=0,
-        workers=0,
-        cadence=Cadence(10**9, 10**9, plan.settings.run.log_every_steps),
-        journal=journal,
-        ledger=Ledger(time.perf_counter()),
-        stop=StopRequest(),
-        watch=TargetWatch(None),
-    )
+    trainer = make_trainer(plan, RunDirectory(folder), journal, Ledger(time.perf_counter()), StopRequest())
     at = iter(range(0, 10**9, STEPS))
     return trainer, lambda: trainer.keep(Segment("schedule", 0, next(at), STEPS), lambda _: 1e-3)
 
@@ -118,7 +115,7 @@ def _silent_console() -> object:
 
 def loop() -> None:
     """Our loop against the hand-written one, at scale=demo (real ResNet-50)."""
-    plan = plan_of()
+    plan = plan_of(*ENDLESS)
     with tempfile.TemporaryDirectory() as folder:
         plain, (_, mine) = hand_written(plan), ours(plan, Path(folder))
         plain(), mine()
@@ -176,7 +173,7 @@ def snapshot() -> None:
 def search() -> None:
     """Ask, fit and tell: against the trial steps they stand between at scale=demo, and at the paper's size."""
     plan = plan_of()
-    assert plan.search is not None
+    assert isinstance(plan.search, PublishedSearch)
     preload()
     step = hand_written(plan)
     step()
@@ -185,7 +182,7 @@ def search() -> None:
     asked, told = questions(plan.search, stage.steps, stage.trial_steps)
     share = (statistics.mean(asked) + statistics.mean(told)) / (step_seconds * stage.trial_steps)
     print(f"search: ask + fit + tell / trial steps = {share:.3f} at scale=demo (wanted: under 0.10)")
-    asked, told = questions(replace(plan.search, num_trials=10), 8000, 800)
+    asked, told = questions(plan.search.model_copy(update={"num_trials": 10}), 8000, 800)
     print(
         f"search: with 10 trials of 800 steps, ask + fit {max(asked):.3f} s and tell {max(told):.3f} s at most "
         "(wanted: under 0.5 each)"
@@ -225,14 +222,12 @@ def questions(
 
 def bookkeeping() -> None:
     """What a step costs beside its arithmetic: the trainer with an engine that does nothing."""
-    plan = plan_of("scale=tiny")
+    plan = plan_of("scale=tiny", *ENDLESS)
 
     with tempfile.TemporaryDirectory() as folder:
         trainer, mine = ours(plan, Path(folder))
         trainer.engine.step = lambda *_: (1.0, 32)  # type: ignore[method-assign]
-        loader = trainer._loader(0)
-        loader.read = list  # type: ignore[method-assign, assignment]
-        loader.seek = lambda *_: None  # type: ignore[method-assign, assignment]
+        trainer.data.read = lambda *_: (iter(()), 1)  # type: ignore[method-assign]
         times = [seconds(mine) / STEPS for _ in range(2000)]
     print(
         f"bookkeeping: {statistics.median(times) * 1e6:.1f} microseconds in the median step (wanted: under 100; "

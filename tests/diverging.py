@@ -15,9 +15,9 @@ def kept_loss(of: Callable[[int, float, float], float]) -> Any:
     """Patch the loss of kept steps outside of trials: `of(step, lr, loss)` takes its place."""
     advance = Trainer.advance
 
-    def wrapped(self: Trainer, phase: int, step: int, lr: float, bucket: str) -> float:
-        loss = advance(self, phase, step, lr, bucket)  # type: ignore[arg-type]
-        return of(step, lr, loss) if bucket == "training" else loss
+    def wrapped(self: Trainer, phase: int, step: int, lr: float, bucket: str) -> tuple[float, int]:
+        loss, examples = advance(self, phase, step, lr, bucket)  # type: ignore[arg-type]
+        return of(step, lr, loss) if bucket == "training" else loss, examples
 
     return mock.patch.object(Trainer, "advance", wrapped)
 

@@ -75,8 +75,8 @@ MOMENTS: dict[str, Callable[[], Any]] = {
     "between trials": lambda: mock.patch.object(Journal, "write", at_event(events.TrialFinished, 2)),
     "after the last trial": lambda: mock.patch.object(Journal, "write", at_event(events.TrialFinished, 3)),
     "LR chosen": lambda: mock.patch.object(Journal, "write", at_event(events.LrChosen, 1)),
-    "snapshot": lambda: mock.patch.object(Snapshot, "_copy_in", at_call(2, Snapshot._copy_in)),
-    "restore": lambda: mock.patch.object(Snapshot, "_restore_state", at_call(7, Snapshot._restore_state)),
+    "snapshot": lambda: mock.patch.object(Snapshot, "_copy_in", at_call(2, Snapshot._copy_in, after=True)),
+    "restore": lambda: mock.patch.object(Snapshot, "restore", at_call(2, Snapshot.restore)),
     "training": lambda: mock.patch.object(Engine, "step", at_call(85, Engine.step)),
     "evaluation": lambda: mock.patch.object(Engine, "measure", at_call(2, Engine.measure)),
     "checkpoint half written": lambda: mock.patch.object(checkpoint_module, "save_file", half_written),
@@ -115,15 +115,20 @@ ROLLBACK_MOMENTS: dict[str, Callable[[], Any]] = {
 
 def killed(moment: str, work: Callable[[], Any]) -> bool:
     """Do `work` in a process that dies at `moment`; return whether it came to that."""
+    return killed_by((MOMENTS | ROLLBACK_MOMENTS)[moment], work)
+
+
+def killed_by(patch: Callable[[], Any], work: Callable[[], Any]) -> bool:
+    """Do `work` in a process that dies where `patch` kills it; return whether it came to that."""
 
     def target() -> None:
-        with (MOMENTS | ROLLBACK_MOMENTS)[moment]():
+        with patch():
             work()
         os._exit(0)
 
     process = multiprocessing.get_context("fork").Process(target=target)
     process.start()
     process.join(PATIENCE_SECONDS)
-    assert process.exitcode is not None, f"hung at {moment}"
+    assert process.exitcode is not None, "it hangs"
     assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
     return process.exitcode == -signal.SIGKILL

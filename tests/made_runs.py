@@ -19,7 +19,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
         "max_steps": "${length}",
     },
     "sgdr": {"name": "sgdr", "_target_": "autolrs_cli.schedules.WarmRestarts", "peak_lr": 0.1},
-    "replay": {"name": "replay", "run": "somewhere"},
+    "replay": {"name": "replay", "_target_": "autolrs_cli.schedules.Replay", "run": "somewhere"},
 }
 STEP_DECAY = {"_target_": "autolrs_cli.schedules.WarmupStepDecay", "peak_lr": 0.1, "max_steps": "${length}"}
 SECONDS_PER_STEP = 0.5
@@ -37,6 +37,7 @@ def make_run(
     averaged: Sequence[float | None] | None = None,
     changes: Mapping[str, Any] | None = None,
     code: str = "c0de",
+    modules: Mapping[str, str] | None = None,
     data: str = "da7a",
     chosen: Sequence[Mapping[str, Any]] = (),
     resumed: Sequence[Mapping[str, Any]] = (),
@@ -55,6 +56,8 @@ def make_run(
         averaged: of the averaged weights; given, the run has average=ema.
         changes: dotted configuration key -> value.
         status: of the run's end; None: it was killed.
+        code: version of all code.
+        modules: module -> hash of its code; None: the journal tells none, as older ones.
         chosen, resumed: fields of such events.
     """
     length = len(accuracy) * every
@@ -89,6 +92,7 @@ def make_run(
             "versions": {"torch": "1"},
             "data_fingerprint": data,
             "code_version": code,
+            **({} if modules is None else {"code": modules}),
         },
         *({**_at(0, share), "event": "resumed", **fields} for fields in resumed),
         *({**_at(0, share), "event": "lr_chosen", "stage": i, "lr": 0.1, **c} for i, c in enumerate(chosen)),

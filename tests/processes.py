@@ -14,7 +14,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
+
+from warm import WARM
 
 from autolrs_cli.records.journal import read_journal
 
@@ -33,16 +36,19 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def autolrs(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
-    """Run `autolrs ARGUMENTS` to its end; `changes` are environment variables."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=cwd,
-        env=environment(**changes),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    """Run `autolrs ARGUMENTS` to its end, forked from a process that has its imports behind it.
+
+    `changes` are environment variables.
+    """
+    with TemporaryFile() as stdout, TemporaryFile() as stderr:
+        ended = WARM.run(
+            arguments, cwd, environment(**changes), stdout.fileno(), stderr.fileno(), PATIENCE_SECONDS
+        )
+        texts = []
+        for file in (stdout, stderr):
+            file.seek(0)
+            texts.append(file.read().decode())
+    return subprocess.CompletedProcess(["autolrs", *arguments], ended.returncode, *texts)
 
 
 def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from autolrs_cli.compose.resolve import run_jobs
 from autolrs_cli.dashboard.preparation import PreparationProgress
 from autolrs_cli.settings import RunSettings, parse
-from autolrs_cli.terminal.console import PatientConsole
+from autolrs_cli.terminal.console import PatientConsole, say
 
 if TYPE_CHECKING:
     from autolrs_cli.contracts import Batch, Recipe, Report
@@ -46,7 +46,7 @@ def _with_recipe(overrides: Sequence[str], *, read_batches: bool = False, full: 
             verified = _verified(recipe, progress) if full else ()
         lines = [*_summary(recipe), *verified, *(_batches(recipe, run.max_steps) if read_batches else ())]
         for line in lines:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            say(console, line)
 
     return run_jobs(job, overrides, errors)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from autolrs_cli.durable import written_aside
+from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
-from autolrs_cli.terminal.console import PatientConsole, show_error
+from autolrs_cli.terminal.console import PatientConsole, say, show_error
 
 README = """# {recipe}, trained by autolrs
 
@@ -40,10 +42,9 @@ def main(run_dir: Path, target: Path) -> int:
         with console.status("loading the run ..."):
             code = _export(run_dir, target)
     except AutoLRSError as error:
-        show_error(errors, error)
-        return error.exit_code
-    console.print(f"wrote {target}; load it with:\n\n{code}", markup=False, highlight=False, soft_wrap=True)
-    return 0
+        return show_error(errors, error)
+    say(console, f"wrote {target}; load it with:\n\n{code}")
+    return ExitCode.DONE
 
 
 def _export(run_dir: Path, target: Path) -> str:
@@ -61,23 +62,17 @@ def _export(run_dir: Path, target: Path) -> str:
             f"docs/own-recipe.md), or take {run.directory.model}."
         )
     model = run.model()
-    aside = target.with_name(f".{target.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
     try:
-        aside.mkdir(parents=True)
-        code = run.recipe.export(model, aside).replace(str(aside), str(target))
-        shutil.copy(run.directory.schedule, aside)
-        text = README.format(recipe=run.recipe.name, run=run.directory.root, code=code)
-        (aside / "README.md").write_text(text, encoding="utf-8")
-        if target.exists():
-            target.rmdir()
-        aside.rename(target)
+        with written_aside(target) as aside:
+            aside.mkdir(parents=True)
+            code = run.recipe.export(model, aside).replace(str(aside), str(target))
+            shutil.copy(run.directory.schedule, aside)
+            text = README.format(recipe=run.recipe.name, run=run.directory.root, code=code)
+            (aside / "README.md").write_text(text, encoding="utf-8")
     except (OSError, SafetensorError) as error:
         raise ConfigError(
             f"The export must be written whole, but it cannot be: {error}. Mend that, or name another folder."
         ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return code
 
 

@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from autolrs_cli.compose.user_configs import user_configs
-from autolrs_cli.terminal.console import PatientConsole
+from autolrs_cli.end_cause import ExitCode
+from autolrs_cli.terminal.console import PatientConsole, say, show_problem
 
 GROUPS = (
     "recipe",
@@ -32,7 +33,6 @@ GROUPS = (
     "runtime",
 )
 SCALES = ("tiny", "demo", "bench", "gpu", "paper")
-USAGE = 2
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,14 @@ def main(group: str | None, config_dir: Path | None) -> int:
     roots = [Path(str(files("autolrs_configs")))]
     if config_dir is not None:
         if not config_dir.is_dir():
-            errors.print(
-                f"error: `--config-dir` must be a folder, but {config_dir} is not one.", markup=False
-            )
-            return USAGE
+            show_problem(errors, f"`--config-dir` must be a folder, but {config_dir} is not one.")
+            return ExitCode.USAGE
         roots.append(config_dir)
     user = user_configs()
     wanted = _group(group)
     if wanted is None:
-        errors.print(f"error: the group must be one of {', '.join(GROUPS)}, but got {group}.", markup=False)
-        return USAGE
+        show_problem(errors, f"the group must be one of {', '.join(GROUPS)}, but got {group}.")
+        return ExitCode.USAGE
     for name in wanted:
         options = [option for root in roots for option in _options(root, name)]
         options += _tuned(user, name)
@@ -85,7 +83,7 @@ def main(group: str | None, config_dir: Path | None) -> int:
             console.print()
     if group is None:
         _footer(console)
-    return 0
+    return ExitCode.DONE
 
 
 def _group(given: str | None) -> tuple[str, ...] | None:
@@ -153,7 +151,7 @@ def _data(root: Path, recipe: str, scale: str) -> str:
 
 
 def _values(path: Path) -> dict[str, Any]:
-    """Return the content of a YAML file; of one that is none, nothing: Hydra says what is wrong with it."""
+    """Return the content of a YAML file; of a broken one, nothing: Hydra says what is wrong with it."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
@@ -162,8 +160,7 @@ def _values(path: Path) -> dict[str, Any]:
 
 
 def _footer(console: Console) -> None:
-    console.print(
+    say(
+        console,
         "Choose with autolrs train recipe=NAME GROUP=OPTION; every value: autolrs train recipe=NAME --cfg job",
-        markup=False,
-        highlight=False,
     )

@@ -31,10 +31,11 @@ def plot(
 
 def main(run_dir: Path, *, out: Path | None = None) -> int:
     """Write the figures of `run_dir` and say where they are; return the exit code."""
+    from autolrs_cli.end_cause import ExitCode
     from autolrs_cli.errors import AutoLRSError
     from autolrs_cli.records.run_directory import RunDirectory
     from autolrs_cli.reports.figures.one_run import write_run_figures
-    from autolrs_cli.terminal.console import PatientConsole, show_error
+    from autolrs_cli.terminal.console import PatientConsole, say, show_error
 
     console, errors = PatientConsole(), PatientConsole(stderr=True)
     try:
@@ -42,8 +43,7 @@ def main(run_dir: Path, *, out: Path | None = None) -> int:
         with errors.status("drawing ..."):
             written = write_run_figures(run_dir, out or run_dir / "plots")
     except AutoLRSError as error:
-        show_error(errors, error)
-        return error.exit_code
+        return show_error(errors, error)
     for path in written:
-        console.print(str(path), markup=False, highlight=False, soft_wrap=True)
-    return 0
+        say(console, str(path))
+    return ExitCode.DONE

@@ -32,7 +32,7 @@ def range_test(
 ) -> None:
     """Train a few steps with an LR that grows from step to step, and propose an interval for the search.
 
-    Where the loss begins to fall, LRs begin to be of use; where it climbs again, they are too high (Smith 2017,
+    Where the loss begins to fall, LRs begin to be useful; where it climbs again, they are too high (Smith 2017,
     arXiv 1506.01186). The network is trained from its beginning and thrown away; nothing stays but what --out keeps.
 
     [bold]Examples[/bold]

@@ -6,15 +6,14 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from autolrs_cli.commands.train import ignore_further_interrupts
+from autolrs_cli.commands.shown_run import leaving_at_once, run_shown
 from autolrs_cli.dashboard.preparation import PreparationProgress
-from autolrs_cli.dashboard.screen import Screen
 from autolrs_cli.dashboard.state import State, reduce
+from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.records.journal import read_verified
 from autolrs_cli.records.run_directory import RunDirectory
-from autolrs_cli.reports.closing_card import closing_card
-from autolrs_cli.terminal.console import PatientConsole, show_error
+from autolrs_cli.terminal.console import PatientConsole, say, show_error
 from autolrs_cli.trackers import Trackers
 
 
@@ -30,15 +29,10 @@ def main(run_dir: Path, changes: Sequence[str], allowed: Sequence[str], *, start
     console, errors = PatientConsole(), PatientConsole(stderr=True)
     directory = RunDirectory(run_dir)
     try:
-        return _resume(directory, changes, allowed, started, console)
+        with leaving_at_once(directory, errors):
+            return _resume(directory, changes, allowed, started, console)
     except AutoLRSError as error:
-        show_error(errors, error)
-        return error.exit_code
-    except KeyboardInterrupt:
-        ignore_further_interrupts()
-        text = f"interrupted at once; what was recorded until then lies in {directory.root}"
-        errors.print(text, markup=False, highlight=False, soft_wrap=True)
-        raise
+        return show_error(errors, error)
 
 
 def _resume(
@@ -48,37 +42,30 @@ def _resume(
     started: float,
     console: PatientConsole,
 ) -> int:
-    from autolrs_cli.runner.execute import execute
     from autolrs_cli.runner.resume_checks import is_done, reopen
     from autolrs_cli.runner.resume_point import find_resume_point
 
     directory.require_run()
     if is_done(directory):
         text = f"{directory.root} is done; there is nothing to resume."
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-        return 0
+        say(console, text)
+        return ExitCode.DONE
     with directory.locked():
         with PreparationProgress(console) as progress:
             plan, config, changed = reopen(directory, changes, allowed, progress)
         Trackers.require(plan.settings.tracker)
         point = find_resume_point(directory, changed)
         state = State() if point is None else _seen(directory, point.journal_bytes)
-        with (
-            Screen(plan.settings.dashboard.name, console, state, directory.root) as screen,
-            Trackers(plan.settings.tracker, directory.root, config, screen.say) as trackers,
-        ):
-            result = execute(
-                plan,
-                config,
-                directory,
-                started=started,
-                listeners=(screen.show, trackers.show),
-                warnings=point.warnings if point else (),
-                resume=point,
-            )
-            trackers.conclude(result.summary)
-            screen.conclude(closing_card(result.summary, result.directory))
-    return result.exit_code
+        return run_shown(
+            plan,
+            config,
+            directory,
+            console,
+            started=started,
+            warnings=point.warnings if point else (),
+            resume=point,
+            seen=state,
+        )
 
 
 def _seen(directory: RunDirectory, end: int) -> State:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-import signal
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,22 +10,23 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from autolrs_cli.commands.shown_run import ignore_further_interrupts, leaving_at_once, run_shown
 from autolrs_cli.compose.hydra_app import NoMoreJobs, compose_and_call, given_config_dir, given_overrides
 from autolrs_cli.compose.resolve import resolve
+from autolrs_cli.config_keys import lies_below
 from autolrs_cli.dashboard.preparation import PreparationProgress, announced
-from autolrs_cli.dashboard.screen import Screen
+from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError
-from autolrs_cli.reports.closing_card import closing_card
+from autolrs_cli.overrides import key_in
 from autolrs_cli.settings import SEARCHED
-from autolrs_cli.terminal.console import PatientConsole, show_error
+from autolrs_cli.terminal.console import PatientConsole, say, show_error
 from autolrs_cli.trackers import Trackers
-from autolrs_cli.training.interruption import EXIT_CODES
 
 if TYPE_CHECKING:
     from autolrs_cli.runner.plan import Plan
 
 # The exit codes of a run that a person or the system stopped: nothing after it should start.
-STOPPED = (EXIT_CODES["SIGINT"], EXIT_CODES["SIGTERM"])
+STOPPED = (ExitCode.SIGINT, ExitCode.SIGTERM)
 
 
 def main(overrides: Sequence[str], *, started: float) -> int:
@@ -46,8 +45,7 @@ def main(overrides: Sequence[str], *, started: float) -> int:
         try:
             codes.append(_run(config, begun, console, errors))
         except AutoLRSError as error:
-            show_error(errors, error)
-            codes.append(error.exit_code)
+            codes.append(show_error(errors, error))
         if codes[-1] in STOPPED:
             ignore_further_interrupts()
             raise NoMoreJobs
@@ -57,7 +55,7 @@ def main(overrides: Sequence[str], *, started: float) -> int:
 
 
 def _run(config: DictConfig, started: float, console: Console, errors: Console) -> int:
-    from autolrs_cli.runner.execute import execute, open_directory
+    from autolrs_cli.runner.execute import open_directory
     from autolrs_cli.runner.plan import check
     from autolrs_cli.runner.preparation import prepare_data
     from autolrs_cli.runner.target_allowlist import untrusted_targets
@@ -75,32 +73,13 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
     ]
     if plan.settings.dashboard.name == "none":
         for message in warnings:
-            errors.print(f"warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+            say(errors, f"warning: {message}", "yellow")
     directory = open_directory(plan, plain)
-    try:
-        name = plan.settings.dashboard.name
-        with (
-            directory.locked(),
-            Screen(name, console, directory=directory.root) as screen,
-            Trackers(plan.settings.tracker, directory.root, plain, screen.say) as trackers,
-        ):
-            result = execute(
-                plan,
-                plain,
-                directory,
-                started=started,
-                listeners=(screen.show, trackers.show),
-                warnings=warnings,
-            )
-            trackers.conclude(result.summary)
-            command = _other_side(plan.settings.schedule["name"])
-            screen.conclude(closing_card(result.summary, result.directory, command))
-    except KeyboardInterrupt:
-        ignore_further_interrupts()
-        text = f"interrupted at once; what was recorded until then lies in {directory.root}"
-        errors.print(text, markup=False, highlight=False, soft_wrap=True)
-        raise
-    return result.exit_code
+    other_side = _other_side(plan.settings.schedule["name"])
+    with leaving_at_once(directory, errors), directory.locked():
+        return run_shown(
+            plan, plain, directory, console, started=started, warnings=warnings, next_command=other_side
+        )
 
 
 def _not_resumable(targets: list[str]) -> list[str]:
@@ -125,36 +104,25 @@ def _foreign_target(plan: Plan) -> list[str]:
     ]
 
 
-def ignore_further_interrupts() -> None:
-    """Let the process, which is leaving, do so in peace."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def _other_side(schedule: str) -> str:
     """Return the command of the same run under the schedule it would be compared with."""
-    own = ("schedule=", "schedule.", "run.dir=")
-    kept = [override for override in given_overrides() if not override.startswith(own)]
-    if schedule in SEARCHED:
-        kept = [override for override in kept if not override.startswith(("search=", "search."))]
+    own = ("schedule", "run.dir", *(("search",) if schedule in SEARCHED else ()))
+    kept = [override for override in given_overrides() if not lies_below(key_in(override), own)]
     other = "original" if schedule == "autolrs" else "autolrs"
     return shlex.join(["autolrs", "train", *given_config_dir(), *kept, f"schedule={other}"])
 
 
 def _without_effect(schedule: str, config: DictConfig) -> list[str]:
     """Return a warning for each setting that was given but that this schedule does not read."""
-    given = [override.lstrip("+~") for override in given_overrides()]
-    found = [
-        (override, reason)
-        for prefix, reason in _unread_groups(schedule).items()
-        for override in given
-        if re.match(f"{prefix}[.]", override) or (prefix == "search" and override.startswith("search="))
-    ]
+    given = {override.lstrip("+~"): key_in(override) for override in given_overrides()}
     # The numbers of a schedule may point at those of the original one.
     text = OmegaConf.to_yaml(config)
     return [
         f"{override} has no effect with schedule={schedule}, {reason}"
-        for override, reason in found
-        if f"${{{override.partition('=')[0]}}}" not in text
+        for group, reason in _unread_groups(schedule).items()
+        for override, key in given.items()
+        # The choice of a schedule has an effect, whatever its settings.
+        if lies_below(key, (group,)) and (key != group or group == "search") and f"${{{key}}}" not in text
     ]
 
 

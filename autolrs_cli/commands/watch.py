@@ -50,19 +50,19 @@ def main(places: Sequence[Path], *, follow: bool) -> int:
     """
     from autolrs_cli.dashboard.viewer import Viewer
     from autolrs_cli.dashboard.watched import WatchedRun
+    from autolrs_cli.end_cause import ExitCode
     from autolrs_cli.errors import ConfigError
     from autolrs_cli.terminal.console import PatientConsole, show_error
 
     try:
         runs = [WatchedRun(root) for root in _found(places)]
     except ConfigError as error:
-        show_error(PatientConsole(stderr=True), error)
-        return error.exit_code
+        return show_error(PatientConsole(stderr=True), error)
     single = len(runs) == 1 and runs[0].directory.root in places
     viewer = Viewer(runs, PatientConsole(), lambda known: _more(places, known), single=single)
     with suppress(KeyboardInterrupt):  # the way to leave
         viewer.follow() if follow else viewer.show()
-    return 0
+    return ExitCode.DONE
 
 
 def _found(places: Sequence[Path]) -> list[Path]:

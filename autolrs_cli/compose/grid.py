@@ -13,11 +13,12 @@ from rich.console import Console
 from autolrs_cli.compose.hydra_app import compose_and_call, given_config_dir, given_overrides
 from autolrs_cli.compose.resolve import resolve
 from autolrs_cli.errors import AutoLRSError, ConfigError
+from autolrs_cli.overrides import key_in
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, config_id
 from autolrs_cli.runner.plan import Plan, check
 from autolrs_cli.terminal.console import show_error
 
-HYDRAS_OWN = ("hydra/", "hydra.", "+hydra", "++hydra", "~hydra")
+HYDRAS_OWN, SWEEPER = ("hydra/", "hydra."), ("hydra/sweeper", "hydra.sweeper")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Composed:
 
 
 @dataclass(frozen=True)
-class Point:
+class GridPoint:
     """One configuration of a grid."""
 
     composed: Composed
@@ -43,7 +44,7 @@ class Point:
     """Shared by those that differ in the seed only, so its seed may be another's."""
 
 
-def compose_grid(overrides: Sequence[str], errors: Console) -> tuple[list[Point], int]:
+def compose_grid(overrides: Sequence[str], errors: Console) -> tuple[list[GridPoint], int]:
     """Return every configuration of the grid, checked; and an exit code, not 0 if one was refused.
 
     Nothing is written. An empty grid with exit code 0 means that a flag (--cfg job, --info) was answered instead.
@@ -52,7 +53,7 @@ def compose_grid(overrides: Sequence[str], errors: Console) -> tuple[list[Point]
         overrides: Hydra's command line; keys may have several values.
         errors: where problems go: those of a configuration are said once, however many seeds it has.
     """
-    points: list[Point] = []
+    points: list[GridPoint] = []
     plans: dict[str, Plan | None] = {}
     problems: list[str] = []
 
@@ -69,13 +70,12 @@ def compose_grid(overrides: Sequence[str], errors: Console) -> tuple[list[Point]
             return
         plan = plans[kind]
         if plan is not None:
-            points.append(Point(_composed(plain, plan), plan))
+            points.append(GridPoint(_composed(plain, plan), plan))
 
     with tempfile.TemporaryDirectory(prefix="autolrs-") as aside:
         code = compose_and_call(job, _composing(overrides, aside), errors)
     if problems:
-        show_error(errors, ConfigError(problems))
-        code = ConfigError.exit_code
+        code = show_error(errors, ConfigError(problems))
     return points, code
 
 
@@ -86,13 +86,17 @@ def _composed(config: dict[str, Any], plan: Plan) -> Composed:
 
 def _composing(overrides: Sequence[str], aside: str) -> list[str]:
     """Return the command line that composes here and now, whatever launcher is to run it later."""
-    own = [each for each in overrides if not each.startswith(HYDRAS_OWN)]
-    sweeper = [each for each in overrides if each.startswith(("hydra.sweeper", "hydra/sweeper"))]
+    own = [each for each in overrides if not key_in(each).startswith(HYDRAS_OWN)]
+    sweeper = [each for each in overrides if key_in(each).startswith(SWEEPER)]
     multirun = [] if {"-m", "--multirun"} & set(own) else ["-m"]
     return [*own, *sweeper, "hydra/launcher=basic", f"hydra.sweep.dir={aside}", *multirun]
 
 
 def launcher_overrides(overrides: Sequence[str]) -> list[str]:
     """Return those overrides that are for Hydra itself, the sweeper's left out."""
-    hydras = [each for each in overrides if each.startswith(HYDRAS_OWN)]
-    return [each for each in hydras if not each.startswith(("hydra.sweeper", "hydra/sweeper"))]
+    keys = map(key_in, overrides)
+    return [
+        each
+        for each, key in zip(overrides, keys, strict=True)
+        if key.startswith(HYDRAS_OWN) and not key.startswith(SWEEPER)
+    ]

@@ -18,8 +18,9 @@ from rich.console import Console
 
 from autolrs_cli.compose.hydra_errors import explain, explain_flag, explain_lists
 from autolrs_cli.compose.hydra_search_path import register_user_configs
+from autolrs_cli.end_cause import ExitCode
+from autolrs_cli.terminal.console import show_problem
 
-USAGE = 2
 # Hydra's flags that take no value; whatever follows another flag may be that flag's.
 SWITCHES = frozenset({"-m", "--multirun", "-r", "--run", "--resolve", "-h", "--help", "--hydra-help"})
 
@@ -68,10 +69,10 @@ def _compose_and_call(job: Callable[[DictConfig], None], overrides: Sequence[str
         with _command_line(overrides), redirect_stderr(caught):
             hydra.main(version_base="1.3", config_path="pkg://autolrs_configs", config_name="train")(task)()
     except NoMoreJobs:
-        return 0
+        return ExitCode.DONE
     except SystemExit as leaving:
         if leaving.code in (0, None):
-            return 0
+            return ExitCode.DONE
         problem = explain_flag(caught.getvalue())
     except Exception as error:
         if crashed:
@@ -81,13 +82,13 @@ def _compose_and_call(job: Callable[[DictConfig], None], overrides: Sequence[str
             return _compose_and_call(job, forced, errors)
         problem = explain(error, overrides)
     else:
-        return 0
+        return ExitCode.DONE
     return _refuse(problem, errors)
 
 
 def _refuse(problem: str, errors: Console) -> int:
-    errors.print(f"error: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
-    return USAGE
+    show_problem(errors, problem)
+    return ExitCode.USAGE
 
 
 def given_config_dir() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from hydra.errors import OverrideParseException
+from hydra.errors import MissingConfigException, OverrideParseException
 
 SEE_SETTINGS = "To see what there is: autolrs train recipe=NAME --cfg job"
 
@@ -25,7 +25,10 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
             "`recipe` must be chosen, but none was given. "
             f"Type: autolrs train recipe=NAME, with NAME one of: {_options(text)}"
         )
-    return _unknown(text) or _wrong_kind(text, overrides) or _as_it_is(error, text)
+    if isinstance(error, MissingConfigException) and (problem := _unknown_option(error)):
+        return problem
+    # For the rest Hydra has one class, so what it means is read out of its sentences.
+    return _unknown_key(text) or _wrong_kind(text, overrides) or _as_it_is(error, text)
 
 
 def explain_lists(overrides: Sequence[str]) -> str | None:
@@ -46,14 +49,17 @@ def explain_flag(usage: str) -> str:
     return f"Flags must be as Hydra has them, but: {reason}. To see them: autolrs train --hydra-help"
 
 
-def _unknown(text: str) -> str | None:
-    """Explain an unknown group, option or key."""
-    option = re.search(r"Could not find '([^']+)/([^'/]*)'", text)
-    if option:
-        group, name = option.groups()
-        known = _options(text)
-        way_out = f"Set {group} to one of: {known}" if known else f"Remove {group}."
-        return f"`{group}` must be one of the known options, but got {group}={name}. {way_out}"
+def _unknown_option(error: MissingConfigException) -> str | None:
+    """Explain an unknown group or option; None: it is about something else."""
+    group, slash, name = str(error.missing_cfg_file).removesuffix(".yaml").rpartition("/")
+    if error.options is None or not slash:
+        return None
+    way_out = f"Set {group} to one of: {', '.join(error.options)}" if error.options else f"Remove {group}."
+    return f"`{group}` must be one of the known options, but got {group}={name}. {way_out}"
+
+
+def _unknown_key(text: str) -> str | None:
+    """Explain an unknown key."""
     key = re.search(r"Could not (?:override|delete)(?: from config\.)? '([^']+)'", text)
     if key:
         return f"`{key[1]}` must be a known setting, but it is not one. {SEE_SETTINGS}"

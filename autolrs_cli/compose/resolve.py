@@ -55,8 +55,7 @@ def run_jobs(job: Callable[[dict[str, Any]], None], overrides: Sequence[str], er
         try:
             job(resolve(config))
         except AutoLRSError as error:
-            show_error(errors, error)
-            codes.append(error.exit_code)
+            codes.append(show_error(errors, error))
 
     composed = compose_and_call(guarded, overrides, errors)
     return max([composed, *codes])

@@ -37,7 +37,7 @@ def lr_chart(state: State, width: int, height: int, *, unicode: bool) -> list[Te
     kept = [(step, lr) for step, lr in state.lrs.items if lr > 0]
     values = [lr for _, lr in kept] + [each.lr for each in tried] + [trial.lr for trial in now]
     legend: Legend = (("LR log", "bold"), ("- kept", "cyan"))
-    if state.num_stages:
+    if state.is_searched:
         legend += (
             (f"{dot} tried", "bright_black"),
             (f"{cross} diverged", "red"),

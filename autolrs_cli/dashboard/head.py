@@ -6,8 +6,9 @@ import textwrap
 
 from rich.text import Text
 
-from autolrs_cli.dashboard import formats, words
+from autolrs_cli.dashboard import status_text
 from autolrs_cli.dashboard.run_state import State
+from autolrs_cli.terminal import formats
 
 LABEL = 7
 MIN_BAR = 10
@@ -34,18 +35,18 @@ TALL = 30
 def head(state: State, width: int, height: int, *, unicode: bool) -> dict[str, Text]:
     """Return the lines by name, in order; those that have nothing to say are left out."""
     if not state.description:
-        return {"activity": line(words.activity(state), width, "bold")}
+        return {"activity": line(status_text.activity(state), width, "bold")}
     run, stage = _run_bar(state, width, unicode), _stage_bar(state, width, unicode)
     d = state.description
     found = {
-        "title": line(f"autolrs  {words.title(d)}", width, "bold cyan"),
-        "data": line(f"{d['data']}; {d['device']}, {d['precision']}, {words.threads(d)}", width, "dim"),
-        "activity": line(words.activity(state), width, "bold"),
+        "title": line(f"autolrs  {status_text.title(d)}", width, "bold cyan"),
+        "data": line(f"{d['data']}; {d['device']}, {d['precision']}, {status_text.threads(d)}", width, "dim"),
+        "activity": line(status_text.activity(state), width, "bold"),
         "run": run,
         "stage": stage,
         "figures": line(_figures(state), width),
         "averaged": line(_averaged(state), width, "yellow"),
-        "target": line(words.target(state) or "", width, "green" if state.target_reached else ""),
+        "target": line(status_text.target(state) or "", width, "green" if state.target_reached else ""),
         "pace": line(pace(state, width), width, "dim"),
     }
     most = 2 if state.over or height >= TALL else 1
@@ -73,7 +74,7 @@ def line(text: str, width: int, style: str = "") -> Text:
 
 def _run_bar(state: State, width: int, unicode: bool) -> Text:
     search = f" ({state.total_steps - state.step} not kept)" if state.total_steps > state.step else ""
-    left = "" if state.over else f"  {words.duration(state.seconds_left)} left"
+    left = "" if state.over else f"  {formats.duration(state.seconds_left)} left"
     after = f"{state.total_steps}/{state.planned_steps} steps{search}{left}"
     return _bar("run", state.total_steps, state.planned_steps, after, width, unicode)
 
@@ -82,7 +83,7 @@ def _stage_bar(state: State, width: int, unicode: bool) -> Text:
     if state.stage is None or state.over:
         return Text("")
     done, planned = state.stage_steps
-    left = words.duration(state.stage_seconds_left)
+    left = formats.duration(state.stage_seconds_left)
     name = f"stage {state.stage['stage'] + 1}"
     return _bar(name, done, planned, f"{done}/{planned} steps  {left} left", width, unicode)
 
@@ -99,9 +100,9 @@ def _bar(name: str, done: int, planned: int, after: str, width: int, unicode: bo
 
 
 def _figures(state: State) -> str:
-    parts = [f"LR {words.lr(state.lr)}"] if state.lr is not None else []
+    parts = [f"LR {formats.lr(state.lr)}"] if state.lr is not None else []
     if state.losses.items:
-        parts.append(f"training loss {words.number(state.loss)}")
+        parts.append(f"training loss {formats.number(state.loss)}")
     if "raw" in state.held_out and state.held_out["raw"].metrics:
         parts.append(f"held out: {formats.metrics(_ordered(state, 'raw'))}")
     return "  ".join(parts)
@@ -130,10 +131,10 @@ def pace(state: State, width: int) -> str:
         kept, examples = state.examples
         if kept:
             parts.append(f"{formats.rate(speed * examples / kept)} {state.description['example_unit']}/s")
-    if state.t and state.num_stages:
-        parts.append(f"search {state.search_seconds / state.t:.0%} of {words.duration(state.t)}")
+    if state.t and state.is_searched:
+        parts.append(f"search {state.search_seconds / state.t:.0%} of {formats.duration(state.t)}")
     elif state.t:
-        parts.append(f"time {words.duration(state.t)}")
+        parts.append(f"time {formats.duration(state.t)}")
     parts += _memory(state)
     while len(parts) > 1 and len("  ".join(parts)) > width:
         parts.pop()
@@ -152,7 +153,7 @@ def _memory(state: State) -> list[str]:
 
 
 def _notice(state: State) -> str:
-    command = words.next_command(state)
+    command = status_text.next_command(state)
     if command:
         return f"to go on: {command}"
     return (state.reason if state.ended == "failed" else state.notice) or ""

@@ -110,7 +110,7 @@ def _require_ready(fd: int) -> None:
 
 
 def _open_anew(fd: int | None) -> int | None:
-    """Open the terminal behind `fd` in non-blocking mode; None: it is none, or cannot be opened."""
+    """Open the terminal behind `fd` in non-blocking mode; None: it is not a terminal, or cannot be opened."""
     try:
         if fd is None or not os.isatty(fd):
             return None

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from rich.text import Text
 
-from autolrs_cli.dashboard import formats, words
+from autolrs_cli.dashboard import status_text
 from autolrs_cli.dashboard.curves import sparkline
 from autolrs_cli.dashboard.head import line
 from autolrs_cli.dashboard.run_state import State
 from autolrs_cli.dashboard.watched import WatchedRun
+from autolrs_cli.terminal import formats
 
 # Columns behind the name, in narrow and wide terminals.
 WIDE = 120
@@ -66,7 +67,7 @@ def _values(run: WatchedRun, wide: bool, unicode: bool) -> tuple[str, ...]:
         formats.lr(state.lr),
         _lr_line(state, CURVE[wide], unicode=unicode),
         _metric(state, METRIC[wide]),
-        "-" if state.over else words.duration(state.seconds_left),
+        "-" if state.over else formats.duration(state.seconds_left),
     )
 
 
@@ -89,7 +90,7 @@ def _metric(state: State, room: int) -> str:
     if not state.description:
         return "-"
     name = state.description["metric"]["name"]
-    value = formats.number(words.measured(state, name))
+    value = formats.number(status_text.measured(state, name))
     mark = " *" if state.target_reached else ""
     return f"{name[: room - len(value) - len(mark) - 1]} {value}{mark}"
 

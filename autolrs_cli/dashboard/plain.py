@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from autolrs_cli.dashboard import formats, sentences, words
+from autolrs_cli.dashboard import notices, status_text
 from autolrs_cli.dashboard.run_state import Record, State
+from autolrs_cli.terminal import formats
 
 
 def lines(state: State, record: Record) -> list[str]:
@@ -13,11 +14,11 @@ def lines(state: State, record: Record) -> list[str]:
     event = record["event"]
     if event == "run_started":
         description = record["description"]
-        return [words.headline(description), words.circumstances(description), _budget(state)]
+        return [status_text.headline(description), status_text.circumstances(description), _budget(state)]
     text = _text(event, state, record)
     if text is None:
         return []
-    prefix = f"[{words.duration(record['t']):>7}] step {record['step']}/{state.plan['max_steps']}"
+    prefix = f"[{formats.duration(record['t']):>7}] step {record['step']}/{state.plan['max_steps']}"
     return [f"{prefix}  {text}"]
 
 
@@ -25,13 +26,15 @@ def _budget(state: State) -> str:
     kept, search = state.plan["max_steps"], state.plan["search_steps"]
     if not search:
         return f"{kept} steps, no search"
+    if state.num_stages is None:
+        return f"{kept} kept steps in searched stages, and up to {search} steps in trials"
     return f"{kept} kept steps in {state.num_stages} searched stages, and {search} discarded steps of search"
 
 
 def _text(event: str, state: State, record: Record) -> str | None:
     if event == "stage_started":
         return (
-            f"stage {record['stage'] + 1} of {state.num_stages}: {record['steps']} steps; search by "
+            f"{status_text.stage_name(record, state.num_stages)}: {record['steps']} steps; search by "
             f"{record['num_trials']} trials of {record['trial_steps']} steps, LR {record['lr_min']:g} to "
             f"{record['lr_max']:g}, judged by {_OBJECTIVES[record['objective']]}"
         )
@@ -39,12 +42,14 @@ def _text(event: str, state: State, record: Record) -> str | None:
         return _trial(state, record)
     if event == "lr_chosen":
         flags = f" ({formats.flags(record['flags'])})" if record["flags"] else ""
-        return f"  chosen LR {words.lr(record['lr'])}{flags}"
+        kept = record.get("kept_steps")
+        going_on = f", going on from the end of its trial of {kept} steps" if kept else ""
+        return f"  chosen LR {formats.lr(record['lr'])}{going_on}{flags}"
     if event == "eval":
         if record["split"] != "target":
             return f"{formats.metrics(record['metrics'])} (the slice that chooses LRs)"
         averaged = ", averaged weights" if record["weights"] == "averaged" else ""
-        now = f"training loss {words.number(state.loss)}, LR {words.lr(state.lr)}"
+        now = f"training loss {formats.number(state.loss)}, LR {formats.lr(state.lr)}"
         return f"{formats.metrics(record['metrics'])} (held out{averaged}); {now}"
     say = _SENTENCES.get(event)
     return None if say is None else say(record)
@@ -55,8 +60,8 @@ _SENTENCES: dict[str, Callable[[Record], str]] = {
         f"target reached at step {record['reached_step']}: {record['metric']} {record['value']:g}"
     ),
     "warned": lambda record: f"warning: {record['message']}",
-    "rolled_back": sentences.rolled_back,
-    "resumed": sentences.resumed,
+    "rolled_back": notices.rolled_back,
+    "resumed": notices.resumed,
     "interrupted": lambda record: f"interrupted ({record['reason']})",
 }
 _OBJECTIVES = {"train": "training loss", "choose": "held-out loss"}
@@ -65,9 +70,11 @@ _OBJECTIVES = {"train": "training loss", "choose": "held-out loss"}
 def _trial(state: State, record: Record) -> str:
     stage = state.stage
     of = f" of {stage['num_trials']}" if stage else ""
-    head = f"  trial {record['trial'] + 1}{of}: LR {words.lr(record['lr'])}"
+    head = f"  trial {record['trial'] + 1}{of}: LR {formats.lr(record['lr'])}"
     if record["status"] == "diverged":
         return f"{head} -> diverged ({record['reason']})"
+    if record["status"] == "stopped":
+        return f"{head} -> stopped after {record['steps']} steps ({record['reason']})"
     flags = f" [{formats.flags(record['flags'])}]" if record["flags"] else ""
     best = " (best so far)" if record["best"] else ""
-    return f"{head} -> predicted loss {words.number(record['predicted'])}{flags}{best}"
+    return f"{head} -> predicted loss {formats.number(record['predicted'])}{flags}{best}"

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 
 from autolrs_cli.dashboard.outlet import Outlet
 from autolrs_cli.dashboard.painter import ERASE_LINE_END
+from autolrs_cli.terminal.console import say
 
 
 @contextmanager
@@ -60,7 +61,7 @@ class PreparationProgress:
             if not self._tasks:
                 self._progress.start()
             if self._progress.disable:
-                self._console.print(f"{what} ...", markup=False, highlight=False, soft_wrap=True)
+                say(self._console, f"{what} ...")
             self._tasks[what] = self._progress.add_task(what, total=total)
         self._progress.update(self._tasks[what], completed=done, total=total)
 

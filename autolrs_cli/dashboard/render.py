@@ -66,7 +66,7 @@ def ascii_only(text: Text) -> Text:
 def _body(state: State, width: int, rows: int, unicode: bool) -> list[Text]:
     if rows < MIN_CHART:
         return []
-    if not state.num_stages:
+    if not state.is_searched:
         return _charts(state, width, rows, unicode)
     if width >= WIDE and state.stage is not None:
         return _side_by_side(state, width, rows, unicode)
@@ -78,7 +78,7 @@ def _charts(state: State, width: int, rows: int, unicode: bool) -> list[Text]:
     """Return both curves: one above the other where there is room, else beside each other, else the LR alone."""
     if rows < MIN_CHART:
         return []
-    if rows >= 3 * MIN_CHART and state.num_stages and width < WIDE and state.stage is not None:
+    if rows >= 3 * MIN_CHART and state.is_searched and width < WIDE and state.stage is not None:
         third = rows // 3
         lower = surrogate_chart(state, width, third, unicode=unicode)
         return (

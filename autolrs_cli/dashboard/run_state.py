@@ -25,7 +25,9 @@ class TrialRow:
     flags: tuple[str, ...] = ()
     best: bool = False
     reason: str | None = None
-    """Why it diverged: `code: detail`."""
+    """Why it diverged or was stopped, with the measured numbers."""
+    failure: str | None = None
+    """How it diverged, in one word."""
 
 
 @dataclass(frozen=True)
@@ -180,9 +182,14 @@ class State:
         return (steps1 - steps0) / (t1 - t0)
 
     @property
-    def num_stages(self) -> int:
-        """Searched stages in the plan."""
-        return sum(segment["kind"] == "stage" for segment in self.plan.get("segments", ()))
+    def is_searched(self) -> bool:
+        """Whether LRs are searched in this run."""
+        return bool(self.plan.get("search_steps"))
+
+    @property
+    def num_stages(self) -> int | None:
+        """Searched stages in the plan; None: the search makes them up as it goes."""
+        return sum(segment["kind"] == "stage" for segment in self.plan.get("segments", ())) or None
 
     @property
     def over(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Literal, TextIO
 
 from rich.console import Console, RenderableType
 
-from autolrs_cli.dashboard import chart, memory, plain, words
+from autolrs_cli.dashboard import chart, memory, plain, status_text
 from autolrs_cli.dashboard.outlet import Outlet
 from autolrs_cli.dashboard.painter import Painter
 from autolrs_cli.dashboard.redirect import Aside
@@ -38,7 +38,7 @@ class Screen:
     While the live view is up, what is written to sys.stdout and sys.stderr appears above it.
 
     Args:
-        mode: "live" falls back to "plain" where the console is no terminal.
+        mode: "live" falls back to "plain" where the console is not a terminal.
         console: where to draw.
         state: of a run that goes on; what it has shown before is not shown again.
         directory: the run directory.
@@ -145,7 +145,7 @@ class Screen:
         if self._mode == "plain":
             return plain.lines(self._state, record)
         if record["event"] == "run_started":
-            return [words.headline(record["description"])]
+            return [status_text.headline(record["description"])]
         return plain.lines(self._state, record) if record["event"] in SAID_ABOVE else []
 
     def _draw_or_give_up(self, said: str, *, last: bool) -> None:

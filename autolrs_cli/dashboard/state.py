@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from autolrs_cli.dashboard import sentences
+from autolrs_cli.dashboard import notices
 from autolrs_cli.dashboard.run_state import (
     MAX_POINTS,
     ChosenRow,
@@ -100,7 +100,7 @@ def _trial_finished(state: State, record: Record) -> State:
     if record["best"]:
         state = evolve(state, trials=tuple(replace(row, best=False) for row in state.trials))
     tried = Tried(record["step"], record["lr"], record["status"])
-    notice = sentences.diverged_trial(record) if record["status"] == "diverged" else state.notice
+    notice = notices.diverged_trial(record) if record["status"] == "diverged" else state.notice
     return _update_trial(
         evolve(state, tried=(*state.tried, tried)[-MAX_TRIED:], notice=notice),
         record,
@@ -111,6 +111,7 @@ def _trial_finished(state: State, record: Record) -> State:
         flags=tuple(record["flags"]),
         best=record["best"],
         reason=record["reason"],
+        failure=record.get("failure"),
     )
 
 
@@ -118,6 +119,7 @@ def _lr_chosen(state: State, record: Record) -> State:
     stage = state.stage or {"num_trials": 0, "trial_steps": 0}
     planned = stage["num_trials"] * stage["trial_steps"]
     spared = max(0, planned - sum(trial.step for trial in state.trials))
+    spared += record.get("kept_steps", 0)  # made in a trial, and not again
     flags = tuple(record["flags"])
     row = ChosenRow(
         record["stage"], record["step"], record["lr"], record["predicted"], flags, record.get("chosen_trial")
@@ -129,7 +131,7 @@ def _lr_chosen(state: State, record: Record) -> State:
         training=True,
         searching=False,
         extra_steps=state.extra_steps - spared,
-        notice=sentences.all_failed(record) if "all_failed" in flags else state.notice,
+        notice=notices.all_failed(record) if "all_failed" in flags else state.notice,
     )
 
 
@@ -169,7 +171,7 @@ def _rolled_back(state: State, record: Record) -> State:
         training=False,
         searching=True,
         extra_steps=state.extra_steps + max(0, record["from_step"] - to_step),
-        notice=sentences.rolled_back(record),
+        notice=notices.rolled_back(record),
     )
 
 
@@ -193,7 +195,7 @@ def _resumed(state: State, record: Record) -> State:
         pace_from=None,
         recent=(),
         extra_steps=state.extra_steps + record["repeated_steps"],
-        notice=sentences.resumed(record),
+        notice=notices.resumed(record),
     )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from autolrs_cli.dashboard import formats, sentences
+from autolrs_cli.dashboard import notices
 from autolrs_cli.dashboard.run_state import ChosenRow, State, TrialRow
+from autolrs_cli.terminal import formats
 
 # Columns before the verdict.
 TRIAL_COLUMNS = (("#", 2), ("LR", 7), ("steps", 5), ("loss", 7), ("predicted", 9), ("sd", 6))
@@ -53,7 +54,7 @@ def _trial(state: State, row: TrialRow, width: int) -> Text:
         formats.number(row.predicted),
         formats.number(row.std, 3),
     ]
-    if row.status == "diverged":  # it has no forecast: the room says why
+    if row.status in ("diverged", "stopped"):  # it has no forecast: the room says why
         values = values[:4]
     cells = _cells(values, TRIAL_COLUMNS[: len(values)])
     return _line(f"{cells}  {_verdict(state, row, width - len(cells) - 2)}", width, _style(row))
@@ -61,8 +62,10 @@ def _trial(state: State, row: TrialRow, width: int) -> Text:
 
 def _verdict(state: State, row: TrialRow, room: int) -> str:
     if row.status == "diverged":
-        whole = f"diverged: {sentences.detail(row.reason)}"
-        return whole if len(whole) <= room else f"diverged: {sentences.short_reason(row.reason)}"
+        whole = f"diverged: {row.reason}"
+        return whole if len(whole) <= room else f"diverged: {notices.FAILURES.get(row.failure, row.reason)}"
+    if row.status == "stopped":
+        return f"stopped: {row.reason}"
     if row.status != "ok":
         return row.status
     best = "chosen" if _is_chosen(state, row) else "best so far" if row.best else ""
@@ -78,6 +81,8 @@ def _style(row: TrialRow) -> str:
         return "red"
     if row.status == "running":
         return "yellow"
+    if row.status == "stopped":
+        return "dim"
     return "bold green" if row.best else ""
 
 

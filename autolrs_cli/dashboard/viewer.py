@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from autolrs_cli.dashboard import plain, words
+from autolrs_cli.dashboard import plain, status_text
 from autolrs_cli.dashboard.outlet import Outlet
 from autolrs_cli.dashboard.overview import overview
 from autolrs_cli.dashboard.painter import Painter
@@ -111,8 +111,8 @@ class Viewer:
 
     def _epilogue(self) -> list[Text]:
         state = self._runs[0].state
-        command = words.next_command(state)
-        return [Text(words.activity(state)), *([Text(f"to go on: {command}")] if command else [])]
+        command = status_text.next_command(state)
+        return [Text(status_text.activity(state)), *([Text(f"to go on: {command}")] if command else [])]
 
     def _lines(self, size: tuple[int, int]) -> list[Text]:
         if self._single:

@@ -10,6 +10,7 @@ from autolrs_cli.dashboard import memory
 from autolrs_cli.dashboard.run_state import State, evolve
 from autolrs_cli.dashboard.state import reduce
 from autolrs_cli.dashboard.tail import JournalTail
+from autolrs_cli.records.find_runs import runs_below
 from autolrs_cli.records.run_directory import RunDirectory
 
 
@@ -58,22 +59,5 @@ class WatchedRun:
 
 
 def find_runs(places: Iterable[Path]) -> list[Path]:
-    """Return the run directories that the places are or hold, in order.
-
-    A run directory holds config.yaml beside a journal or a lock; Hydra's own folders hold neither.
-    """
-    found: dict[Path, None] = {}
-    for place in places:
-        if _is_run(place):
-            found[place] = None
-            continue
-        for config in sorted(place.rglob("config.yaml")):
-            if _is_run(config.parent):
-                found[config.parent] = None
-    return list(found)
-
-
-def _is_run(place: Path) -> bool:
-    return (place / "config.yaml").is_file() and any(
-        (place / name).exists() for name in ("journal.jsonl", "run.lock", "summary.json")
-    )
+    """Return the run directories that the places are or hold, each once, in order."""
+    return list(dict.fromkeys(run for place in places for run in runs_below(place)))

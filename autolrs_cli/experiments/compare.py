@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError
 from autolrs_cli.reports.compare.comparison import compare as compare_runs
 from autolrs_cli.reports.render.terminal import render
 from autolrs_cli.reports.render.write_report import write_report
-from autolrs_cli.terminal.console import PatientConsole, show_error
+from autolrs_cli.terminal.console import PatientConsole, say, show_error
 
 
 def main(
@@ -28,8 +29,7 @@ def main(
         if out is not None:
             with errors.status("drawing ..."):
                 written = write_report(comparison, out)
-            console.print(f"\nreport: {written}", markup=False, highlight=False, soft_wrap=True)
+            say(console, f"\nreport: {written}")
     except AutoLRSError as error:
-        show_error(errors, error)
-        return error.exit_code
-    return 0
+        return show_error(errors, error)
+    return ExitCode.DONE

@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from autolrs_cli.contracts import RunLength
+from autolrs_cli.end_cause import EndCause
+
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
@@ -23,6 +26,11 @@ class RunStarted:
     versions: dict[str, str]
     data_fingerprint: str
     code_version: str
+    """Hash of the code that the run can have executed."""
+    code: Mapping[str, str]
+    """Module -> hash, of that code: two runs of different arms have not executed the same modules."""
+    length: RunLength | None = None
+    """What the run's length means to its schedule; None: a journal of a version that did not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +82,22 @@ class TrialFinished:
     flags: tuple[str, ...]
     steps: int
     reason: str | None
+    """Why it has no forecast, for a person."""
     best: bool
+    failure: Literal["non_finite_loss", "loss_above_untrained"] | None = None
+    """How it diverged."""
 
 
 @dataclass(frozen=True, slots=True)
-class Surrogate:
+class SearchState:
+    """Everything that the search's next answers depend on: a run that was killed goes on from the last of these."""
+
+    policy: dict[str, Any]
+    untrained_loss: dict[Literal["train", "choose"], float]
+
+
+@dataclass(frozen=True, slots=True)
+class SurrogateEvent:
     """The surrogate's belief before the next question: predicted loss over LR."""
 
     lrs: tuple[float, ...]
@@ -96,6 +115,10 @@ class LrChosen:
     """None: every trial failed and the safe LR is used."""
     flags: tuple[str, ...]
     """`lower_edge`, `upper_edge`, `all_failed`, `searched_again`, and the flags of the winning forecast."""
+    steps: int = 0
+    """Kept steps of the stage."""
+    kept_steps: int = 0
+    """How many of them are the winner's own: training goes on from where its trial ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +170,7 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class CheckpointEvent:
     """Everything up to here can be resumed from the disk."""
 
     ledger: Mapping[str, Mapping[str, float]]
@@ -173,6 +196,7 @@ class Interrupted:
     """The run stopped before its end, cleanly."""
 
     reason: str
+    cause: EndCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +205,7 @@ class RunFinished:
 
     status: Literal["done", "failed"]
     reason: str | None
+    cause: EndCause
     ledger: Mapping[str, Mapping[str, float]]
 
 
@@ -191,13 +216,14 @@ Event = (
     | TrialStarted
     | TrialStep
     | TrialFinished
-    | Surrogate
+    | SearchState
+    | SurrogateEvent
     | LrChosen
     | RolledBack
     | Eval
     | TargetReached
     | Warned
-    | Checkpoint
+    | CheckpointEvent
     | Resumed
     | Interrupted
     | RunFinished
@@ -205,5 +231,8 @@ Event = (
 
 
 def event_name(event: type) -> str:
-    """Return the journal's name of an event class: `TrialFinished` -> `trial_finished`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", event.__name__).lower()
+    """Return the journal's name of an event class: `TrialFinished` -> `trial_finished`.
+
+    Where something else has the plain name, the class is called `...Event`: `CheckpointEvent` -> `checkpoint`.
+    """
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", event.__name__.removesuffix("Event")).lower()

@@ -16,7 +16,7 @@ def find_run_directories(paths: Sequence[Path]) -> list[Path]:
     Hidden folders below `paths` are passed over, and so is what lies inside a run directory.
 
     Raises:
-        ConfigError: if a path is no folder, or holds no run.
+        ConfigError: if a path is not a folder, or holds no run.
     """
     if not paths:
         raise ConfigError(
@@ -26,10 +26,10 @@ def find_run_directories(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.is_dir():
             problems.append(
-                f"A run directory must be a folder, but {path} is none. Name one, or a folder that holds some."
+                f"A run directory must be a folder, but {path} is not one. Name one, or a folder that holds some."
             )
             continue
-        runs = list(_below(path))
+        runs = list(runs_below(path))
         found.update({run.resolve(): run for run in runs})
         if not runs:
             problems.append(
@@ -41,10 +41,11 @@ def find_run_directories(paths: Sequence[Path]) -> list[Path]:
     return sorted(found.values())
 
 
-def _below(root: Path) -> Iterator[Path]:
+def runs_below(root: Path) -> Iterator[Path]:
+    """Yield the run directories that `root` is or holds, in order; nothing if it is not a folder."""
     for folder, names, _ in os.walk(root):
         here = RunDirectory(Path(folder))
-        if here.journal.is_file() or here.config.is_file():
+        if here.holds_run:
             names.clear()
             yield here.root
         names[:] = sorted(name for name in names if not name.startswith("."))

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, get_args
 
 import orjson
 
-from autolrs_cli.errors import TrainingError
+from autolrs_cli.errors import UnwritableError
 from autolrs_cli.records.events import Event, Step, TrialStep, event_name
 from autolrs_cli.records.record_schema import verified
 
@@ -65,7 +65,7 @@ class Journal:
         """Append `event`.
 
         Raises:
-            TrainingError: if the file cannot be written (disk full, folder gone).
+            UnwritableError: if the file cannot be written (disk full, folder gone).
         """
         record = self._record(event)
         try:
@@ -80,7 +80,7 @@ class Journal:
         """Write everything through to the disk and return the journal's length in bytes.
 
         Raises:
-            TrainingError: if the file cannot be written.
+            UnwritableError: if the file cannot be written.
         """
         try:
             self._file.flush()
@@ -89,8 +89,8 @@ class Journal:
             raise self._unwritable(error) from error
         return self._file.tell()
 
-    def _unwritable(self, error: OSError) -> TrainingError:
-        return TrainingError(
+    def _unwritable(self, error: OSError) -> UnwritableError:
+        return UnwritableError(
             f"The journal must stay writable, but {self._file.name} is not: {error.strerror}. Free space or mend the "
             f"folder, then go on from the last checkpoint: autolrs resume {Path(self._file.name).parent}"
         )
@@ -149,7 +149,7 @@ def read_verified(path: Path, end: float = math.inf) -> Iterator[Record]:
 
     Raises:
         OSError: if it cannot be read.
-        ValueError: if a line before the last one is no event.
+        ValueError: if a line before the last one is not an event.
     """
     return _read(path, end, verified)
 
@@ -205,14 +205,16 @@ def _parse(line: bytes, place: int, path: Path) -> Record:
     try:
         return verified(line)
     except ValueError as error:
-        raise ValueError(f"what stands before byte {place:,} of {path.name} is no event: {error}.") from error
+        raise ValueError(
+            f"what stands before byte {place:,} of {path.name} is not an event: {error}."
+        ) from error
 
 
 def _opened(path: Path) -> BinaryIO:
     """Open a file to read; anything else under its name (a pipe, a device) could be waited for without end.
 
     Raises:
-        OSError: if it is not there, or no file.
+        OSError: if it is not there, or not a file.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))

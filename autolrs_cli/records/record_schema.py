@@ -38,11 +38,11 @@ def verified(line: bytes) -> dict[str, Any]:
     """Return the record in a line of a journal.
 
     Raises:
-        ValueError: if it is no JSON, or no event, or a field holds what such an event never has.
+        ValueError: if it is not JSON, or not an event, or a field holds what such an event never has.
     """
     record = orjson.loads(line)
     if not isinstance(record, dict) or not isinstance(record.get("event"), str):
-        raise ValueError("it is no event")
+        raise ValueError("it is not an event")
     name = record["event"]
     if name in _POINTS and _is_point(record, _POINTS[name]):
         return record

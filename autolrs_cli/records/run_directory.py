@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import orjson
 from filelock import FileLock, Timeout
 
-from autolrs_cli.durable import publish
-from autolrs_cli.errors import ConfigError
+from autolrs_cli.config_keys import without
+from autolrs_cli.durable import write_whole
+from autolrs_cli.errors import ConfigError, RunInUseError
 
 SCHEMA_VERSION = 1
 # Keys that cannot change a run's results, so that runs differing only in them are the same experiment.
@@ -54,17 +55,29 @@ class RunDirectory:
         self.preprocessing = root / "preprocessing"
         self._lock = root / "run.lock"
 
+    @property
+    def holds_run(self) -> bool:
+        """Whether a run was begun here: config.yaml alone may be anybody's, so there must be more of a run."""
+        return self.config.is_file() and any(
+            path.exists() for path in (self.journal, self._lock, self.summary)
+        )
+
     def require_run(self) -> None:
-        """Check that a run was begun here.
+        """Check that this is a run directory.
 
         Raises:
             ConfigError: if not.
         """
-        if not self.config.is_file():
+        if not self.holds_run:
             raise ConfigError(
-                f"A run directory must hold config.yaml, but {self.root} has none. Name the directory that the run's "
-                "closing card names."
+                f"A run directory must hold config.yaml and journal.jsonl, but {self.root} does not. Name the "
+                "directory that the run's closing card names."
             )
+
+    def forget_if_not_begun(self) -> None:
+        """Remove the configuration of a run that was killed before its first event: it has nothing to go on from."""
+        if not self.journal.exists():
+            self.config.unlink(missing_ok=True)
 
     def require_own_files(self) -> None:
         """Check that what a run writes here would not be written elsewhere.
@@ -92,7 +105,8 @@ class RunDirectory:
         """Keep other processes from working here; the lock dies with its process.
 
         Raises:
-            ConfigError: if another process holds it.
+            RunInUseError: if another process holds it.
+            ConfigError: if it cannot be written.
         """
         self.require_own_files()
         holder = self._lock.with_suffix(".holder")
@@ -100,14 +114,7 @@ class RunDirectory:
         try:
             lock.acquire()
         except Timeout as error:
-            with suppress(OSError):
-                raise ConfigError(
-                    f"One process at a time may work on a run, but {self.root} is in use by {holder.read_text()}. "
-                    "Wait for it, or stop it."
-                ) from error
-            raise ConfigError(
-                f"One process at a time may work on a run, but {self.root} is in use."
-            ) from error
+            raise self._in_use() from error
         except OSError as error:
             raise ConfigError(
                 f"The run directory must be writable, but {self.root} is not: {error.strerror}. Mend its permissions."
@@ -122,6 +129,16 @@ class RunDirectory:
                 if self.model.exists():  # a run that has ended is not worked on again
                     self._lock.unlink(missing_ok=True)
             lock.release()
+
+    def _in_use(self) -> RunInUseError:
+        name = None
+        with suppress(OSError):
+            name = self._lock.with_suffix(".holder").read_text()
+        by = f" by {name}" if name else ""
+        return RunInUseError(
+            f"One process at a time may work on a run, but {self.root} is in use{by}. Wait for it, or stop it.",
+            name,
+        )
 
     def is_worked_on(self) -> bool:
         """Say whether a process holds the lock, which a killed one no longer does; nothing is written."""
@@ -190,22 +207,14 @@ def config_id(config: Mapping[str, Any], harmless: Iterable[str]) -> str:
         config: nested plain containers.
         harmless: dotted keys that cannot change results.
     """
-    kept = _without(config, frozenset(harmless), "")
+    kept = without(config, frozenset(harmless))
     text = orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(text).hexdigest()[:8]
 
 
-def _without(node: Any, keys: frozenset[str], prefix: str) -> Any:
-    if not isinstance(node, Mapping):
-        return node
-    return {k: _without(v, keys, f"{prefix}{k}.") for k, v in node.items() if f"{prefix}{k}" not in keys}
-
-
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write `value` as strict JSON, whole or not at all; NaN and infinities become null."""
-    aside = path.with_name(f"{path.name}.part")
-    aside.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    publish(aside, path)
+    write_whole(path, orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 class LrSpan(NamedTuple):

@@ -102,7 +102,7 @@ def known(found: Speedup | None, cost: Cost) -> tuple[Estimate, Speedup] | None:
 
 
 def _mean(parts: Sequence[tuple[Estimate, Speedup] | None], cost: Cost) -> Estimate | None:
-    """Return the mean of the medians, with the interval of resampling the pairs of each comparison for itself."""
+    """Return the mean of the medians, with the interval of resampling the pairs of each comparison separately."""
     given = [part for part in parts if part is not None]
     if not given or len(given) < len(parts):
         return None

@@ -11,6 +11,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from autolrs_cli.reports.flags import MEANINGS
+from autolrs_cli.terminal import formats
+
 Summary = Mapping[str, Any]
 
 
@@ -35,7 +38,9 @@ def closing_card(summary: Summary, directory: Path, next_command: str | None = N
     parts: list[RenderableType] = [Text(_verdict(summary), style="bold")]
     if summary.get("raw_metrics"):
         parts.append(
-            Text(f"with averaged weights ({summary['average']}); raw: {_metrics(summary['raw_metrics'])}")
+            Text(
+                f"with averaged weights ({summary['average']}); raw: {formats.metrics(summary['raw_metrics'])}"
+            )
         )
     parts += [Text(f"{name}: {note}") for name, note in summary["notes"].items()]
     if summary["chosen"]:
@@ -74,11 +79,7 @@ def _verdict(summary: Summary) -> str:
     steps = f"{summary['step']} kept steps, {summary['total_steps']} in all"
     if summary["status"] != "done":
         return f"{name}: {summary['status']} after {steps}. {summary['reason'] or ''}".rstrip()
-    return f"{name}: done after {steps}. Held out: {_metrics(summary['metrics'])}{_target(summary['target'])}"
-
-
-def _metrics(metrics: Mapping[str, float | None]) -> str:
-    return ", ".join(f"{name} {_figure(value)}" for name, value in metrics.items())
+    return f"{name}: done after {steps}. Held out: {formats.metrics(summary['metrics'])}{_target(summary['target'])}"
 
 
 def _target(target: Mapping[str, Any] | None) -> str:
@@ -104,24 +105,11 @@ def _chosen(rows: list[Mapping[str, Any]]) -> Table:
 def _doubts(summary: Summary) -> list[str]:
     rows = summary["chosen"]
     found = []
-    for flag, meaning in _MEANINGS.items():
+    for flag, meaning in MEANINGS.items():
         stages = ", ".join(str(row["stage"] + 1) for row in rows if flag in row["flags"])
         if stages:
-            found.append(f"stage {stages}: {meaning}")
+            found.append(f"stage {stages}: {meaning.sentence}")
     return found
-
-
-_MEANINGS = {
-    "lower_edge": "the chosen LR sits on search.lr_min. Lower it if larger steps did not help, or expect that "
-    "short trials favour small LRs.",
-    "upper_edge": "the chosen LR sits on search.lr_max. Raise it.",
-    "searched_again": "training diverged at the LR chosen first, so the stage was taken back and searched again.",
-    "all_failed": "every trial diverged, so the last safe LR was used. Lower search.lr_max.",
-    "negative": "the winning forecast is a negative loss: the published forecast has no lower bound.",
-    "overflow": "the winning forecast overflowed, and is the trial's last loss instead.",
-    "undetermined": "the winning trial's losses do not determine a decay (flat, noisy, or a straight line).",
-    "few_points": "the winning trial has too few losses for a fit.",
-}
 
 
 def _ledger(ledger: Mapping[str, Mapping[str, float]]) -> Table:
@@ -147,7 +135,3 @@ def _cost(summary: Summary) -> str:
     return (
         f"The search cost {searched} discarded steps{lost}: {total / kept:.2f} steps made for each step kept."
     )
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"

@@ -16,6 +16,7 @@ from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.runner.config_outline import require_shape
 from autolrs_cli.runner.instantiate import build
+from autolrs_cli.runner.other_version import require_same_version
 from autolrs_cli.runner.plan import build_recipe
 from autolrs_cli.runner.preparation import prepare_data, recall_preprocessing
 from autolrs_cli.runner.target_allowlist import require_trusted
@@ -34,7 +35,7 @@ class StoredRun:
         root: its run directory.
 
     Raises:
-        ConfigError: if it is no run directory, its configuration names code that is neither ours nor in the folder
+        ConfigError: if it is not a run directory, its configuration names code that is neither ours nor in the folder
             that the run recorded; or, where nothing was kept of its data, these are not what they were.
     """
 
@@ -92,10 +93,11 @@ def read_trusted_config(directory: RunDirectory) -> dict[str, Any]:
     """Return the configuration that a run was started with; none of its values makes this machine run foreign code.
 
     Raises:
-        ConfigError: if there is none, it has not the outline of one, or it names code that is neither ours nor in the
-            folder that the run was given with --config-dir.
+        ConfigError: if there is none, it has not the outline of one, another version of autolrs made it, or it names
+            code that is neither ours nor in the folder that the run was given with --config-dir.
     """
-    config = _read_config(directory)
+    config = read_config(directory)
+    require_same_version(config, directory)
     require_trusted(config)
     return config
 
@@ -120,7 +122,12 @@ def _plain_yaml(path: Path) -> str:
     return text
 
 
-def _read_config(directory: RunDirectory) -> dict[str, Any]:
+def read_config(directory: RunDirectory) -> dict[str, Any]:
+    """Return the configuration that a run recorded; nothing in it can be trusted yet.
+
+    Raises:
+        ConfigError: if there is none, or it has not the outline of one.
+    """
     try:
         config = OmegaConf.to_container(OmegaConf.create(_plain_yaml(directory.config)), resolve=False)
     except OSError as error:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import inspect
-import types
-import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import is_dataclass
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from hydra.errors import HydraException
 from hydra.utils import get_object, instantiate
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import TypeAdapter, ValidationError
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.settings import complaint
+from autolrs_cli.values import argument_problems, parameters, unchecked
 
 # What Hydra's `instantiate` reads itself.
 INSTANTIATE_KEYS = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
 OUR_PACKAGES = ("autolrs_cli", "autolrs_recipes")
-SCALARS = (int, float, str, bool, type(None))
+Rules = Callable[[Any], list[str]]
+"""Asks what was built what is wrong with it as a whole: rules across its settings, its data."""
 
 
 def targets(node: Any) -> Iterator[str]:
@@ -36,13 +35,12 @@ def targets(node: Any) -> Iterator[str]:
             yield from targets(value)
 
 
-def user_modules(config: Mapping[str, Any]) -> set[str]:
-    """Return the top-level modules, other than ours, that a configuration builds objects from."""
-    return {target.partition(".")[0] for target in targets(config)} - set(OUR_PACKAGES)
-
-
 def build(
-    node: Mapping[str, Any], at: str, groups: Mapping[str, Any] | None = None, kind: type | None = None
+    node: Mapping[str, Any],
+    at: str,
+    groups: Mapping[str, Any] | None = None,
+    kind: type | None = None,
+    rules: Rules | None = None,
 ) -> Any:
     """Instantiate `node`, and the nodes inside it.
 
@@ -52,13 +50,15 @@ def build(
         groups: top-level nodes by their keys; a node inside `node` that equals the group of its key is that group, and
             messages call it so.
         kind: the protocol that the object must follow; None: any will do.
+        rules: must find nothing; what they find despite wrong values is said with these.
 
     Raises:
-        ConfigError: with every value that does not fit its parameter, or why the object refused to be built.
+        ConfigError: with every value that does not fit its parameter and every broken rule, or why the object refused
+            to be built.
     """
-    problems = value_problems(node, at, groups or {}, kind)
-    if problems:
-        raise ConfigError(problems)
+    wrong = value_problems(node, at, groups or {}, kind)
+    if wrong:
+        raise ConfigError([*wrong.values(), *_broken_besides(wrong, node, rules)])
     try:
         built = instantiate(dict(node), _convert_="all")
     except (HydraException, OmegaConfBaseException, TypeError, ValueError) as error:
@@ -68,35 +68,66 @@ def build(
         if isinstance(cause, ConfigError):
             raise cause from None
         raise ConfigError(f"`{at}` must be buildable, but it is not: {cause or error}. Mend {at}.") from error
-    problems = _kind_problems(built, kind, at)
+    problems = _kind_problems(built, kind, at) or (rules(built) if rules else [])
     if problems:
         raise ConfigError(problems)
     return built
 
 
+def _broken_besides(wrong: Mapping[str, str], node: Mapping[str, Any], rules: Rules | None) -> list[str]:
+    """Return the broken rules that have nothing to do with the wrong values, as far as they can be asked for.
+
+    Only our own constructors are called with values that they do not allow: a user's may do anything with them.
+    """
+    if rules is None or not all(target.partition(".")[0] in OUR_PACKAGES for target in targets(node)):
+        return []
+    try:
+        with unchecked(), warnings.catch_warnings(action="ignore"):
+            found = rules(instantiate(dict(node), _convert_="all"))
+    except Exception:  # what follows from the wrong values
+        return []
+    keys = re.compile("|".join(rf"\b{re.escape(key)}(?![\w.])" for key in wrong))
+    return [problem for problem in found if not keys.search(problem)]
+
+
 def value_problems(
     node: Mapping[str, Any], at: str, groups: Mapping[str, Any], kind: type | None = None
-) -> list[str]:
-    """Check the keys and plain values of `node` against the parameters of its target; return every mismatch."""
+) -> dict[str, str]:
+    """Check the keys and plain values of `node` against the parameters of its target; return what is wrong, by key."""
     found = _target(node, at)
-    parameters, annotations = _parameters(found)
-    problems = _kind_problems(found, kind, at) if inspect.isclass(found) else []
+    known, annotations, problems = _judged(found, node, at)
+    if inspect.isclass(found) and (lacking := _kind_problems(found, kind, at)):
+        problems[f"{at}._target_"] = lacking[0]
     for key, value in node.items():
         if key in INSTANTIATE_KEYS:
             continue
-        if key not in parameters and not _takes_any(parameters):
-            problems.append(f"`{at}.{key}` is not a setting. Remove {at}.{key}.")
+        protocol = _protocol(annotations.get(key))
+        if key not in known and not _takes_any(known):
+            problems[f"{at}.{key}"] = f"`{at}.{key}` is not a setting. Remove {at}.{key}."
         elif isinstance(value, Mapping) and "_target_" in value:
             inner = key if value == groups.get(key) else f"{at}.{key}"
-            problems += value_problems(value, inner, groups, _protocol(annotations.get(key)))
-        elif _protocol(annotations.get(key)):
+            problems |= value_problems(value, inner, groups, protocol)
+        elif protocol:
             inner = key if key in groups else f"{at}.{key}"
-            problems.append(
+            problems[inner] = (
                 f"`{inner}` must name what to build, but got {value!r}. Choose an option of {inner}."
             )
-        elif key in annotations and _is_plain(annotations[key]):
-            problems += _mismatch(value, annotations[key], f"{at}.{key}")
-    return problems + _missing(node, parameters, at)
+    return problems | _missing(node, known, at)
+
+
+def _judged(
+    found: Callable[..., Any], node: Mapping[str, Any], at: str
+) -> tuple[Mapping[str, inspect.Parameter], Mapping[str, Any], dict[str, str]]:
+    """Return the parameters of what is built, their types, and what is wrong with the plain values, by key."""
+    given = {key: value for key, value in node.items() if key not in INSTANTIATE_KEYS}
+    try:
+        return *parameters(found), argument_problems(found, given, at)
+    except (ValueError, TypeError, NameError, RuntimeError) as error:
+        # What is written in C need not say what it takes.
+        name = getattr(found, "__qualname__", found)
+        raise ConfigError(
+            f"What a _target_ names must say what it takes, but {name} does not: {error}."
+        ) from error
 
 
 def _target(node: Mapping[str, Any], at: str) -> Callable[..., Any]:
@@ -119,21 +150,6 @@ def _target(node: Mapping[str, Any], at: str) -> Callable[..., Any]:
     return found
 
 
-def _parameters(found: Callable[..., Any]) -> tuple[Mapping[str, inspect.Parameter], Mapping[str, Any]]:
-    """Return the parameters of a function, or of a class's `__init__`, and their types."""
-    function = found.__init__ if inspect.isclass(found) else found
-    try:
-        # A dataclass inherits fields from other modules, where alone their types have a meaning.
-        hints = typing.get_type_hints(found if is_dataclass(found) else function)
-        return inspect.signature(function).parameters, hints
-    except (ValueError, TypeError, NameError) as error:
-        # What is written in C need not say what it takes.
-        name = getattr(found, "__qualname__", found)
-        raise ConfigError(
-            f"What a _target_ names must say what it takes, but {name} does not: {error}."
-        ) from error
-
-
 def _protocol(annotation: Any) -> type | None:
     return annotation if getattr(annotation, "_is_protocol", False) else None
 
@@ -150,32 +166,16 @@ def _kind_problems(found: object, kind: type | None, at: str) -> list[str]:
     ]
 
 
-def _takes_any(parameters: Mapping[str, inspect.Parameter]) -> bool:
-    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+def _takes_any(known: Mapping[str, inspect.Parameter]) -> bool:
+    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
 
 
-def _missing(node: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter], at: str) -> list[str]:
-    """Return a problem for each parameter that must be given by keyword and is not."""
-    return [
-        f"`{at}.{name}` must be given. Set {at}.{name}."
-        for name, parameter in parameters.items()
+def _missing(node: Mapping[str, Any], known: Mapping[str, inspect.Parameter], at: str) -> dict[str, str]:
+    """Return a problem, by key, for each parameter that must be given by keyword and is not."""
+    return {
+        f"{at}.{name}": f"`{at}.{name}` must be given. Set {at}.{name}."
+        for name, parameter in known.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
         and parameter.default is inspect.Parameter.empty
         and name not in node
-    ]
-
-
-def _is_plain(annotation: Any) -> bool:
-    """Whether pydantic can judge the value: scalars, literals, and unions and sequences of them."""
-    origin = typing.get_origin(annotation)
-    if origin in (typing.Union, types.UnionType, list, Sequence):
-        return all(_is_plain(a) for a in typing.get_args(annotation))
-    return annotation in SCALARS or origin is typing.Literal
-
-
-def _mismatch(value: Any, annotation: Any, key: str) -> list[str]:
-    try:
-        TypeAdapter(annotation).validate_python(value, strict=annotation is not float)
-    except ValidationError as error:
-        return [complaint(key, error.errors()[0])]
-    return []
+    }

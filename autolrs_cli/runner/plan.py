@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
+from hydra.utils import get_class
 from joblib import cpu_count
 
 from autolrs_cli import settings as schema
-from autolrs_cli.contracts import OptimizerFactory, ParameterGroup, Phase, Recipe, Schedule, Target
+from autolrs_cli.contracts import (
+    OptimizerFactory,
+    Phase,
+    Recipe,
+    RunLength,
+    Schedule,
+    Segment,
+    Target,
+)
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.runner.config_outline import require_shape
 from autolrs_cli.runner.instantiate import build
-from autolrs_cli.search import CleanUp, SearchSettings
-from autolrs_cli.training.stages import Segment, plan_problems, plan_schedule, plan_search
+from autolrs_cli.runner.optimizer_factory import optimizer_factory
+from autolrs_cli.schedules import LinearWarmup
+from autolrs_cli.schedules.lengths import run_length, schedule_key
+from autolrs_cli.search import RunOutline, Search
 
 T = TypeVar("T")
-# Far above any use; the plan lists every stage.
-MOST_STAGES = 10_000
-BUDGET_KEYS = frozenset(schema.BudgetSettings.model_fields)
 
 
 @dataclass(frozen=True)
@@ -31,21 +40,38 @@ class Plan:
     recipe: Recipe
     make_optimizer: OptimizerFactory
     phases: tuple[Phase, ...]
-    segments: Sequence[Segment]
-    schedule: Schedule | schema.AutoLRSSettings
-    search: SearchSettings | None
+    opening: Sequence[Segment]
+    """What is not searched: the whole run, or the warm-up before a search."""
+    schedule: Schedule
+    """Gives the LRs of `opening`."""
+    search: Search | None
     """None for a schedule that is not searched."""
-    budget: schema.BudgetSettings | None
-    """Likewise."""
+    outline: RunOutline
+    """What a search is told of the run."""
     target: Target | None
     device: torch.device
     threads: int
 
+    @cached_property
+    def stages(self) -> Sequence[Segment]:
+        """The searched stages, as far as they are known beforehand."""
+        return self.search.stages(self.outline) if self.search else ()
+
     @property
+    def segments(self) -> Sequence[Segment]:
+        """All of the run that is known beforehand, in order."""
+        return [*self.opening, *self.stages]
+
+    @property
+    def length(self) -> RunLength:
+        """What the run's length means to its schedule."""
+        config = {"schedule": self.settings.schedule, "original_schedule": self.settings.original_schedule}
+        return run_length(self.schedule, config[schedule_key(config)], self.settings.run.max_steps)
+
+    @cached_property
     def search_steps(self) -> int:
-        """Optimizer steps that the search will spend on trials, if none of them stops early."""
-        trials = self.search.num_trials if self.search else 0
-        return trials * sum(segment.trial_steps for segment in self.segments)
+        """Optimizer steps that the search spends on trials at most."""
+        return self.search.most_steps(self.outline) if self.search else 0
 
 
 class _Problems:
@@ -78,26 +104,34 @@ def check(config: Mapping[str, Any]) -> Plan:
     settings: schema.Settings | None = problems.attempt(lambda: schema.parse(schema.Settings, config))
     device = problems.attempt(lambda: _device(config["runtime"].get("device")))
     recipe: Recipe | None = problems.attempt(lambda: build_recipe(config))
-    optimizer = problems.attempt(lambda: _optimizer(config["optimizer"]))
+    optimizer = problems.attempt(lambda: optimizer_factory(config["optimizer"]))
     schedule = problems.attempt(lambda: _schedule(config))
     searched = config["schedule"].get("name") in schema.SEARCHED
     search = problems.attempt(lambda: _search(config)) if searched else None
-    budget = problems.attempt(lambda: _budget(config["search"])) if searched else None
     target = problems.attempt(lambda: _target(settings.target, recipe)) if settings and recipe else None
     phases = recipe.phases(run.max_steps) if recipe and run else ()
-    segments = None
-    if run and phases and schedule:
-        segments = problems.attempt(lambda: _segments(phases, run.max_steps, schedule, budget))
+    outline, opening = None, None
+    if run and phases and schedule and (search or not searched):
+        outline = RunOutline(
+            phases,
+            warmup_steps=schedule.warmup_steps if isinstance(schedule, LinearWarmup) else 0,
+            seed=settings.seed if settings else 0,
+            averaged=config["average"].get("name") != "none",
+        )
+        opening = problems.attempt(lambda: _opening(phases, run.max_steps, schedule, search))
+        if search and opening is not None:
+            problems.messages += search.problems(outline)
     if problems.messages:
         raise ConfigError(list(dict.fromkeys(problems.messages)))
     assert settings is not None
     assert recipe is not None
     assert schedule is not None
-    assert segments is not None
+    assert opening is not None
+    assert outline is not None
     assert device is not None
     threads = settings.runtime.threads or cpu_count()
     return Plan(
-        settings, recipe, optimizer, phases, segments, schedule, search, budget, target, device, threads
+        settings, recipe, optimizer, phases, opening, schedule, search, outline, target, device, threads
     )
 
 
@@ -118,82 +152,39 @@ def build_recipe(config: Mapping[str, Any]) -> Recipe:
     Raises:
         ConfigError: with every problem of its settings and data.
     """
-    recipe: Recipe = build(config["recipe"], "recipe", config, kind=Recipe)
-    found = recipe.problems()
-    if found:
-        raise ConfigError(found)
+    recipe: Recipe = build(config["recipe"], "recipe", config, kind=Recipe, rules=lambda it: it.problems())
     return recipe
 
 
-def _optimizer(node: Mapping[str, Any]) -> OptimizerFactory:
-    factory: OptimizerFactory = build(node, "optimizer")
-    try:
-        factory([ParameterGroup("probe", [torch.nn.Parameter(torch.zeros(1))])])
-    except (TypeError, ValueError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(
-            f"`optimizer` must be buildable, but it is not: {error}. Mend optimizer."
-        ) from error
-    return factory
-
-
-def _schedule(config: Mapping[str, Any]) -> Schedule | schema.AutoLRSSettings:
+def _schedule(config: Mapping[str, Any]) -> Schedule:
+    """Return what gives the LRs that are not searched: those of the whole run, or of the warm-up before a search."""
     node = dict(config["schedule"])
     name = node.get("name")
     if name in schema.SEARCHED:
-        settings: schema.AutoLRSSettings = schema.parse(schema.AutoLRSSettings, node, "schedule")
-        return settings
+        warmup: schema.AutoLRSSettings = schema.parse(schema.AutoLRSSettings, node, "schedule")
+        return LinearWarmup(warmup.warmup_lr, warmup.warmup_steps)
     at = "original_schedule" if name == "original" else "schedule"
     node = dict(config[at])
     node.pop("name", None)
-    schedule: Schedule = build(node, at, kind=Schedule)
-    found = schedule.problems(at)
-    if found:
-        raise ConfigError(found)
+    schedule: Schedule = build(node, at, kind=Schedule, rules=lambda it: it.problems(at))
     return schedule
 
 
-def _search(config: Mapping[str, Any]) -> SearchSettings:
+def _search(config: Mapping[str, Any]) -> Search:
     node = dict(config["search"])
     if config["schedule"]["name"] == "random":
         node["questions"] = "random"
-    known = {*_names(SearchSettings), *BUDGET_KEYS, "name"}
-    problems = [f"`search.{key}` is not a setting. Remove search.{key}." for key in node if key not in known]
-    for group in ("clean_up_train", "clean_up_choose"):
-        problems += _clean_up_problems(node.get(group), f"search.{group}")
-    if problems:
-        raise ConfigError(problems)
-    found = SearchSettings.from_mapping(node)
-    problems = found.problems()
-    if problems:
-        raise ConfigError(problems)
-    return found
-
-
-def _clean_up_problems(node: object, at: str) -> list[str]:
-    if not isinstance(node, Mapping):
-        return [f"`{at}` must be a group of settings, but got {at}={node!r}. Set {at}."]
-    return [
-        f"`{at}.{key}` is not a setting. Remove {at}.{key}." for key in node if key not in _names(CleanUp)
-    ]
-
-
-def _names(settings: type) -> list[str]:
-    return [field.name for field in fields(settings)]
-
-
-def _budget(node: Mapping[str, Any]) -> schema.BudgetSettings:
-    budget: schema.BudgetSettings = schema.parse(
-        schema.BudgetSettings, {k: v for k, v in node.items() if k in BUDGET_KEYS}, "search"
-    )
-    if budget.initial_stage_steps > budget.max_stage_steps:
+    if "_target_" not in node:
         raise ConfigError(
-            "`initial_stage_steps <= max_stage_steps` must hold, but got search.initial_stage_steps="
-            f"{budget.initial_stage_steps}, search.max_stage_steps={budget.max_stage_steps}. "
-            "Set search.max_stage_steps."
+            "`search._target_` must name a search, but is missing. Choose search=paper, for example."
         )
-    return budget
+    kind = get_class(str(node["_target_"]))
+    if issubclass(kind, schema.Section):
+        del node["_target_"]
+        found: Search = schema.parse(kind, node, "search")
+        return found
+    searched: Search = build(node, "search", kind=Search)
+    return searched
 
 
 def _target(settings: schema.TargetSettings | None, recipe: Recipe) -> Target | None:
@@ -207,30 +198,19 @@ def _target(settings: schema.TargetSettings | None, recipe: Recipe) -> Target | 
     return Target(settings.metric, settings.value, direction)
 
 
-def _segments(
-    phases: Sequence[Phase],
-    max_steps: int,
-    schedule: Schedule | schema.AutoLRSSettings,
-    budget: schema.BudgetSettings | None,
-) -> Sequence[Segment] | None:
+def _opening(
+    phases: Sequence[Phase], max_steps: int, schedule: Schedule, search: Search | None
+) -> list[Segment]:
+    """Return what is not searched: the warm-up before a search, or one segment per phase."""
     planned = sum(phase.steps for phase in phases)
     if planned != max_steps:
         raise ConfigError(
             f"The phases of a recipe must add up to run.max_steps, but add up to {planned} of {max_steps}. "
             "Mend the recipe's phases()."
         )
-    if not isinstance(schedule, schema.AutoLRSSettings):
-        return plan_schedule(phases)
-    if budget is None:
-        return None
-    most = sum(phase.steps for phase in phases) // budget.max_stage_steps
-    if most > MOST_STAGES:
-        raise ConfigError(
-            f"A run may have {MOST_STAGES:,} searched stages at most, but run.max_steps and search.max_stage_steps="
-            f"{budget.max_stage_steps} give up to {most:,}. Raise search.max_stage_steps or shorten run.max_steps."
-        )
-    segments = plan_search(phases, schedule.warmup_steps, budget)
-    found = plan_problems(segments, phases, schedule.warmup_steps)
-    if found:
-        raise ConfigError(found)
-    return segments
+    if search is not None:
+        assert isinstance(schedule, LinearWarmup)
+        steps = schedule.warmup_steps
+        return [Segment("warm_up", 0, 0, steps)] if steps else []
+    firsts = [sum(phase.steps for phase in phases[:index]) for index in range(len(phases))]
+    return [Segment("schedule", index, firsts[index], phase.steps) for index, phase in enumerate(phases)]

@@ -11,9 +11,13 @@ from typing import Any
 
 import orjson
 import yaml
+from hydra.core.override_parser.types import Override, OverrideType
+from omegaconf import DictConfig, OmegaConf
 
+from autolrs_cli.config_keys import flat, lies_below
 from autolrs_cli.contracts import Report
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.overrides import override_in
 from autolrs_cli.records.journal import Record, read_verified
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, RunDirectory
 from autolrs_cli.runner.finished_run import read_trusted_config
@@ -111,7 +115,7 @@ def _require_same_plan(began: Record, now: Record) -> None:
 def _require_same_settings(
     config: Mapping[str, Any], began: Mapping[str, Any], allowed: Sequence[str]
 ) -> None:
-    then, now = _flat(began), _flat(config)
+    then, now = flat(began), flat(config)
     changed = [key for key in sorted({*then, *now}) if then.get(key, _MISSING) != now.get(key, _MISSING)]
     may = {*path_keys(began)}
     refused = [key for key in changed if not (key in allowed and (_is_harmless(key) or key in may))]
@@ -131,39 +135,42 @@ def _require_same_settings(
 
 
 def _changed(config: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
-    problems = []
+    problems: list[str] = []
     paths = path_keys(config)
+    moves: dict[str, Any] = {}
+    changed = OmegaConf.create(config)
     for change in changes:
-        key, equals, text = change.partition("=")
-        if equals and key in paths:
-            set_path(config, key, _value(text))
+        given = override_in(change)
+        if given is not None and given.type is OverrideType.CHANGE and given.key_or_group in paths:
+            moves[given.key_or_group] = given.value()
             continue
-        *path, name = key.split(".")
-        node = config
-        for part in path:
-            node = node.get(part, {}) if isinstance(node, dict) else {}
-        if not equals or not _is_harmless(key) or not isinstance(node, dict) or name not in node:
+        if given is None or given.is_sweep_override() or not _may_change(given, changed):
             problems.append(
                 f"Only settings that cannot change results may change, but got {change}. Give one of "
                 f"{', '.join([*HARMLESS_KEYS, *paths])} as KEY=VALUE."
             )
             continue
-        value = _value(text)
+        key, value = given.key_or_group, given.value()
         # As on the command line of train: tracker=tensorboard; and a group of one setting, dashboard=plain.
         if key == "tracker":
-            node[name] = {k: v for option in _listed(value) for k, v in _tracker(option, problems).items()}
-        else:
-            node[name] = {**node[name], "name": value} if isinstance(node[name], dict) else value
+            value = {k: v for option in _listed(value) for k, v in _tracker(option, problems).items()}
+        elif OmegaConf.is_dict(OmegaConf.select(changed, key)):
+            key = f"{key}.name"
+        OmegaConf.update(changed, key, value, merge=False)
     if problems:
         raise ConfigError(problems)
-    return config
+    plain: dict[str, Any] = dict(OmegaConf.to_container(changed))  # type: ignore[arg-type]
+    for key, value in moves.items():
+        set_path(plain, key, value)
+    return plain
 
 
-def _value(text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
+def _may_change(given: Override, config: DictConfig) -> bool:
+    """Return whether an override sets a harmless setting that is there."""
+    group, _, name = given.key_or_group.rpartition(".")
+    node = OmegaConf.select(config, group) if group else config
+    known = OmegaConf.is_dict(node) and name in node
+    return given.type is OverrideType.CHANGE and _is_harmless(given.key_or_group) and known
 
 
 def _listed(value: Any) -> list[Any]:
@@ -184,17 +191,7 @@ def _tracker(option: Any, problems: list[str]) -> dict[str, Any]:
 def _is_harmless(key: str) -> bool:
     if key in ("run.dir", "run.config_dir"):
         return False  # they say where the run lies, which is where it lies
-    return any(key == harmless or key.startswith(f"{harmless}.") for harmless in HARMLESS_KEYS)
-
-
-def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(node, Mapping):
-        return {prefix: node}
-    return {
-        key: value
-        for name, part in node.items()
-        for key, value in _flat(part, f"{prefix}.{name}" if prefix else str(name)).items()
-    }
+    return lies_below(key, HARMLESS_KEYS)
 
 
 def _differences(began: Record, now: Mapping[str, Any]) -> list[str]:
@@ -204,5 +201,14 @@ def _differences(began: Record, now: Mapping[str, Any]) -> list[str]:
     ]
     libraries = sorted({*began["versions"], *now["versions"]})
     pairs += [(name, began["versions"].get(name), now["versions"].get(name)) for name in libraries]
-    pairs.append(("code", began["code_version"], now["code_version"]))
-    return [f"{name} was {then} and is {is_}" for name, then, is_ in pairs if then != is_]
+    found = [f"{name} was {then} and is {is_}" for name, then, is_ in pairs if then != is_]
+    return [*found, *_changed_code(began, now)]
+
+
+def _changed_code(began: Record, now: Mapping[str, Any]) -> list[str]:
+    changed = f"code was {began['code_version']} and is {now['code_version']}"
+    if not began.get("code"):  # of a version that recorded no modules
+        return [changed] if began["code_version"] != now["code_version"] else []
+    shared = began["code"].keys() & now["code"].keys()
+    modules = sorted(module for module in shared if began["code"][module] != now["code"][module])
+    return [f"{changed} ({', '.join(modules)})"] if modules else []

@@ -1,21 +1,34 @@
-"""Where a stopped run goes on: its last whole checkpoint, and the trials finished since."""
+"""Where a stopped run goes on: its last whole checkpoint, and the state of its search since."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from autolrs_cli.contracts import LossKind
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.journal import Record, cut_journal, read_tail
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.settings import MAX_WHOLE
 from autolrs_cli.training.checkpoint import Checkpoint, Checkpoints
-from autolrs_cli.training.stage_loop import ToldTrial
 from autolrs_cli.training.weights import LastCheckpoints
 
 NOT_BIT_EXACT = "The run is not bit-exact from here on, since this has changed:"
+
+
+@dataclass(frozen=True)
+class SearchProgress:
+    """How far the search of the open stage had come."""
+
+    trials: int
+    """Finished after the checkpoint."""
+    steps: int
+    """Optimizer steps that they made."""
+    seconds: float
+    policy: Mapping[str, Any]
+    """The policy's state after the last of them."""
+    untrained_loss: Mapping[LossKind, float]
 
 
 @dataclass(frozen=True)
@@ -26,8 +39,8 @@ class ResumePoint:
     """None: the run was stopped before its first, and begins again."""
     step: int
     """Kept steps that are done."""
-    told: tuple[ToldTrial, ...]
-    """Trials of the open stage that were finished after the checkpoint."""
+    search: SearchProgress | None
+    """None: no trial was finished after the checkpoint."""
     t: float
     """Seconds of work so far, lost work included."""
     repeated_steps: int
@@ -64,7 +77,7 @@ def find_resume_point(directory: RunDirectory, changed: Sequence[str] = ()) -> R
         run = _account(checkpoint.values, step) if checkpoint else {}
         offset = run.get("journal_bytes", 0)
         tail = read_tail(directory.journal, offset)
-        told, end = _told(tail, step) if checkpoint else ((), 0)
+        search, end = _search_progress(tail, step) if checkpoint else (None, 0)
         t = max([run.get("t", 0.0), *(record["t"] for _, record in tail)])
         total = max([run.get("total_steps", 0), *(record["total_steps"] for _, record in tail)])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -72,7 +85,7 @@ def find_resume_point(directory: RunDirectory, changed: Sequence[str] = ()) -> R
             f"A run's journal must be whole from its last checkpoint on, but {directory.journal} is not: {error} "
             "Restore it, or begin a new run."
         ) from error
-    made = sum(trial.made_steps for trial in told)
+    made, seconds = (search.steps, search.seconds) if search else (0, 0.0)
     resumed = [record for _, record in tail if record["event"] == "resumed"]
     if checkpoint is None:
         changed = ()  # nothing of what was done then is left
@@ -83,10 +96,10 @@ def find_resume_point(directory: RunDirectory, changed: Sequence[str] = ()) -> R
     return ResumePoint(
         checkpoint=checkpoint,
         step=step,
-        told=told,
+        search=search,
         t=t,
         repeated_steps=max(0, total - run.get("total_steps", 0) - made),
-        repeated_seconds=max(0.0, t - run.get("t", 0.0) - sum(trial.seconds for trial in told)),
+        repeated_seconds=max(0.0, t - run.get("t", 0.0) - seconds),
         warnings=(*damaged, *([f"{NOT_BIT_EXACT} {'; '.join(changed)}."] if changed else [])),
         changed=changed,
         resumed_before=len(resumed),
@@ -124,25 +137,18 @@ def _account(values: Mapping[str, Any], step: int) -> Mapping[str, Any]:
     return run
 
 
-def _told(tail: Sequence[tuple[int, Record]], step: int) -> tuple[tuple[ToldTrial, ...], int]:
-    """Return the trials that were finished at `step`, and where the record of the last one ends."""
-    told: list[ToldTrial] = []
-    end, began = 0, 0.0
-    points: list[tuple[int, float]] = []
+def _search_progress(tail: Sequence[tuple[int, Record]], step: int) -> tuple[SearchProgress | None, int]:
+    """Return what the search found out at `step`, and where the record of its last state ends."""
+    progress, end = None, 0
+    trials, steps, seconds, began = 0, 0, 0.0, 0.0
     for position, record in tail:
         if record["step"] != step or record["event"] == "rolled_back":
             break
         if record["event"] == "trial_started":
-            began, points = record["t"], []
-        elif record["event"] == "trial_step":
-            if points and record["trial_step"] <= points[-1][0]:
-                raise ValueError(
-                    f"the losses that end before byte {position:,} are not in the order of steps."
-                )
-            loss = math.nan if record["loss"] is None else record["loss"]
-            points.append((record["trial_step"], loss))
-        elif record["event"] == "trial_finished" and points:
-            steps, losses = zip(*points, strict=True)
-            told.append(ToldTrial(record["lr"], steps, losses, record["steps"], record["t"] - began))
+            began = record["t"]
+        elif record["event"] == "trial_finished":
+            trials, steps, seconds = trials + 1, steps + record["steps"], seconds + record["t"] - began
+        elif record["event"] == "search_state":
+            progress = SearchProgress(trials, steps, seconds, record["policy"], record["untrained_loss"])
             end = position
-    return tuple(told), end
+    return progress, end

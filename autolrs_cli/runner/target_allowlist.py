@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import get_object
+from torch.optim import Optimizer
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.runner.instantiate import targets
 
 # Where the classes lie that configurations are made of, and the one module whose functions they name.
-_CLASSES = ("autolrs_recipes.", "autolrs_cli.schedules.")
+_CLASSES = ("autolrs_recipes.", "autolrs_cli.schedules.", "autolrs_cli.search.")
 _FUNCTIONS = "autolrs_recipes.optimizers"
+# Torch's own optimizers, which do nothing but compute; nothing else of torch, which can run code from files.
+_OPTIMIZERS = r"torch\.optim\.\w+"
 
 
 def require_trusted(config: Mapping[str, Any]) -> None:
@@ -79,17 +82,28 @@ def _is_trusted(target: str, user: Path | None) -> bool:
     if not re.fullmatch(r"\w+(\.\w+)+", target):
         return False
     top = target.partition(".")[0]
-    if not target.startswith(_CLASSES) and not _lies_in(top, user):
+    if not target.startswith(_CLASSES) and not re.fullmatch(_OPTIMIZERS, target) and not _lies_in(top, user):
         return False
     try:
         found = get_object(target)
     except Exception:
         return False
+    if top == "torch":
+        return _is_optimizer(found)
     # Through "our_module.torch.load" one would reach a function that is not ours.
     home = str(getattr(found, "__module__", ""))
     if _lies_in(home.partition(".")[0], user):
         return True
     return home == _FUNCTIONS or (inspect.isclass(found) and f"{home}.".startswith(_CLASSES))
+
+
+def _is_optimizer(found: object) -> bool:
+    """Tell whether `found` is an optimizer that is defined in torch.optim."""
+    return (
+        inspect.isclass(found)
+        and issubclass(found, Optimizer)
+        and found.__module__.startswith("torch.optim.")
+    )
 
 
 def _lies_in(top: str, user: Path | None) -> bool:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict
 from typing import Any
 
 from autolrs_cli.contracts import AdaptiveSchedule, FullyMeasured
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal
-from autolrs_cli.records.provenance import code_version, versions
+from autolrs_cli.records.provenance import versions
 from autolrs_cli.records.run_directory import RunDirectory
-from autolrs_cli.runner.instantiate import user_modules
+from autolrs_cli.runner.code_version import code_version
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.torch_runtime import device_name
-from autolrs_cli.search import FailureRule
 from autolrs_cli.settings import EmaSettings
 from autolrs_cli.training.checkpoint import Checkpoints
 from autolrs_cli.training.divergence import DivergenceWatch
 from autolrs_cli.training.engine import Engine
+from autolrs_cli.training.evaluation import Evaluator
 from autolrs_cli.training.interruption import StopRequest
 from autolrs_cli.training.ledger import Ledger
+from autolrs_cli.training.probe import Prober
+from autolrs_cli.training.recorded_policy import RecordedPolicy
+from autolrs_cli.training.resume_points import ResumePoints
+from autolrs_cli.training.snapshot import Snapshot
 from autolrs_cli.training.target import TargetWatch
+from autolrs_cli.training.train_data import TrainData
+from autolrs_cli.training.train_state import TrainState
 from autolrs_cli.training.trainer import Cadence, Trainer
 from autolrs_cli.training.weights import LastCheckpoints
 
@@ -45,39 +52,75 @@ def make_trainer(
         average=average,
     )
     ledger.synchronize = engine.synchronize
+    state = TrainState(
+        journal.place,
+        ledger,
+        TargetWatch(plan.target),
+        adaptive=plan.schedule if isinstance(plan.schedule, AdaptiveSchedule) else None,
+    )
+    if plan.search is not None:
+        state.policy = plan.search.policy(plan.outline)
+        state.divergence = DivergenceWatch(state.policy.failure_rule)
+    notice = functools.partial(_note, state, journal)
+    run = settings.run
     return Trainer(
         engine,
-        plan.phases,
-        seed=settings.seed,
-        workers=settings.runtime.workers,
-        cadence=Cadence(
-            settings.run.max_steps,
-            settings.run.eval_every_steps,
-            settings.run.log_every_steps,
-            settings.run.full_eval_every_steps,
-            settings.run.checkpoint_every_seconds,
+        TrainData(
+            recipe,
+            plan.phases,
+            seed=settings.seed,
+            workers=settings.runtime.workers,
+            device=plan.device,
+            notice=notice,
+            waiting=stop.check,
         ),
+        state,
+        cadence=Cadence(run.max_steps, run.eval_every_steps, run.log_every_steps, run.full_eval_every_steps),
         journal=journal,
-        ledger=ledger,
         stop=stop,
-        watch=TargetWatch(plan.target),
+        evaluator=Evaluator(
+            engine,
+            journal,
+            seed=settings.seed,
+            workers=settings.runtime.workers,
+            last_weights=last_weights,
+            batch_norm_batches=average.batchnorm_batches if average else 0,
+            notice=notice,
+        ),
+        resume_points=ResumePoints(
+            Checkpoints(directory.checkpoints),
+            engine,
+            state,
+            journal,
+            last_weights,
+            run.checkpoint_every_seconds,
+        ),
         last_weights=last_weights,
-        checkpoints=Checkpoints(directory.checkpoints),
-        divergence=_divergence(plan),
-        adaptive=plan.schedule if isinstance(plan.schedule, AdaptiveSchedule) else None,
-        batch_norm_batches=average.batchnorm_batches if average else 0,
     )
 
 
-def _divergence(plan: Plan) -> DivergenceWatch | None:
-    if plan.search is None:
-        return None
-    return DivergenceWatch(FailureRule(plan.search.max_loss_ratio, plan.search.tail_fraction))
+def _note(state: TrainState, journal: Journal, said: str) -> None:
+    """Write down what a stream has to say of its batches, once."""
+    if said not in state.outcome.notices:
+        state.outcome.notices.append(said)
+        journal.write(events.Warned(said))
+
+
+def make_search(plan: Plan, trainer: Trainer) -> tuple[Prober, RecordedPolicy]:
+    """Return what a searched run needs beside its trainer."""
+    assert trainer.state.policy is not None
+    policy = RecordedPolicy(trainer.state.policy, trainer)
+    engine = trainer.engine
+
+    def snapshot() -> Snapshot:
+        return Snapshot(engine.model, engine.optimizer, plan.settings.runtime.snapshot, engine.averaged)
+
+    return Prober(trainer, policy, snapshot), policy
 
 
 def run_started(plan: Plan, config: dict[str, Any]) -> events.RunStarted:
     """Return the journal's first record: the plan, and what it is carried out with."""
-    settings = plan.settings
+    settings, code = plan.settings, code_version(config)
     return events.RunStarted(
         description={
             **asdict(plan.recipe.describe()),
@@ -96,11 +139,13 @@ def run_started(plan: Plan, config: dict[str, Any]) -> events.RunStarted:
         plan={
             "max_steps": settings.run.max_steps,
             "search_steps": plan.search_steps,
-            "num_trials": plan.search.num_trials if plan.search else None,
+            "num_trials": max((stage.num_trials for stage in plan.stages), default=None),
             "segments": [asdict(segment) for segment in plan.segments],
         },
         config=config,
         versions=versions(),
         data_fingerprint=plan.recipe.fingerprint(),
-        code_version=code_version(user_modules(config)),
+        code_version=code.total,
+        code=dict(code.modules),
+        length=plan.length,
     )

@@ -1,6 +1,6 @@
 """Baseline schedules: pure functions from the 0-based optimizer step to the base LR of that step."""
 
-from autolrs_cli.schedules.basic import Constant, WarmupStepDecay, linear_warmup
+from autolrs_cli.schedules.basic import Constant, LinearWarmup, WarmupStepDecay, linear_warmup
 from autolrs_cli.schedules.cyclic import Cyclical, OneCycle, WarmRestarts
 from autolrs_cli.schedules.decaying import (
     Cosine,
@@ -18,6 +18,7 @@ __all__ = [
     "Cyclical",
     "InverseSquareRoot",
     "LinearDecay",
+    "LinearWarmup",
     "OneCycle",
     "PolynomialDecay",
     "ReduceOnPlateau",

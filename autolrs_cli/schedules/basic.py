@@ -5,8 +5,17 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-from autolrs_cli.schedules.checks import floor_problems, length_problems, peak_problems
+from autolrs_cli.schedules.checks import floor_problems, length_problems
+from autolrs_cli.values import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ProperFraction,
+    checked,
+)
 
 
 def linear_warmup(step: int, warmup_steps: int, peak_lr: float, start_lr: float = 0.0) -> float:
@@ -21,12 +30,45 @@ def linear_warmup(step: int, warmup_steps: int, peak_lr: float, start_lr: float 
     return start_lr + (peak_lr - start_lr) * (step + 1) / warmup_steps
 
 
+@checked
+@dataclass(frozen=True)
+class LinearWarmup:
+    """A linear warm-up and nothing after it: what precedes the stages of a search.
+
+    Args:
+        peak_lr: LR of the last step.
+        warmup_steps: number of steps; 0: there is none, and no LR to ask for.
+    """
+
+    peak_lr: PositiveFloat
+    warmup_steps: NonNegativeInt
+
+    decays: ClassVar[bool] = False
+
+    def lr(self, step: int) -> float:
+        """Return the base LR of `step`, 0 <= step < `warmup_steps`.
+
+        Raises:
+            ValueError: the warm-up is over; what comes then, it does not know.
+        """
+        if not 0 <= step < self.warmup_steps:
+            raise ValueError(f"A warm-up of {self.warmup_steps} steps has no LR for step {step}.")
+        return linear_warmup(step, self.warmup_steps, self.peak_lr)
+
+    def problems(self, at: str) -> list[str]:  # noqa: ARG002 - there is no rule across the settings
+        """Return no problem."""
+        return []
+
+
+@checked
 @dataclass(frozen=True)
 class Constant:
     """One LR throughout, after a linear warm-up."""
 
-    peak_lr: float
-    warmup_steps: int
+    peak_lr: PositiveFloat
+    warmup_steps: NonNegativeInt
+
+    decays: ClassVar[bool] = False
 
     def lr(self, step: int) -> float:
         """Return the base LR of `step` (0-based)."""
@@ -34,11 +76,12 @@ class Constant:
             return linear_warmup(step, self.warmup_steps, self.peak_lr)
         return self.peak_lr
 
-    def problems(self, at: str) -> list[str]:
-        """Return every problem with the settings."""
-        return peak_problems(self.peak_lr, self.warmup_steps, at)
+    def problems(self, at: str) -> list[str]:  # noqa: ARG002 - there is no rule across the settings
+        """Return no problem."""
+        return []
 
 
+@checked
 @dataclass(frozen=True)
 class WarmupStepDecay:
     """Linear warm-up to `peak_lr`, then times `factor` at each milestone (Goyal et al. 2017, Sec. 5.1).
@@ -52,12 +95,14 @@ class WarmupStepDecay:
         factor: what it is multiplied by.
     """
 
-    peak_lr: float
-    max_steps: int
-    warmup_steps: int
-    warmup_start_lr: float
-    milestones: Sequence[float]
-    factor: float
+    peak_lr: PositiveFloat
+    max_steps: PositiveInt
+    warmup_steps: NonNegativeInt
+    warmup_start_lr: NonNegativeFloat
+    milestones: Sequence[ProperFraction]
+    factor: ProperFraction
+
+    decays: ClassVar[bool] = True
 
     def lr(self, step: int) -> float:
         """Return the base LR of `step` (0-based)."""
@@ -69,15 +114,12 @@ class WarmupStepDecay:
     def problems(self, at: str) -> list[str]:
         """Return every problem with the settings."""
         problems = [
-            *peak_problems(self.peak_lr, self.warmup_steps, at),
             *floor_problems("warmup_start_lr", self.warmup_start_lr, self.peak_lr, at),
             *length_problems(self.warmup_steps, self.max_steps, at),
         ]
         shares = list(self.milestones)
-        if shares != sorted(set(shares)) or not all(0 < s < 1 for s in shares):
+        if shares != sorted(set(shares)):
             problems.append(
-                f"`milestones` must be ascending shares of the run in (0, 1), but got {shares}. Set {at}.milestones."
+                f"`milestones` must ascend, but got {at}.milestones={shares}. Set {at}.milestones."
             )
-        if not 0 < self.factor < 1:
-            problems.append(f"`factor` must be in (0, 1), but got {self.factor}. Set {at}.factor.")
         return problems

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
+from pydantic import Field
+
+from autolrs_cli.contracts import Cycle
 from autolrs_cli.schedules.basic import linear_warmup
-from autolrs_cli.schedules.checks import floor_problems, least, peak_problems, share
+from autolrs_cli.schedules.checks import floor_problems
+from autolrs_cli.values import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveFraction,
+    PositiveInt,
+    checked,
+)
 
 
+@checked
 @dataclass(frozen=True)
 class WarmRestarts:
     """SGDR: half a cosine per cycle, each cycle `period_factor` times as long (Loshchilov & Hutter 2017, Eq. 5).
@@ -25,11 +37,14 @@ class WarmRestarts:
         warmup_steps: linear warm-up before the first cycle; the paper has none.
     """
 
-    peak_lr: float
-    min_lr: float
-    first_period_steps: int
-    period_factor: int
-    warmup_steps: int
+    peak_lr: PositiveFloat
+    min_lr: NonNegativeFloat
+    first_period_steps: PositiveInt
+    period_factor: PositiveInt
+    warmup_steps: NonNegativeInt
+
+    decays: ClassVar[bool] = False
+    cycle: ClassVar[Cycle] = Cycle("first_period_steps", growth="period_factor", warmup="warmup_steps")
 
     def lr(self, step: int) -> float:
         """Return the base LR of `step` (0-based)."""
@@ -45,14 +60,10 @@ class WarmRestarts:
 
     def problems(self, at: str) -> list[str]:
         """Return every problem with the settings."""
-        return [
-            *peak_problems(self.peak_lr, self.warmup_steps, at),
-            *floor_problems("min_lr", self.min_lr, self.peak_lr, at),
-            *least("first_period_steps", self.first_period_steps, 1, at),
-            *least("period_factor", self.period_factor, 1, at),
-        ]
+        return floor_problems("min_lr", self.min_lr, self.peak_lr, at)
 
 
+@checked
 @dataclass(frozen=True)
 class Cyclical:
     """CLR: straight up and down between two LRs (Smith 2017, arXiv 1506.01186, Sec. 3).
@@ -62,17 +73,20 @@ class Cyclical:
 
     Args:
         peak_lr: upper bound of the first cycle.
-        min_lr: lower bound of every cycle.
+        min_lr: lower bound of every cycle, above 0: at 0 its first step would train nothing.
         half_period_steps: from one bound to the other ("stepsize" in the paper).
         mode: how the upper bound changes.
         decay: per step, in (0, 1]; used by "exp_range" alone.
     """
 
-    peak_lr: float
-    min_lr: float
-    half_period_steps: int
+    peak_lr: PositiveFloat
+    min_lr: PositiveFloat
+    half_period_steps: PositiveInt
     mode: Literal["triangular", "triangular2", "exp_range"]
-    decay: float
+    decay: PositiveFraction
+
+    decays: ClassVar[bool] = False
+    cycle: ClassVar[Cycle] = Cycle("half_period_steps", parts=2, continuous=True)
 
     def lr(self, step: int) -> float:
         """Return the base LR of `step` (0-based)."""
@@ -86,17 +100,10 @@ class Cyclical:
 
     def problems(self, at: str) -> list[str]:
         """Return every problem with the settings."""
-        problems = [
-            *peak_problems(self.peak_lr, 0, at),
-            *floor_problems("min_lr", self.min_lr, self.peak_lr, at),
-            *least("half_period_steps", self.half_period_steps, 1, at),
-            *share("decay", self.decay, at),
-        ]
-        if self.min_lr == 0:  # the first step of every cycle would train nothing
-            problems.append(f"`min_lr` must be above 0, but got {at}.min_lr=0. Set {at}.min_lr.")
-        return problems
+        return floor_problems("min_lr", self.min_lr, self.peak_lr, at)
 
 
+@checked
 @dataclass(frozen=True)
 class OneCycle:
     """One rise and one long fall, both half a cosine (Smith & Topin 2018, arXiv 1708.07120; fast.ai's shape).
@@ -112,11 +119,13 @@ class OneCycle:
         final_divisor: 1 or more.
     """
 
-    peak_lr: float
-    max_steps: int
-    rise_share: float
-    start_divisor: float
-    final_divisor: float
+    peak_lr: PositiveFloat
+    max_steps: PositiveInt
+    rise_share: PositiveFraction
+    start_divisor: Annotated[float, Field(strict=True, gt=1, allow_inf_nan=False)]
+    final_divisor: Annotated[float, Field(strict=True, ge=1, allow_inf_nan=False)]
+
+    decays: ClassVar[bool] = True
 
     def lr(self, step: int) -> float:
         """Return the base LR of `step` (0-based)."""
@@ -129,19 +138,13 @@ class OneCycle:
 
     def problems(self, at: str) -> list[str]:
         """Return every problem with the settings."""
-        problems = [
-            *peak_problems(self.peak_lr, 0, at),
-            *share("rise_share", self.rise_share, at),
-            *least("start_divisor", self.start_divisor, 1, at, exclusive=True),
-            *least("final_divisor", self.final_divisor, 1, at),
-        ]
         rise = self.rise_share * self.max_steps
-        if not problems and not (1 < rise < self.max_steps):
-            problems += [
-                f"Rise and fall must each have a step or more, but got {at}.rise_share={self.rise_share} of "
-                f"run.max_steps={self.max_steps}. Set {at}.rise_share."
-            ]
-        return problems
+        if 1 < rise < self.max_steps:
+            return []
+        return [
+            f"Rise and fall must each have a step or more, but got {at}.rise_share={self.rise_share} of "
+            f"run.max_steps={self.max_steps}. Set {at}.rise_share."
+        ]
 
 
 def _between(first: float, last: float, progress: float) -> float:

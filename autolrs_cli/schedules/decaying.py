@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from autolrs_cli.schedules.basic import linear_warmup
-from autolrs_cli.schedules.checks import floor_problems, least, length_problems, peak_problems, share
+from autolrs_cli.schedules.checks import floor_problems, length_problems
+from autolrs_cli.values import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveFraction,
+    PositiveInt,
+    checked,
+)
 
 
+@checked
 @dataclass(frozen=True)
 class InverseSquareRoot:
     """Linear warm-up, then decay with the inverse square root of the step (Vaswani et al. 2017, Eq. 3).
@@ -22,8 +31,10 @@ class InverseSquareRoot:
         warmup_steps: at least 1.
     """
 
-    peak_lr: float
-    warmup_steps: int
+    peak_lr: PositiveFloat
+    warmup_steps: PositiveInt
+
+    decays: ClassVar[bool] = False  # it knows no end of the run
 
     def lr(self, step: int) -> float:
         """Return the base LR of `step` (0-based)."""
@@ -31,15 +42,9 @@ class InverseSquareRoot:
             return linear_warmup(step, self.warmup_steps, self.peak_lr)
         return self.peak_lr * math.sqrt(self.warmup_steps / (step + 1))
 
-    def problems(self, at: str) -> list[str]:
-        """Return every problem with the settings."""
-        problems = peak_problems(self.peak_lr, self.warmup_steps, at)
-        if self.warmup_steps == 0:
-            problems.append(
-                "`warmup_steps` must be 1 or more: the inverse square root starts from there, but got "
-                f"{at}.warmup_steps=0. Set {at}.warmup_steps."
-            )
-        return problems
+    def problems(self, at: str) -> list[str]:  # noqa: ARG002 - there is no rule across the settings
+        """Return no problem."""
+        return []
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,12 @@ class _Decay:
         final_lr: what the LR decays to.
     """
 
-    peak_lr: float
-    max_steps: int
-    warmup_steps: int
-    final_lr: float
+    peak_lr: PositiveFloat
+    max_steps: PositiveInt
+    warmup_steps: NonNegativeInt
+    final_lr: NonNegativeFloat
+
+    decays: ClassVar[bool] = True
 
     def lr(self, step: int) -> float:
         """Return the base LR of `step` (0-based)."""
@@ -75,12 +82,12 @@ class _Decay:
     def problems(self, at: str) -> list[str]:
         """Return every problem with the settings."""
         return [
-            *peak_problems(self.peak_lr, self.warmup_steps, at),
             *length_problems(self.warmup_steps, self.max_steps, at),
             *floor_problems("final_lr", self.final_lr, self.peak_lr, at),
         ]
 
 
+@checked
 @dataclass(frozen=True)
 class LinearDecay(_Decay):
     """Linear warm-up, then linear decay (Devlin et al. 2019, A.2).
@@ -93,20 +100,18 @@ class LinearDecay(_Decay):
         return 1 - progress
 
 
+@checked
 @dataclass(frozen=True)
 class PolynomialDecay(_Decay):
     """Linear warm-up, then (1 - p)^power, as transformers' `get_polynomial_decay_schedule_with_warmup`."""
 
-    power: float
+    power: PositiveFloat
 
     def _left(self, progress: float) -> float:
         return float((1 - progress) ** self.power)
 
-    def problems(self, at: str) -> list[str]:
-        """Return every problem with the settings."""
-        return [*super().problems(at), *least("power", self.power, 0, at, exclusive=True)]
 
-
+@checked
 @dataclass(frozen=True)
 class Cosine(_Decay):
     """Linear warm-up, then half a cosine, (1 + cos(pi p)) / 2 (Loshchilov & Hutter 2017, without restarts)."""
@@ -115,6 +120,7 @@ class Cosine(_Decay):
         return (1 + math.cos(math.pi * progress)) / 2
 
 
+@checked
 @dataclass(frozen=True)
 class WarmupStableDecay(_Decay):
     """Linear warm-up, a plateau at the peak, and a decay at the end (Hu et al. 2024, MiniCPM, arXiv 2404.06395).
@@ -124,7 +130,7 @@ class WarmupStableDecay(_Decay):
         shape: "linear", "cosine", or "sqrt": 1 - sqrt(progress of the decay) (Haegele et al. 2024, arXiv 2405.18392).
     """
 
-    decay_share: float
+    decay_share: PositiveFraction
     shape: Literal["linear", "cosine", "sqrt"]
 
     def lr(self, step: int) -> float:
@@ -144,7 +150,7 @@ class WarmupStableDecay(_Decay):
 
     def problems(self, at: str) -> list[str]:
         """Return every problem with the settings."""
-        problems = [*super().problems(at), *share("decay_share", self.decay_share, at)]
+        problems = super().problems(at)
         length = round(self.decay_share * self.max_steps)
         if not problems and not 0 < length <= self.max_steps - self.warmup_steps:
             problems.append(

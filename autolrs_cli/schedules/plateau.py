@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from autolrs_cli.schedules.basic import linear_warmup
-from autolrs_cli.schedules.checks import floor_problems, least, peak_problems
+from autolrs_cli.schedules.checks import floor_problems
+from autolrs_cli.values import NonNegativeFloat, NonNegativeInt, PositiveFloat, ProperFraction, checked
 
 # A loss must fall by this share to count as better: torch's default.
 THRESHOLD = 1e-4
 
 
+@checked
 class ReduceOnPlateau:
     """Linear warm-up, then `peak_lr` times `factor` whenever the held-out loss has stopped falling.
 
@@ -26,8 +28,17 @@ class ReduceOnPlateau:
         min_lr: the LR goes no lower.
     """
 
+    decays: ClassVar[bool] = False
+
     def __init__(
-        self, *, peak_lr: float, warmup_steps: int, factor: float, patience: int, cooldown: int, min_lr: float
+        self,
+        *,
+        peak_lr: PositiveFloat,
+        warmup_steps: NonNegativeInt,
+        factor: ProperFraction,
+        patience: NonNegativeInt,
+        cooldown: NonNegativeInt,
+        min_lr: NonNegativeFloat,
     ) -> None:
         self.peak_lr = peak_lr
         self.warmup_steps = warmup_steps
@@ -72,15 +83,7 @@ class ReduceOnPlateau:
 
     def problems(self, at: str) -> list[str]:
         """Return every problem with the settings."""
-        problems = [
-            *peak_problems(self.peak_lr, self.warmup_steps, at),
-            *floor_problems("min_lr", self.min_lr, self.peak_lr, at),
-            *least("patience", self.patience, 0, at),
-            *least("cooldown", self.cooldown, 0, at),
-        ]
-        if not 0 < self.factor < 1:
-            problems.append(f"`factor` must be in (0, 1), but got {self.factor}. Set {at}.factor.")
-        return problems
+        return floor_problems("min_lr", self.min_lr, self.peak_lr, at)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the losses so far, as JSON; one that is not finite is null."""

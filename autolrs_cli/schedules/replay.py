@@ -7,10 +7,11 @@ import json
 from bisect import bisect_right
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.settings import SEARCHED
+from autolrs_cli.values import PositiveInt, checked
 
 
 class _Span(NamedTuple):
@@ -19,6 +20,7 @@ class _Span(NamedTuple):
     lr: float
 
 
+@checked
 class Replay:
     """Every LR of a searched run, its warm-up included, at full precision.
 
@@ -29,7 +31,9 @@ class Replay:
         max_steps: length of this run; the replayed one must be as long.
     """
 
-    def __init__(self, *, run: str | None, max_steps: int) -> None:
+    decays: ClassVar[bool] = False  # it is told the run's length only to check it
+
+    def __init__(self, *, run: str | None, max_steps: PositiveInt) -> None:
         self.run = run
         self.max_steps = max_steps
 

@@ -1,4 +1,4 @@
-"""The search for the LR of one AutoLRS stage: ask for a trial, tell its losses, take the best.
+"""Searches for LRs: ask for a trial, tell its losses, take the best.
 
 It knows nothing of training, files or screens, and draws from no random stream but its own.
 """
@@ -7,18 +7,47 @@ import warnings
 
 from autolrs_cli.search.failure import FailureRule
 from autolrs_cli.search.forecasting import forecast
-from autolrs_cli.search.settings import CHOOSE_CLEAN_UP, TRAIN_CLEAN_UP, CleanUp, SearchSettings
-from autolrs_cli.search.stage_search import StageSearch, Surrogate
-from autolrs_cli.search.trial_record import TrialRecord
+from autolrs_cli.search.policy import RunOutline, Search, SearchPolicy, Surrogate
+from autolrs_cli.search.published import PublishedSearch
+from autolrs_cli.search.settings import (
+    CHOOSE_CLEAN_UP,
+    TRAIN_CLEAN_UP,
+    CleanUp,
+    SearchSettings,
+    StageBudget,
+)
+from autolrs_cli.search.stage_search import StageSearch
+from autolrs_cli.search.trials import (
+    Choice,
+    Curve,
+    Failure,
+    Forecast,
+    Stop,
+    Stopped,
+    Trial,
+    TrialRecord,
+)
 
 __all__ = [
     "CHOOSE_CLEAN_UP",
     "TRAIN_CLEAN_UP",
+    "Choice",
     "CleanUp",
+    "Curve",
+    "Failure",
     "FailureRule",
+    "Forecast",
+    "PublishedSearch",
+    "RunOutline",
+    "Search",
+    "SearchPolicy",
     "SearchSettings",
+    "StageBudget",
     "StageSearch",
+    "Stop",
+    "Stopped",
     "Surrogate",
+    "Trial",
     "TrialRecord",
     "forecast",
     "preload",
@@ -29,4 +58,4 @@ def preload() -> None:
     """Import BoTorch now, so that start-up pays for it and not the first question of a search."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import autolrs_cli.search.gp  # noqa: F401
+        from autolrs_cli.search import gp  # noqa: F401

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from autolrs_cli.contracts import Curve, Failure
 from autolrs_cli.errors import NonFiniteError
+from autolrs_cli.search.trials import Curve, Failure
 
 
 @dataclass(frozen=True)

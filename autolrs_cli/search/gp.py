@@ -79,7 +79,7 @@ class LossSurrogate:
         """Return the `x` in [0, high] with the lowest `mu - kappa * sigma`, away from `tried`.
 
         Nested grids instead of BoTorch's gradient search from random starts: in one dimension they see the
-        whole interval, need no random numbers, and bear the scale that a huge `kappa` gives the bound.
+        whole interval, need no random numbers, and cope with the scale that a huge `kappa` gives the bound.
         """
         acquisition = UpperConfidenceBound(self.model, beta=kappa**2, maximize=False)
         gap = MIN_GAP * high / num_trials

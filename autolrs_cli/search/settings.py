@@ -1,46 +1,43 @@
-"""Settings of the search, checked all at once. Default values live in `configs/search/*.yaml`."""
+"""Settings of the published search. Default values live in `configs/search/*.yaml`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from autolrs_cli.errors import ConfigError
-from autolrs_cli.search.checks import Checks, is_number, is_positive, is_whole
+from pydantic import Field
+
+from autolrs_cli.settings import Section, parse
+from autolrs_cli.values import (
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveFraction,
+    PositiveInt,
+    ProperFraction,
+)
 
 Questions = Literal["surrogate", "random"]
 Prediction = Literal["exponential", "last_losses"]
 
 
-@dataclass(frozen=True)
-class CleanUp:
+class CleanUp(Section):
     """How noise and outliers are taken out of a loss series before it is extrapolated, [Jin2021]_.
 
     Each round takes the losses farthest from a smoothing spline and drops those that lie early in the series.
     """
 
-    rounds: int
-    share: float
+    rounds: NonNegativeInt
+    share: Annotated[float, Field(strict=True, ge=0, lt=1, allow_inf_nan=False)]
     """Part of the remaining losses that a round takes; rounds to the nearest number, also to none."""
-    min_points: int
+    min_points: NonNegativeInt
     """Losses that a round takes even if `share` of them rounds to fewer."""
-    droppable: float
+    droppable: Fraction
     """Only losses in this first part of the series may be dropped."""
-    spline_degree: int
-    smoothing: float
+    spline_degree: Annotated[int, Field(strict=True, ge=1, le=5)]
+    smoothing: NonNegativeFloat
     """Mean squared distance that the spline may keep from the losses, in loss units squared."""
-
-    def problems(self, key: str) -> list[str]:
-        """Return every broken invariant; `key` is where these settings stand in the configuration."""
-        checks = Checks(key, self)
-        checks.require(is_whole(self.rounds, 0), "rounds >= 0 (whole)", "rounds")
-        checks.require(is_number(self.share, 0) and self.share < 1, "0 <= share < 1", "share")
-        checks.require(is_whole(self.min_points, 0), "min_points >= 0 (whole)", "min_points")
-        checks.require(is_number(self.droppable, 0, 1), "0 <= droppable <= 1", "droppable")
-        checks.require(is_whole(self.spline_degree, 1, 5), "1 <= spline_degree <= 5 (whole)", "spline_degree")
-        checks.require(is_number(self.smoothing, 0), "smoothing >= 0 (finite)", "smoothing")
-        return checks.problems
 
 
 # The published numbers, for calling `forecast` by hand; a test holds them equal to configs/search/paper.yaml.
@@ -52,94 +49,69 @@ CHOOSE_CLEAN_UP = CleanUp(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class SearchSettings:
+class SearchSettings(Section):
     """Everything that decides the LR of a stage, beside the losses told and the seed."""
 
-    lr_min: float
-    lr_max: float
-    num_trials: int
-    num_random_trials: int
+    lr_min: PositiveFloat
+    lr_max: PositiveFloat
+    num_trials: Annotated[int, Field(strict=True, ge=2)]
+    num_random_trials: PositiveInt
     """Trials at the start of a stage whose LR is drawn, not asked of the surrogate."""
-    kappa: float
+    kappa: NonNegativeFloat
     """Weight of the surrogate's standard deviation in the lower confidence bound; large = space filling."""
-    failed_lr_cap_factor: float
+    failed_lr_cap_factor: ProperFraction
     """After a failed trial, the rest of the stage searches below `failed LR * this`."""
-    max_loss_ratio: float
+    max_loss_ratio: Annotated[float, Field(strict=True, gt=1, allow_inf_nan=False)]
     """A trial failed if its last losses lie above this many times the untrained model's loss."""
-    tail_fraction: float
+    tail_fraction: PositiveFraction
     """The part of a trial that counts as its last losses."""
-    validation_points: int
+    # Fewer losses than this cannot be extrapolated.
+    validation_points: Annotated[int, Field(strict=True, ge=4)]
     """Validation losses per trial, in stages that are judged by them."""
     questions: Questions
     """`surrogate`: as published; `random`: every LR is drawn evenly on the log scale (an ablation)."""
     prediction: Prediction
     """`exponential`: the published forecast; `last_losses`: the mean of the last losses (an ablation)."""
-    last_share: float
+    last_share: PositiveFraction
     """Part of a trial's losses that `last_losses` takes the mean of."""
     clean_up_train: CleanUp
     clean_up_choose: CleanUp
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> SearchSettings:
-        """Build the settings from the `search` config group, or from a stored state.
-
-        Keys that belong to others (the name, the stage planner's budget) are passed over.
+        """Build the settings from the `search` config group, or from a stored state; other keys are passed over.
 
         Raises:
-            ConfigError: keys are missing.
+            ConfigError: with every value that is missing or wrong.
         """
-        clean_ups = ("clean_up_train", "clean_up_choose")
-        missing = _missing(cls, values, "search")
-        for key in clean_ups:
-            missing += _missing(CleanUp, values[key], f"search.{key}") if key in values else []
-        if missing:
-            raise ConfigError([f"`{key}` must be set, but is missing. Set {key}." for key in missing])
-        own = {name: values[name] for name in _names(cls)}
-        for key in clean_ups:
-            own[key] = CleanUp(**{name: own[key][name] for name in _names(CleanUp)})
-        return cls(**own)
+        own = {name: value for name, value in values.items() if name in SearchSettings.model_fields}
+        found: SearchSettings = parse(SearchSettings, own, "search")
+        return found
 
-    def problems(self) -> list[str]:
-        """Return every broken invariant, each naming its key and the way out; empty when all hold."""
-        checks = Checks("search", self)
-        positive = checks.require(is_positive(self.lr_min), "lr_min > 0 (finite)", "lr_min")
-        positive &= checks.require(is_positive(self.lr_max), "lr_max > 0 (finite)", "lr_max")
-        checks.require(not positive or self.lr_min < self.lr_max, "lr_min < lr_max", "lr_min", "lr_max")
-        enough = checks.require(is_whole(self.num_trials, 2), "num_trials >= 2 (whole)", "num_trials")
-        checks.require(
-            is_whole(self.num_random_trials, 1, self.num_trials if enough else float("inf")),
-            "1 <= num_random_trials <= num_trials (whole)",
-            "num_random_trials",
-            "num_trials",
-        )
-        self._check_numbers(checks)
-        checks.problems += self.clean_up_train.problems("search.clean_up_train")
-        checks.problems += self.clean_up_choose.problems("search.clean_up_choose")
-        return checks.problems
-
-    def _check_numbers(self, checks: Checks) -> None:
-        factor, ratio, fraction = self.failed_lr_cap_factor, self.max_loss_ratio, self.tail_fraction
-        checks.require(is_number(self.kappa, 0), "kappa >= 0 (finite)", "kappa")
-        checks.require(
-            is_positive(factor) and factor < 1, "0 < failed_lr_cap_factor < 1", "failed_lr_cap_factor"
-        )
-        checks.require(is_number(ratio, 1) and ratio > 1, "max_loss_ratio > 1 (finite)", "max_loss_ratio")
-        last = self.last_share
-        checks.require(is_positive(last) and last <= 1, "0 < last_share <= 1", "last_share")
-        for name, known in (("questions", Questions), ("prediction", Prediction)):
-            options = get_args(known)
-            checks.require(getattr(self, name) in options, f"{name} in {', '.join(options)}", name)
-        checks.require(is_positive(fraction) and fraction <= 1, "0 < tail_fraction <= 1", "tail_fraction")
-        # fewer losses than this cannot be extrapolated
-        checks.require(
-            is_whole(self.validation_points, 4), "validation_points >= 4 (whole)", "validation_points"
-        )
+    def crossed(self) -> list[str]:
+        """Return every rule across settings that is broken, each with its keys and the way out."""
+        found = []
+        if not self.lr_min < self.lr_max:
+            found.append(
+                f"`lr_min < lr_max` must hold, but got search.lr_min={self.lr_min}, search.lr_max={self.lr_max}. "
+                "Set search.lr_min."
+            )
+        if self.num_random_trials > self.num_trials:
+            found.append(
+                "`num_random_trials <= num_trials` must hold, but got search.num_random_trials="
+                f"{self.num_random_trials}, search.num_trials={self.num_trials}. Set search.num_random_trials."
+            )
+        return found
 
 
-def _names(cls: type[SearchSettings] | type[CleanUp]) -> list[str]:
-    return [field.name for field in fields(cls)]
+class StageBudget(Section):
+    """How many steps the search may use, and how a run is cut into stages."""
 
-
-def _missing(cls: type[SearchSettings] | type[CleanUp], values: Mapping[str, Any], key: str) -> list[str]:
-    return [f"{key}.{name}" for name in _names(cls) if name not in values]
+    initial_stage_steps: PositiveInt
+    max_stage_steps: PositiveInt
+    trial_fraction: PositiveFraction
+    """Length of a trial as a share of its stage."""
+    max_rollbacks: NonNegativeInt
+    """How often a stage whose training diverges is searched again, before the run fails."""
+    objective: Literal["published", "train", "choose"]
+    """Which loss a trial is judged by; `published`: training loss, then held-out loss after the first longest stage."""

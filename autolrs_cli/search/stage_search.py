@@ -6,15 +6,16 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
-from autolrs_cli.contracts import Curve, Failure, Forecast, Trial
+from autolrs_cli.contracts import LossKind
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.search.forecasting import forecast_at, mean_of_last
 from autolrs_cli.search.interval import LogInterval
+from autolrs_cli.search.policy import Surrogate
 from autolrs_cli.search.settings import SearchSettings
-from autolrs_cli.search.trial_record import TrialRecord
+from autolrs_cli.search.trials import Curve, Failure, Forecast, Stopped, Trial, TrialRecord, TrialResult
 from autolrs_cli.seeding import derive_seed, isolated
 
 if TYPE_CHECKING:
@@ -23,17 +24,6 @@ if TYPE_CHECKING:
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 NARROWEST = 1e-3
 """A capped interval below this part of the configured one (on the log scale) counts as empty (ours)."""
-
-
-@dataclass(frozen=True)
-class Surrogate:
-    """What the search believes of the loss at each LR, for a picture; all tuples of one length."""
-
-    lrs: tuple[float, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    lower: tuple[float, ...]
-    """The lower confidence bound, whose minimum is asked next."""
 
 
 class StageSearch:
@@ -47,6 +37,7 @@ class StageSearch:
         stage_steps: length of the stage, the horizon of the forecasts.
         trial_steps: length of a trial.
         seed: of this stage; give each stage its own.
+        objective: which loss a trial is judged by; held-out losses are taken `validation_points` times a trial.
         ruled_out: LRs that made the stage itself diverge; as after a failed trial, it searches below them.
 
     Raises:
@@ -60,9 +51,10 @@ class StageSearch:
         stage_steps: int,
         trial_steps: int,
         seed: int,
+        objective: LossKind = "train",
         ruled_out: Sequence[float] = (),
     ) -> None:
-        problems = settings.problems()
+        problems = settings.crossed()
         if not 1 <= trial_steps <= stage_steps:
             problems.append(
                 "`1 <= trial_steps <= stage_steps` must hold, but got "
@@ -74,6 +66,7 @@ class StageSearch:
         self.stage_steps = stage_steps
         self.trial_steps = trial_steps
         self.seed = seed
+        self.objective = objective
         self.ruled_out = tuple(ruled_out)
         self._interval = LogInterval(settings.lr_min, settings.lr_max)
         self._records: list[TrialRecord] = []
@@ -95,10 +88,12 @@ class StageSearch:
         """LRs at which a trial failed or the stage itself diverged."""
         return [*(r.trial.lr for r in self._records if r.failure is not None), *self.ruled_out]
 
-    @property
-    def validation_every(self) -> int:
-        """Steps between two validation losses of a trial that is judged by them."""
-        return max(1, self.trial_steps // self.settings.validation_points)
+    def _scored_at(self) -> tuple[int, ...] | None:
+        """Return the steps of a trial at which its held-out loss is taken; None: its training loss, at every step."""
+        if self.objective == "train":
+            return None
+        every = max(1, self.trial_steps // self.settings.validation_points)
+        return tuple(range(every, self.trial_steps + 1, every))
 
     def ask(self) -> Trial | None:
         """Return the next trial, the same one while it is pending; None when there is nothing left to try.
@@ -117,7 +112,9 @@ class StageSearch:
             x = self._draw(index, high)
         else:
             x = self._minimise_lcb(high)
-        self._pending = Trial(index, self._interval.lr(x))
+        self._pending = Trial(
+            index, self._interval.lr(x), self.trial_steps, self.objective, scored_at=self._scored_at()
+        )
         return self._pending
 
     def report(self, trial: Trial, curve: Curve) -> Literal["go", "stop"]:
@@ -125,14 +122,19 @@ class StageSearch:
         self._require_pending(trial)
         return "stop" if curve.values and not math.isfinite(curve.values[-1]) else "go"
 
-    def tell(self, trial: Trial, result: Curve | Failure) -> bool:
+    def tell(self, trial: Trial, result: TrialResult) -> bool:
         """End the pending trial; return whether it is the best so far.
 
         Raises:
-            ValueError: the trial is not the pending one, or the curve is empty or longer than a trial.
+            ValueError: the trial is not the pending one, or the curve is empty or longer than a trial; or the trial
+                was stopped, which this search never does.
             NonFiniteError: a loss is not finite; tell a Failure instead. The trial stays pending.
         """
         self._require_pending(trial)
+        if isinstance(result, Stopped):
+            raise ValueError(
+                f"A trial must end or fail, but {trial} was stopped: {result.reason}. Train it to its end."
+            )
         if isinstance(result, Failure):
             record = TrialRecord(trial, failure=result)
         else:
@@ -160,10 +162,11 @@ class StageSearch:
     def state_dict(self) -> dict[str, Any]:
         """Return everything that later answers depend on, as strict JSON types."""
         return {
-            "settings": asdict(self.settings),
+            "settings": self.settings.model_dump(include=set(SearchSettings.model_fields)),
             "stage_steps": self.stage_steps,
             "trial_steps": self.trial_steps,
             "seed": self.seed,
+            "objective": self.objective,
             "ruled_out": list(self.ruled_out),
             "pending": None if self._pending is None else asdict(self._pending),
             "trials": [record.state_dict() for record in self._records],
@@ -177,10 +180,11 @@ class StageSearch:
             stage_steps=state["stage_steps"],
             trial_steps=state["trial_steps"],
             seed=state["seed"],
+            objective=state["objective"],
             ruled_out=state["ruled_out"],
         )
         search._records = [TrialRecord.from_state(record) for record in state["trials"]]
-        search._pending = None if state["pending"] is None else Trial(**state["pending"])
+        search._pending = None if state["pending"] is None else Trial.from_state(state["pending"])
         return search
 
     def _told(self) -> list[tuple[Trial, Forecast]]:

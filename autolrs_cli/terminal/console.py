@@ -6,6 +6,7 @@ import os
 
 from rich.console import Console
 
+from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
 
 
@@ -20,10 +21,21 @@ class PatientConsole(Console):
         os.close(nowhere)
 
 
-def show_error(console: Console, error: AutoLRSError) -> None:
-    """Print an error for a person: its problems, one a line, and no traceback."""
+def say(console: Console, text: str, style: str | None = None) -> None:
+    """Print a text as it stands: no markup in it is read, nothing is coloured, no line is broken."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_problem(console: Console, problem: str) -> None:
+    """Print what a person has to mend."""
+    say(console, f"error: {problem}", "red")
+
+
+def show_error(console: Console, error: AutoLRSError) -> ExitCode:
+    """Print an error for a person (its problems, one a line, and no traceback); return the exit code that it makes."""
     problems = error.problems if isinstance(error, ConfigError) else (str(error),)
     if len(problems) > 1:
-        console.print(f"{len(problems)} problems, nothing was started:", style="bold red", markup=False)
+        say(console, f"{len(problems)} problems, nothing was started:", "bold red")
     for problem in problems:
-        console.print(f"error: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
+        show_problem(console, problem)
+    return error.exit_code

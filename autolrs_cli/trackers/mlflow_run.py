@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from autolrs_cli.settings import MLflowSettings
-from autolrs_cli.trackers.points import Record, flat, points, results
-from autolrs_cli.trackers.settling import Marks, Settling
+from autolrs_cli.trackers.points import Record, parameters, points, results
+from autolrs_cli.trackers.write_once import Marks, Settling
 
 # What one request may hold.
 MOST_METRICS, MOST_PARAMS, LONGEST_PARAM = 1000, 100, 500
@@ -85,7 +85,7 @@ class MLflowRun:
         tags = {"autolrs.run_dir": str(self._root.absolute())}
         run = str(client.create_run(number, tags=tags, run_name=name).info.run_id)
         param = self._mlflow.entities.Param
-        params = [param(key, str(value)[:LONGEST_PARAM]) for key, value in flat(config)]
+        params = [param(key, str(value)[:LONGEST_PARAM]) for key, value in parameters(config).items()]
         for some in _chunks(params, MOST_PARAMS):
             client.log_batch(run, params=some)
         return run

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from autolrs_cli.config_keys import flat
 
 Record = Mapping[str, Any]
 Axis = Literal["kept", "search"]
@@ -65,13 +67,12 @@ def _values(record: Record) -> Iterable[tuple[str, float | None]]:
     return []
 
 
-def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, str | int | float | bool]]:
-    """Yield the values of nested mappings with their dotted keys; lists and nulls as text."""
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, node if isinstance(node, str | int | float | bool) else str(node)
+def parameters(config: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
+    """Return the values of a configuration under their dotted keys; lists and nulls as text."""
+    return {
+        key: value if isinstance(value, str | int | float | bool) else str(value)
+        for key, value in flat(config).items()
+    }
 
 
 def results(summary: Record) -> dict[str, float]:

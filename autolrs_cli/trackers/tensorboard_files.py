@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from autolrs_cli.settings import TensorBoardSettings
-from autolrs_cli.trackers.points import Axis, Point, Record, flat, points, results
+from autolrs_cli.trackers.points import Axis, Point, Record, parameters, points, results
 
 FLUSH_SECONDS = 5
 
@@ -92,6 +92,6 @@ class TensorBoardFiles:
 
     def _hyper_parameters(self) -> Iterator[tuple[str, Any]]:
         """Leave out what differs between any two runs and says nothing about them."""
-        for key, value in flat(self._config):
+        for key, value in parameters(self._config).items():
             if not key.startswith(("tracker.", "dashboard.", "run.dir", "run.config_dir")):
                 yield key, value

@@ -9,7 +9,7 @@ from typing import Any
 
 from autolrs_cli.settings import WandbSettings
 from autolrs_cli.trackers.points import Point, Record, points, results
-from autolrs_cli.trackers.settling import Marks, Settling
+from autolrs_cli.trackers.write_once import Marks, Settling
 
 AXES = {"kept": "step", "search": "total_steps"}
 

@@ -49,6 +49,7 @@ class AveragedWeights(AveragedModel):
         weight = 1.0 - decay_at(self._settings, int(self.n_averaged))
         torch._foreach_lerp_(list(averaged), list(current), weight)
 
-    def batch_norms(self) -> list[_BatchNorm]:
-        """Return the layers whose running statistics do not fit averaged weights."""
-        return [m for m in self.module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+
+def batch_norms(model: nn.Module) -> list[_BatchNorm]:
+    """Return the layers whose running statistics fit only the weights that they were gathered with."""
+    return [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]

@@ -22,13 +22,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from autolrs_cli.durable import publish
-from autolrs_cli.errors import ConfigError, TrainingError
+from autolrs_cli.errors import ConfigError, DamagedRecordError, UnwritableError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 KEPT = 2
 _TENSORS, _VALUES, _MANIFEST = "tensors.safetensors", "values.json", "manifest.json"
 _REPLACED = ".replaced"
-_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Checkpoints:
                 it is of the same state, and stays.
 
         Raises:
-            TrainingError: if it cannot be written; those before it are as they were.
+            UnwritableError: if it cannot be written; those before it are as they were.
         """
         final = self._path(step)
         if final.exists() and not replace:
@@ -86,7 +85,7 @@ class Checkpoints:
             self._publish(aside, final)
         except (OSError, SafetensorError) as error:
             shutil.rmtree(aside, ignore_errors=True)
-            raise TrainingError(
+            raise UnwritableError(
                 f"The run directory must take a checkpoint, but {final} cannot be written: {error}. Free some space "
                 "or mend the folder's permissions."
             ) from error
@@ -97,7 +96,7 @@ class Checkpoints:
                 shutil.rmtree(self._path(old), ignore_errors=True)
 
     def _publish(self, aside: Path, final: Path) -> None:
-        """Give a whole checkpoint its name; a folder cannot be renamed onto another, so that one steps back first."""
+        """Give a whole checkpoint its name; a folder cannot replace another, so that one is renamed first."""
         replaced = final.with_name(f"{final.name}{_REPLACED}")
         if final.exists():
             final.rename(replaced)
@@ -137,13 +136,13 @@ class Checkpoints:
         """Return the checkpoint after `step` kept steps.
 
         Raises:
-            TrainingError: if it is missing or damaged.
+            DamagedRecordError: if it is missing or damaged.
             ConfigError: if it cannot be read now.
         """
         try:
             return self._read(self._path(step))
         except _DamagedError as error:
-            raise TrainingError(
+            raise DamagedRecordError(
                 f"The checkpoint {self._path(step)} must be whole to go back to it, but it is not: {error}. "
                 "Begin a new run, with a lower search.lr_max."
             ) from error
@@ -236,104 +235,6 @@ def refusing_foreign() -> Iterator[None]:
         ) from error
 
 
-def training_tensors(
-    model: torch.nn.Module, optimizer: torch.optim.Optimizer, averaged: torch.nn.Module | None = None
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return everything that training changes in model and optimizer: tensors, and the rest as plain values.
-
-    The tensors may be the living ones: use them before the next step.
-    """
-    tensors = dict(_live_tensors(model, averaged))
-    states: list[dict[str, Any]] = []
-    for index, parameter in enumerate(_parameters(optimizer)):
-        plain: dict[str, Any] = {}
-        for name, value in optimizer.state.get(parameter, {}).items():
-            if isinstance(value, Tensor):
-                tensors[f"optimizer.{index}.{name}"] = value
-                plain[name] = {"on_device": value.device == parameter.device}
-            else:
-                plain[name] = {"value": value}
-        states.append(plain)
-    groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
-    # They are written before training goes on, so what lies contiguous in host memory needs no copy.
-    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return flat, {"optimizer": states, "groups": groups}
-
-
-def load_training_tensors(
-    model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    tensors: Mapping[str, Tensor],
-    values: Mapping[str, Any],
-    averaged: torch.nn.Module | None = None,
-) -> None:
-    """Put back what `training_tensors` returned, into the existing tensors: their memory format stays.
-
-    Raises:
-        ConfigError: if it is not of this model.
-    """
-    live = dict(_live_tensors(model, averaged))
-    stored = {name: t for name, t in tensors.items() if name.startswith(("model.", "averaged."))}
-    parameters = list(_parameters(optimizer))
-    same = _outline(live) == _outline(stored)
-    if not same or len(values["optimizer"]) != len(parameters):
-        raise ConfigError(
-            "A checkpoint must be of the configured model, but holds other names or shapes. Use the config.yaml "
-            "that was written with it, and the same versions of the libraries."
-        )
-    with torch.no_grad():
-        for name, tensor in live.items():
-            tensor.copy_(stored[name])
-        for index, parameter in enumerate(parameters):
-            _load_state(optimizer, parameter, index, tensors, values["optimizer"][index])
-    for group, saved in zip(optimizer.param_groups, values["groups"], strict=True):
-        if saved.keys() != group.keys() - {"params"}:
-            raise ValueError(f"a parameter group has the settings {', '.join(map(str, saved))}")
-        # JSON turns tuples (Adam's betas) into lists.
-        group.update({k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()})
-
-
-def _load_state(
-    optimizer: torch.optim.Optimizer,
-    parameter: torch.nn.Parameter,
-    index: int,
-    tensors: Mapping[str, Tensor],
-    saved: Mapping[str, Any],
-) -> None:
-    optimizer.state.pop(parameter, None)
-    for name, how in saved.items():
-        if "value" in how:
-            optimizer.state[parameter][name] = how["value"]
-            continue
-        stored = tensors[f"optimizer.{index}.{name}"]
-        if not set(stored.shape) <= {1, *parameter.shape}:
-            raise ValueError(
-                f"{name} of a parameter of shape {list(parameter.shape)} is {list(stored.shape)}"
-            )
-        device = parameter.device if how["on_device"] else torch.device("cpu")
-        like = parameter if stored.shape == parameter.shape else stored
-        own = torch.empty_like(like, dtype=stored.dtype, device=device, requires_grad=False)
-        optimizer.state[parameter][name] = own.copy_(stored)
-
-
-def _outline(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
-    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-
-
-def _parameters(optimizer: torch.optim.Optimizer) -> Iterator[torch.nn.Parameter]:
-    return (p for group in optimizer.param_groups for p in group["params"])
-
-
-def _live_tensors(model: torch.nn.Module, averaged: torch.nn.Module | None) -> Iterator[tuple[str, Tensor]]:
-    for kind, module in (("model", model), ("averaged", averaged)):
-        if module is not None:
-            yield from module.named_parameters(prefix=kind)
-            yield from module.named_buffers(prefix=kind)
-
-
 def _checksum(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from autolrs_cli.contracts import Curve
-from autolrs_cli.errors import TrainingError
+from autolrs_cli.contracts import Segment
+from autolrs_cli.errors import TrainingDivergedError
 from autolrs_cli.search import FailureRule
-from autolrs_cli.training.stages import Segment
+from autolrs_cli.search.trials import Curve
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class RuledOut:
     reason: str
 
 
-class DivergedError(TrainingError):
+class DivergedError(TrainingDivergedError):
     """The kept steps of a searched stage diverged; the stage can be searched again."""
 
     def __init__(self, found: RuledOut) -> None:

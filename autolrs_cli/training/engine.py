@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,13 @@ import torch
 from torch import nn
 
 from autolrs_cli.contracts import Batch, FullMeasure, FullyMeasured, OptimizerFactory, Recipe, WeightsKind
-from autolrs_cli.errors import TrainingError
+from autolrs_cli.errors import UnusableDataError
 from autolrs_cli.seeding import derive_seed
 from autolrs_cli.settings import EmaSettings
-from autolrs_cli.training.averaging import AveragedWeights
-from autolrs_cli.training.checkpoint import Checkpoint, load_training_tensors, training_tensors
+from autolrs_cli.training.averaging import AveragedWeights, batch_norms
+from autolrs_cli.training.checkpoint import Checkpoint
+from autolrs_cli.training.engine_state import load_training_tensors, training_tensors
+from autolrs_cli.training.optimizer_state import evaluation_weights, make_ready, set_lr
 from autolrs_cli.training.snapshot import random_states, set_random_states
 from autolrs_cli.training.world import World
 
@@ -55,6 +57,8 @@ class Engine:
         torch.manual_seed(derive_seed(seed, "initialisation"))
         self.model: nn.Module = recipe.model().to(device).train()
         self.optimizer: torch.optim.Optimizer = make_optimizer(recipe.parameter_groups(self.model))
+        make_ready(self.optimizer)
+        self._is_judged = False
         self.averaged = AveragedWeights(self.model, average) if average else None
         _seed_everything(derive_seed(seed, "dropout"))
 
@@ -65,14 +69,16 @@ class Engine:
         micro-batches. The loss is that of the weights before the update, and may be non-finite.
 
         Raises:
-            TrainingError: if the step has no term that could be learnt from.
+            UnusableDataError: if the step has no term that could be learnt from.
         """
-        self._set_lr(lr)
+        assert not self._is_judged
+        set_lr(self.optimizer, lr)
         self.optimizer.zero_grad(set_to_none=True)
         loss_sum, weight, examples = self._backward(batches, micro_batches)
         self.optimizer.step()
         if self.averaged is not None:
-            self.averaged.update_parameters(self.model)
+            with self.evaluation_weights():
+                self.averaged.update_parameters(self.model)
         # The device is waited for only here, when the whole step has been handed to it.
         return self.world.sum(float(loss_sum)) / self.world.sum(weight), examples
 
@@ -83,7 +89,7 @@ class Engine:
         terms: dict[str, float] = {}
         model.eval()
         try:
-            with torch.no_grad(), self._autocast():
+            with self.evaluation_weights(), torch.no_grad(), self._autocast():
                 for batch in batches:
                     for name, (value, weight) in self.recipe.measure(model, batch).items():
                         sums[name] = sums[name] + value if name in sums else value
@@ -92,28 +98,43 @@ class Engine:
             self.model.train()
         return {name: float(value) / terms[name] for name, value in sums.items()}
 
+    @contextmanager
+    def evaluation_weights(self) -> Iterator[None]:
+        """Hold in `model` the weights that are judged, written and averaged; afterwards those that are trained.
+
+        They differ for a `SwitchingOptimizer` only. BatchNorm's statistics stay those of the trained weights.
+        """
+        if self._is_judged:
+            yield
+            return
+        with evaluation_weights(self.optimizer):
+            self._is_judged = True
+            try:
+                yield
+            finally:
+                self._is_judged = False
+
     @property
     def averaged_model(self) -> nn.Module:
         """The model with averaged weights, in eval mode."""
         assert self.averaged is not None
         return self.averaged.module
 
-    def estimate_batch_norm(self, batches: Iterable[Batch]) -> None:
-        """Estimate the BatchNorm statistics of the averaged weights on training batches.
+    def estimate_batch_norm(self, model: nn.Module, batches: Iterable[Batch]) -> None:
+        """Estimate BatchNorm's statistics of `model` on training batches, and leave it in eval mode.
 
-        Only BatchNorm is in training mode then, so nothing is drawn from the random streams.
+        Only BatchNorm is in training mode meanwhile, so nothing is drawn from the random streams.
         """
-        assert self.averaged is not None
-        norms = self.averaged.batch_norms()
+        norms = batch_norms(model)
         momenta = [norm.momentum for norm in norms]
-        self.averaged.eval()
+        model.eval()
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # a plain mean over the batches
             norm.train()
         with torch.no_grad(), self._autocast():
             for batch in batches:
-                self.recipe.loss(self.averaged_model, batch)
+                self.recipe.loss(model, batch)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
             norm.eval()
@@ -126,7 +147,12 @@ class Engine:
             return self.recipe.measure_fully(model, self.device)
 
     def state(self) -> Checkpoint:
-        """Return everything that training changes, random streams included."""
+        """Return everything that training changes, random streams included.
+
+        Raises:
+            TrainingError: if the optimizer keeps something that cannot be written.
+        """
+        assert not self._is_judged
         tensors, values = training_tensors(self.model, self.optimizer, self.averaged)
         streams = random_states(self.device)
         tensors |= {
@@ -164,10 +190,6 @@ class Engine:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
-    def _set_lr(self, lr: float) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr * group["lr_ratio"]
-
     def _backward(self, batches: Iterable[Batch], micro_batches: int) -> tuple[torch.Tensor, float, int]:
         # Gradients are divided by the weight that the step would have if all micro-batches weighed as much as
         # the first; for equal weights (images) that is exact, and one pass over the gradients is saved.
@@ -182,7 +204,7 @@ class Engine:
             weight += terms
             examples += self.recipe.examples(batch)
         if not weight:
-            raise TrainingError(
+            raise UnusableDataError(
                 "A step must have at least one term in its loss, but this one has none. "
                 "Raise recipe.global_batch, or check the data."
             )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from autolrs_cli.contracts import Batch, EvalSplit, FullyMeasured, Position, WeightsKind
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal
+from autolrs_cli.training.averaging import batch_norms
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.loader import Notice, read_all, to_device, unheard
 from autolrs_cli.training.outcome import finite
@@ -61,9 +62,11 @@ class Evaluator:
         self._norm_batches: list[Batch] | None = None
         self._choose_batches: list[Batch] | None = None
 
-    def choose_loss(self) -> float:
-        """Return the loss of the raw weights on the slice that chooses LRs."""
-        return self._engine.measure(self._slice_that_chooses())["loss"]
+    def choose_loss(self, weights: WeightsKind = "raw") -> float:
+        """Return the loss of raw or averaged weights on the slice that chooses LRs."""
+        if weights == "averaged":
+            self._engine.estimate_batch_norm(self._engine.averaged_model, self._batches_for_norms())
+        return self._engine.measure(self._slice_that_chooses(), weights)["loss"]
 
     def evaluate(self, step: int, *, full: bool, last: bool) -> Evaluation:
         """Measure the slice that decides targets.
@@ -80,7 +83,7 @@ class Evaluator:
         decisive: WeightsKind = "averaged" if averages else "raw"
         raw = metrics = self._measure("target", "raw")
         if averages:
-            self._engine.estimate_batch_norm(self._batches_for_norms())
+            self._engine.estimate_batch_norm(self._engine.averaged_model, self._batches_for_norms())
             metrics = self._measure("target", "averaged")
         notes: dict[str, str] = {}
         if full:
@@ -106,15 +109,17 @@ class Evaluator:
             found = self._engine.measure_fully(self._engine.averaged_model)
         else:
             weights = "raw" if self._last_weights.count == 1 else "averaged"
-            found = self._engine.measure_fully(self._last_weights.mean(self._engine.model, step, last=last))
+            # Before the first checkpoint, the mean is the model as it is.
+            with self._engine.evaluation_weights():
+                mean = self._last_weights.mean(self._engine.model, step, last=last)
+            found = self._engine.measure_fully(mean)
         metrics = {name: finite(value) for name, value in found.metrics.items()}
         self._journal.write(events.Eval("target", weights, metrics, found.notes))
         return found.metrics, found.notes
 
     def _batches_for_norms(self) -> Iterable[Batch]:
         """Return the first training batches of the run, the same at every evaluation."""
-        assert self._engine.averaged is not None
-        if not self._engine.averaged.batch_norms():
+        if not batch_norms(self._engine.averaged_model):
             return ()
         if self._norm_batches is None:
             stream = self._engine.recipe.train_stream(0, self._seed)

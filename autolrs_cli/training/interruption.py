@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "max_seconds": 75}
+from autolrs_cli.end_cause import EndCause
+from autolrs_cli.signals import handling
+
+REASONS = {
+    EndCause.SIGINT: "SIGINT",
+    EndCause.SIGTERM: "SIGTERM",
+    EndCause.TIME_LIMIT: "max_seconds",
+}
 
 
 class RunInterrupted(Exception):  # noqa: N818 - a request that was obeyed, not an error
-    """The run was asked to stop; `reason` is a key of `EXIT_CODES`."""
+    """The run was asked to stop."""
 
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
+    def __init__(self, cause: EndCause) -> None:
+        self.cause = cause
+        super().__init__(REASONS[cause])
+
+    @property
+    def reason(self) -> str:
+        """Who asked, in a person's words."""
+        return REASONS[self.cause]
 
 
 class StopRequest:
@@ -28,12 +39,12 @@ class StopRequest:
 
     def __init__(self, deadline: float | None = None) -> None:
         self._deadline = deadline
-        self._reason: str | None = None
+        self._cause: EndCause | None = None
 
     @property
-    def reason(self) -> str | None:
-        """Who asked for a stop, a key of `EXIT_CODES`; None: nobody yet."""
-        return self._reason
+    def cause(self) -> EndCause | None:
+        """Who asked for a stop; None: nobody yet."""
+        return self._cause
 
     def check(self) -> None:
         """Return, or obey.
@@ -41,22 +52,19 @@ class StopRequest:
         Raises:
             RunInterrupted: if a stop was asked for.
         """
-        if self._reason is None and self._deadline is not None and time.perf_counter() > self._deadline:
-            self._reason = "max_seconds"
-        if self._reason is not None:
-            raise RunInterrupted(self._reason)
+        if self._cause is None and self._deadline is not None and time.perf_counter() > self._deadline:
+            self._cause = EndCause.TIME_LIMIT
+        if self._cause is not None:
+            raise RunInterrupted(self._cause)
 
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:
         """Take SIGINT and SIGTERM as requests; a second SIGINT raises KeyboardInterrupt at once."""
-        before = {s: signal.signal(s, self._asked) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with handling(self._asked):
             yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _asked(self, number: int, _: FrameType | None) -> None:
-        if self._reason == "SIGINT" and number == signal.SIGINT:
+        asked = EndCause.of_signal(number)
+        if self._cause is EndCause.SIGINT and asked is EndCause.SIGINT:
             raise KeyboardInterrupt
-        self._reason = self._reason or signal.Signals(number).name
+        self._cause = self._cause or asked

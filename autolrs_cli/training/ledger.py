@@ -73,6 +73,27 @@ class Ledger:
             account[source] -= moved
             account[target] += moved
 
+    def move_part(
+        self, source: Bucket, target: Bucket, steps: int, since: Mapping[str, Any] | None = None
+    ) -> None:
+        """Charge `steps` of those that were charged to `source` to `target`, and their share of the seconds.
+
+        Args:
+            source: the bucket that loses them.
+            target: the one that gets them.
+            steps: how many; each is taken to have cost the same.
+            since: an earlier `state_dict`; what was charged before it stays. None: nothing does.
+        """
+        self._settle()
+        seconds, made = self._seconds[source], self._steps[source]
+        if since is not None:
+            seconds, made = seconds - since["seconds"][source], made - since["steps"][source]
+        moved = seconds * steps / made
+        self._steps[source] -= steps
+        self._steps[target] += steps
+        self._seconds[source] -= moved
+        self._seconds[target] += moved
+
     def state_dict(self) -> dict[str, Any]:
         """Return what was charged so far, as JSON."""
         self._settle()

@@ -14,15 +14,18 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from autolrs_cli.contracts import Batch, EvalStream, Noticing, Position, TrainStream
-from autolrs_cli.errors import AutoLRSError, TrainingError
+from autolrs_cli.errors import AutoLRSError, TrainingError, WorkerDiedError
 from autolrs_cli.training.shared_memory import PREFETCH, shared, travels_in_pipe
 
 WORKER_DIED = (
-    "Every loader worker must live, but one died. If memory ran out, lower runtime.workers; 0 needs none."
+    "Every loader worker must stay alive, but one died. If memory ran out, lower runtime.workers (0: none)."
 )
 # How long to wait for a batch before asking whether to stop.
 PATIENCE_SECONDS = 1.0
 _TORCH_TIMED_OUT = "DataLoader timed out"
+
+# Torch raises a plain RuntimeError for a worker that died; errors raised by a living worker's code name it too.
+TORCH_SAYS = "DataLoader worker (pid"
 
 
 @dataclass(frozen=True)
@@ -229,7 +232,7 @@ def _from_workers(batches: Iterator[_Read], waiting: Callable[[], None]) -> Iter
     """Yield what workers read.
 
     Raises:
-        TrainingError: if one of them died.
+        WorkerDiedError: if one of them died.
     """
     while True:
         try:
@@ -238,15 +241,15 @@ def _from_workers(batches: Iterator[_Read], waiting: Callable[[], None]) -> Iter
         except StopIteration:
             return
         except (ConnectionError, EOFError) as error:  # its end of a pipe is gone
-            raise TrainingError(f"{WORKER_DIED} ({error})") from error
+            raise WorkerDiedError(f"{WORKER_DIED} ({error})") from error
         except RuntimeError as error:
             if str(error).startswith(_TORCH_TIMED_OUT):
                 _require_pinning(batches)
                 waiting()
                 continue  # it has lost nothing: the batch is still to come
-            if "DataLoader worker" not in str(error):
+            if TORCH_SAYS not in str(error):
                 raise
-            raise TrainingError(f"{WORKER_DIED} ({error})") from error
+            raise WorkerDiedError(f"{WORKER_DIED} ({error})") from error
         finally:
             _limit(batches, 0)
         yield batch

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from autolrs_cli.training.engine_state import living_tensors
+from autolrs_cli.training.optimizer_state import parameter_memory, parameters_of, put_back, state_parts
+from autolrs_cli.training.state_tree import Parts, Storage
+
 # Share of the free device memory that the copy may take before it goes to the host.
 DEVICE_SHARE = 0.5
 
 
 class Snapshot:
-    """Parameters, buffers, optimizer state and random states of one model and optimizer.
+    """Parameters, buffers, optimizer state and random states of one model and optimizer, all by value.
 
     Buffers are allocated at the first `save` and reused, so a stage costs one copy of the training state and no
     allocation. `restore` copies into the existing tensors: their memory format, and whatever else holds them,
-    stays.
+    stays. There may be several of the same model and optimizer.
 
     Args:
         model: its parameters and all its buffers are kept, non-persistent ones included.
-        optimizer: its per-parameter state and the scalars of its groups are kept.
+        optimizer: what its `state_dict` gives is kept, tensors and values at any depth; one that switches between
+            weights is in training mode whenever this is used.
         averaged: a second module that training changes: averaged weights; None: there is none.
         location: "device", "host" (pinned where there is CUDA), or "auto": the device if the copy takes at most
             half of its free memory.
@@ -40,9 +45,8 @@ class Snapshot:
         self._averaged = averaged
         self._optimizer = optimizer
         self._location = location
-        self._copies: dict[Any, Tensor] = {}
-        self._state: list[dict[str, Any]] = []
-        self._groups: list[dict[str, Any]] = []
+        self._copies: dict[str, Tensor] = {}
+        self._state = Parts(None)
         self._random: dict[str, Any] = {}
 
     @property
@@ -56,12 +60,21 @@ class Snapshot:
 
     @torch.no_grad()
     def save(self) -> None:
-        """Copy the state as it is now, over what was saved before."""
+        """Copy the state as it is now, over what was saved before.
+
+        Raises:
+            TrainingError: if the optimizer keeps something that is neither a tensor nor plain.
+        """
         if self._location == "auto":
             self._location = self._roomiest()
-        self._copy_in(dict(self._live()))
-        self._state = [self._save_state(i, p) for i, p in enumerate(self._parameters())]
-        self._groups = [{k: v for k, v in g.items() if k != "params"} for g in self._optimizer.param_groups]
+        # An optimizer creates its state at its first step: before that there is none, and restoring must bring
+        # that back, or momentum would start from zeros instead of from the first gradient.
+        state = state_parts(self._optimizer)
+        self._copy_in(self._living() | {name: storage.memory for name, storage in state.storages.items()})
+        self._state = Parts(
+            state.tree,
+            {name: Storage(self._copies[name], s.device, s.parameter) for name, s in state.storages.items()},
+        )
         self._random = random_states(self._device)
 
     @torch.no_grad()
@@ -73,55 +86,37 @@ class Snapshot:
         """
         if not self._random:
             raise RuntimeError("A snapshot must be saved before it is restored. Call save() first.")
-        live = dict(self._live())
-        torch._foreach_copy_(list(live.values()), [self._copies[key] for key in live])
-        for index, parameter in enumerate(self._parameters()):
-            self._restore_state(index, parameter)
-        for group, saved in zip(self._optimizer.param_groups, self._groups, strict=True):
-            group.update(saved)
+        state = self._living_state()
+        into = self._living() | {name: storage.memory for name, storage in state.storages.items()}
+        copy_all((tensor, self._copies[name]) for name, tensor in into.items())
+        put_back(self._optimizer, state)
         self._optimizer.zero_grad(set_to_none=True)
         set_random_states(self._random, self._device)
 
-    def _live(self) -> Iterator[tuple[str, Tensor]]:
-        for kind, module in (("model", self._model), ("averaged", self._averaged)):
-            if module is not None:
-                yield from module.named_parameters(prefix=kind)
-                yield from module.named_buffers(prefix=kind)
+    def _living(self) -> dict[str, Tensor]:
+        return dict(living_tensors(self._model, self._averaged))
 
-    def _parameters(self) -> Iterator[nn.Parameter]:
-        return (p for group in self._optimizer.param_groups for p in group["params"])
+    def _copy_in(self, living: dict[str, Tensor]) -> None:
+        for name, tensor in living.items():
+            if not _fits(self._copies.get(name), tensor):
+                self._copies[name] = self._allocate(tensor)
+        copy_all((self._copies[name], tensor) for name, tensor in living.items())
 
-    def _copy_in(self, live: dict[Any, Tensor]) -> None:
-        fresh = {k: t for k, t in live.items() if not _fits(self._copies.get(k), t)}
-        for key, tensor in fresh.items():
-            self._copies[key] = self._allocate(tensor)
-        if live:
-            torch._foreach_copy_([self._copies[key] for key in live], list(live.values()))
-
-    def _save_state(self, index: int, parameter: nn.Parameter) -> dict[str, Any]:
-        # The optimizer creates its state at its first step: before that there is none, and restoring must
-        # bring that back, or momentum would start from zeros instead of from the first gradient.
-        state = self._optimizer.state.get(parameter, {})
-        tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
-        self._copy_in({(index, name): value for name, value in tensors.items()})
-        return {name: None if name in tensors else value for name, value in state.items()}
-
-    def _restore_state(self, index: int, parameter: nn.Parameter) -> None:
-        saved = self._state[index]
-        if not saved:
-            self._optimizer.state.pop(parameter, None)
-            return
-        state = self._optimizer.state[parameter]
-        for name in set(state) - set(saved):
-            del state[name]
-        for name, value in saved.items():
-            copy = self._copies.get((index, name)) if value is None else None
-            if copy is None:
-                state[name] = value
-            elif _fits(state.get(name), copy):
-                state[name].copy_(copy)
+    def _living_state(self) -> Parts:
+        """Return the saved state of the optimizer in the memory that it has now, or in new memory where it has none."""
+        now = state_parts(self._optimizer).storages
+        parameters = parameters_of(self._optimizer)
+        found: dict[str, Storage] = {}
+        for name, saved in self._state.storages.items():
+            living = now.get(name)
+            if saved.parameter is not None:
+                memory = parameter_memory(parameters[saved.parameter], saved.memory)
+            elif living is None or living.parameter is not None or not _is_like(living, saved):
+                memory = torch.empty_like(saved.memory, device=saved.device)
             else:
-                state[name] = copy.to(parameter.device if copy.dim() else copy.device, copy=True)
+                memory = living.memory
+            found[name] = Storage(memory, saved.device, saved.parameter)
+        return Parts(self._state.tree, found)
 
     def _allocate(self, tensor: Tensor) -> Tensor:
         if self._location == "host" and tensor.device.type != "cpu":
@@ -139,8 +134,23 @@ class Snapshot:
         return "device" if needed < DEVICE_SHARE * free else "host"
 
 
+def copy_all(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Copy each second tensor into the first; tensors of one kind go together, in as few kernels as may be."""
+    kinds: dict[Any, tuple[list[Tensor], list[Tensor]]] = {}
+    for into, source in pairs:
+        targets, sources = kinds.setdefault((into.dtype, into.device, source.device), ([], []))
+        targets.append(into)
+        sources.append(source)
+    for targets, sources in kinds.values():
+        torch._foreach_copy_(targets, sources)
+
+
 def _fits(copy: Tensor | None, tensor: Tensor) -> bool:
     return copy is not None and copy.shape == tensor.shape and copy.dtype == tensor.dtype
+
+
+def _is_like(living: Storage, saved: Storage) -> bool:
+    return living.device == saved.device and _fits(living.memory, saved.memory)
 
 
 def _on_cuda(model: nn.Module) -> bool:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from autolrs_cli.durable import publish
-from autolrs_cli.errors import ConfigError, TrainingError
+from autolrs_cli.errors import ConfigError, UnwritableError
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
@@ -22,7 +22,7 @@ def save_weights(model: nn.Module, path: Path) -> None:
     name that the state dict gives first.
 
     Raises:
-        TrainingError: if it cannot be written.
+        UnwritableError: if it cannot be written.
     """
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in _untied(model.state_dict()).items()
@@ -34,7 +34,7 @@ def save_weights(model: nn.Module, path: Path) -> None:
     except (OSError, SafetensorError) as error:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
-        raise TrainingError(
+        raise UnwritableError(
             f"The run directory must take the weights, but {path} cannot be written: {error}. Free some space or mend "
             "the folder's permissions."
         ) from error
@@ -145,7 +145,11 @@ class LastCheckpoints:
 
 
 def _untied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors without those that share all their memory with an earlier one."""
+    """Return the tensors without those that share all their memory with an earlier one.
+
+    Not safetensors' `save_model` and `load_model`: they refuse a model whose parameters are slices of one buffer, as
+    cuDNN's recurrent layers and some optimizers lay them.
+    """
     seen: set[tuple[int, torch.Size]] = set()
     kept: dict[str, Tensor] = {}
     for name, tensor in tensors.items():

@@ -1,4 +1,4 @@
-"""The processes that train together; one today, so that data parallelism later is no rewrite."""
+"""The processes that train together; one today, so that data parallelism will not need a rewrite."""
 
 from __future__ import annotations
 

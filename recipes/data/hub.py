@@ -55,7 +55,7 @@ def problems(key: str, name: object, example: str) -> list[str]:
         looks_local = name.startswith((".", "/", "~"))
         if looks_local and not Path(name).expanduser().is_dir():
             return [
-                f"`{key}` must be a folder or a name on the hub, but {key}={name} is no folder. Set {key}."
+                f"`{key}` must be a folder or a name on the hub, but {key}={name} is not a folder. Set {key}."
             ]
         return []
     return [

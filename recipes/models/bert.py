@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch.nn.functional as F  # noqa: N812
+from pydantic import Field
 from torch import Tensor, nn
 
 from autolrs_cli.contracts import Batch
-from autolrs_recipes.checks import number, whole_number
+from autolrs_cli.values import PositiveInt, checked
 from autolrs_recipes.data.pretraining.sentence_pairs import LEAST_LENGTH
 from autolrs_recipes.data.pretraining.wordpiece import PAD
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from transformers import BertForPreTraining
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class PretrainingBert:
     """transformers' `BertForPreTraining`, with fresh weights.
@@ -30,12 +32,12 @@ class PretrainingBert:
         max_length: longest sequence in tokens, which has positions of its own.
     """
 
-    hidden: int
-    layers: int
-    heads: int
-    intermediate: int
-    dropout: float
-    max_length: int
+    hidden: PositiveInt
+    layers: PositiveInt
+    heads: PositiveInt
+    intermediate: PositiveInt
+    dropout: Annotated[float, Field(strict=True, ge=0, le=0.99)]
+    max_length: Annotated[int, Field(strict=True, ge=LEAST_LENGTH)]
 
     def describe(self) -> str:
         """Say what the model is, in words."""
@@ -44,20 +46,12 @@ class PretrainingBert:
 
     def problems(self) -> list[str]:
         """Return every problem with the settings."""
-        found = [
-            *whole_number("model.hidden", self.hidden, 1),
-            *whole_number("model.layers", self.layers, 1),
-            *whole_number("model.heads", self.heads, 1),
-            *whole_number("model.intermediate", self.intermediate, 1),
-            *number("model.dropout", self.dropout, 0, 0.99),
-            *whole_number("model.max_length", self.max_length, LEAST_LENGTH),
+        if self.hidden % self.heads == 0:
+            return []
+        return [
+            f"`heads` must divide `hidden`, but got model.heads={self.heads}, model.hidden={self.hidden}. "
+            "Set model.heads."
         ]
-        if not found and self.hidden % self.heads:
-            found.append(
-                f"`heads` must divide `hidden`, but got model.heads={self.heads}, model.hidden={self.hidden}. "
-                "Set model.heads."
-            )
-        return found
 
     def build(self, vocab_size: int) -> BertForPreTraining:
         """Build it; weights are drawn from a normal distribution of deviation 0.02 (the public code cuts it off)."""

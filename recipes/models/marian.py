@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import torch
+from pydantic import Field
 from torch import nn
 from transformers import GenerationConfig, MarianConfig, MarianMTModel
 
-from autolrs_recipes.checks import number, whole_number
+from autolrs_cli.values import PositiveInt, checked
 
 
 class TranslationModel(Protocol):
@@ -29,6 +30,7 @@ class TranslationModel(Protocol):
         """Build it with fresh weights drawn from torch's global random state; its decoder starts with `pad_id`."""
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class Marian:
     """The Transformer of [Vaswani2017]_: post-norm, ReLU, sinusoidal positions, one embedding for everything.
@@ -46,12 +48,12 @@ class Marian:
         max_length: most tokens on either side.
     """
 
-    d_model: int
-    layers: int
-    heads: int
-    d_ff: int
-    dropout: float
-    max_length: int
+    d_model: Annotated[int, Field(strict=True, ge=2)]
+    layers: PositiveInt
+    heads: PositiveInt
+    d_ff: PositiveInt
+    dropout: Annotated[float, Field(strict=True, ge=0, le=0.99)]
+    max_length: Annotated[int, Field(strict=True, ge=2)]
 
     def describe(self) -> str:
         """Say what the model is, in words."""
@@ -62,20 +64,12 @@ class Marian:
 
     def problems(self) -> list[str]:
         """Return every problem with the settings."""
-        found = [
-            *whole_number("model.d_model", self.d_model, 2),
-            *whole_number("model.layers", self.layers, 1),
-            *whole_number("model.heads", self.heads, 1),
-            *whole_number("model.d_ff", self.d_ff, 1),
-            *number("model.dropout", self.dropout, 0, 0.99),
-            *whole_number("model.max_length", self.max_length, 2),
+        if self.d_model % self.heads == 0:
+            return []
+        return [
+            f"`heads` must divide `d_model`, but got model.heads={self.heads}, model.d_model={self.d_model}. "
+            "Set model.heads."
         ]
-        if not found and self.d_model % self.heads:
-            found.append(
-                f"`heads` must divide `d_model`, but got model.heads={self.heads}, model.d_model={self.d_model}. "
-                "Set model.heads."
-            )
-        return found
 
     def build(self, *, vocab_size: int, pad_id: int, end_id: int) -> MarianMTModel:
         """Build it with fresh weights."""

@@ -8,7 +8,7 @@ from typing import Protocol
 from torch import nn
 from torchvision.models import resnet50
 
-from autolrs_recipes.checks import number, switch
+from autolrs_cli.values import Fraction, checked
 
 
 class ImageModel(Protocol):
@@ -27,6 +27,7 @@ class ImageModel(Protocol):
         """Return Python code that builds it as `model`, for people who have only its weights."""
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class TorchvisionResNet50:
     """ResNet-50 v1.5 (the stride lies on the 3x3 convolutions), 25.6 M parameters at 1,000 classes.
@@ -37,18 +38,15 @@ class TorchvisionResNet50:
     """
 
     zero_init_residual: bool
-    classifier_std: float
+    classifier_std: Fraction
 
     def describe(self) -> str:
         """Say what the model is, in words."""
         return "ResNet-50 v1.5 (torchvision)"
 
     def problems(self) -> list[str]:
-        """Return every problem with the settings."""
-        return [
-            *switch("model.zero_init_residual", self.zero_init_residual),
-            *number("model.classifier_std", self.classifier_std, 0, 1),
-        ]
+        """Return no problem: no rule goes across the settings."""
+        return []
 
     def build(self, num_classes: int) -> nn.Module:
         """Build it with fresh weights."""

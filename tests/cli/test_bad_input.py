@@ -31,7 +31,7 @@ NUMBERS = {
     "nan for an LR, and words": (
         ("search.lr_min=nan", "search.lr_max=high"),
         "got search.lr_min=nan. Set search.lr_min.",
-        "got search.lr_max=high. Set search.lr_max.",
+        "got search.lr_max='high'. Set search.lr_max.",
     ),
     "LRs out of the range of floats": (
         ("search.lr_min=1e-400", "search.lr_max=1e400"),
@@ -65,8 +65,9 @@ NUMBERS = {
     ),
     "empty slices": (
         ("data.choose_fraction=0", "data.target_fraction=0"),
-        "got data.choose_fraction=0: the slice that chooses LRs must hold images",
-        "got data.target_fraction=0: the slice that decides targets must hold images",
+        "`data.choose_fraction` must lie between 0 and 1, both excluded, to hold examples and leave some for "
+        "training, but got data.choose_fraction=0. Set data.choose_fraction.",
+        "but got data.target_fraction=0. Set data.target_fraction.",
     ),
     "slices that leave nothing": (
         ("data.choose_fraction=0.5", "data.target_fraction=0.5"),
@@ -101,10 +102,30 @@ NUMBERS = {
     ),
     "optimizer and batch": (
         ("optimizer.momentum=2", "optimizer.weight_decay=nan", "recipe.global_batch=17", "seed=-1"),
-        "`optimizer.momentum` must be a number from 0 to 1, but got",
+        "`optimizer.momentum` must be less than or equal to 1, but got optimizer.momentum=2. Set optimizer.momentum.",
         "but got optimizer.weight_decay=nan.",
         "Set recipe.micro_batch.",
         "`seed` must be greater than or equal to 0, but got seed=-1. Set seed.",
+    ),
+    "a value of each part, files and rules between settings": (
+        (
+            *("data=image_folder", "data.root=/no/such/folder", "data.check_images=some"),
+            *("recipe.global_batch=17", "model.classifier_std=2"),
+            *("schedule=cosine", "schedule.peak_lr=-1", "run.max_steps=3"),
+        ),
+        "6 problems",
+        "`data.check_images` must be a valid integer, but got data.check_images='some'. Set data.check_images.",
+        "data.root=/no/such/folder does not exist.",
+        "`micro_batch` must divide `global_batch`, but got recipe.micro_batch=",
+        "`model.classifier_std` must be less than or equal to 1, but got model.classifier_std=2.",
+        "`schedule.peak_lr` must be greater than 0, but got schedule.peak_lr=-1. Set schedule.peak_lr.",
+        "The warm-up must end before the run, but got schedule.warmup_steps=",
+    ),
+    "a switch for a number, and a number for a switch": (
+        ("optimizer.momentum=true", "model.zero_init_residual=1", "data.image_size=32.0", "search=code"),
+        "`optimizer.momentum` must be a valid number, but got optimizer.momentum=True.",
+        "`model.zero_init_residual` must be a valid boolean, but got model.zero_init_residual=1.",
+        "`data.image_size` must be a valid integer, but got data.image_size=32.0.",
     ),
     "constant LR": (
         ("schedule=constant", "schedule.peak_lr=0"),
@@ -132,7 +153,7 @@ KINDS = {
     ),
     "a value for a group": (
         ("search.clean_up_train=5",),
-        "`search.clean_up_train` must be a group of settings",
+        "`search.clean_up_train` must be a group of settings, but got search.clean_up_train=5. Set ",
     ),
     "nothing for a part": (("recipe.model=null",), "`model` must name what to build, but got None."),
     "a class that is not there": (("recipe._target_=nope.Nope",), "Mend recipe._target_."),
@@ -175,7 +196,7 @@ UNKNOWN = {
     "removed group": (("~runtime",), "`runtime.device` must be given. Set runtime.device."),
     "removed number": (
         ("~search.lr_min",),
-        "`search.lr_min` must be set, but is missing. Set search.lr_min.",
+        "`search.lr_min` must be given. Set search.lr_min.",
     ),
     "removed name": (("~schedule.name",), "`schedule.name` must be text"),
 }
@@ -356,7 +377,7 @@ class TestProcess:
         assert checked.stderr.splitlines() == [
             "2 problems, nothing was started:",
             "error: `seed` must be greater than or equal to 0, but got seed=-1. Set seed.",
-            "error: `lr_min < lr_max` must hold, but got search.lr_min=7, search.lr_max=1.0. Set search.lr_min.",
+            "error: `lr_min < lr_max` must hold, but got search.lr_min=7.0, search.lr_max=1.0. Set search.lr_min.",
         ]
         assert (composed.returncode, composed.stdout) == (2, "")
         assert (checked.returncode, checked.stdout) == (2, "")
@@ -386,7 +407,7 @@ class TestShownWithoutTraining:
         assert "\nseed: 7\n" in f"\n{said.out}"
 
     def test_one_group_of_it_in_any_order(self, train: Train) -> None:
-        said = train("recipe=resnet50", "--cfg", "job", "--package", "search", "scale=tiny")
+        said = train("recipe=resnet50", "--cfg", "job", "--resolve", "--package", "search", "scale=tiny")
         assert said.code == 0
         assert "num_trials: 2" in said.out
         assert "runtime" not in said.out

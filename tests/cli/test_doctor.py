@@ -40,6 +40,7 @@ def test_a_machine_that_is_well(examined: Callable[[], tuple[int, dict[str, Any]
     assert {"data=digits", "data=phrases", "data=pydocs", "wandb", "mlflow", "terminal", "completion"} <= set(
         found
     )
+    assert not {"data=image_folder", "data=wmt14"} & set(found), "what must be given first is not checked"
     assert all(each["remedy"] for each in found.values() if each["status"] != "ok")
     assert list(tmp_path.iterdir()) == [], "something was prepared or written"
 

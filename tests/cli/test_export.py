@@ -118,6 +118,12 @@ class TestStoredRun:
             "torch.load",
             "builtins.eval",
             "autolrs_recipes.resnet50.torch.load",
+            "torch.optim.lr_scheduler.LambdaLR",
+            "torch.optim.swa_utils.AveragedModel",
+            "torch.optim.sgd.torch.load",
+            "torch.optim.sgd.SGD",  # the one name of each optimizer is enough
+            "torch.optim.lr_scheduler",
+            "torch.optim.Optimizer.load_state_dict",
             "autolrs_cli.runner.finished_run.importlib.import_module",
             "toy_recipe.ToyRecipe",  # no --config-dir was recorded
             "autolrs_cli.records.journal.cut_journal",  # ours, but not what configurations are made of
@@ -131,6 +137,13 @@ class TestStoredRun:
         self.edit(directory, data={"_target_": target})
         with pytest.raises(ConfigError, match=re.escape(target)):
             StoredRun(directory)
+
+    def test_torchs_own_optimizers_may_be_named(self, finished: Path, tmp_path: Path) -> None:
+        directory = self.copy(finished, tmp_path)
+        config = yaml.safe_load((directory / "config.yaml").read_text())
+        config["optimizer"] = {"_target_": "torch.optim.RMSprop"}
+        (directory / "config.yaml").write_text(yaml.safe_dump(config))
+        assert StoredRun(directory).config["optimizer"]["_target_"] == "torch.optim.RMSprop"
 
     @pytest.mark.parametrize("folder", ["/", sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")])
     def test_a_folder_that_holds_everything_is_not_a_persons_own(

@@ -9,7 +9,7 @@ import pytest
 from harness import composed
 from processes import USER, autolrs
 
-from autolrs_cli.errors import TrainingError
+from autolrs_cli.errors import UnwritableError
 from autolrs_cli.records.journal import Journal, read_journal
 from autolrs_cli.runner.execute import execute, open_directory
 from autolrs_cli.runner.plan import check
@@ -37,7 +37,9 @@ def test_a_worker_that_the_system_killed(tmp_path: Path) -> None:
     done = autolrs(*FAILING, "recipe.how=killed", "runtime.workers=2", cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
-    assert "runtime.workers" in summary(tmp_path / "run")["reason"]
+    found = summary(tmp_path / "run")
+    assert found["cause"] == "worker_died"
+    assert "runtime.workers" in found["reason"]
 
 
 class TestFullDisk:
@@ -50,7 +52,7 @@ class TestFullDisk:
 
         def full(journal: Journal, what: object) -> None:
             if type(what).__name__ == event:
-                raise TrainingError("The journal must be writable: No space left on device.")
+                raise UnwritableError("The journal must be writable: No space left on device.")
             write(journal, what)  # type: ignore[arg-type]
 
         monkeypatch.setattr(Journal, "write", full)
@@ -63,7 +65,7 @@ class TestFullDisk:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, event: str, step: int
     ) -> None:
         found = self.run(tmp_path / "run", monkeypatch, event)
-        assert (found["status"], found["step"]) == ("failed", step)
+        assert (found["status"], found["cause"], found["step"]) == ("failed", "unwritable", step)
         assert "No space left" in found["reason"]
         assert (tmp_path / "run" / "schedule.csv").read_text().startswith("stage,first_step,steps,lr\n")
 
@@ -73,7 +75,7 @@ class TestFullDisk:
 
         monkeypatch.setattr("autolrs_cli.training.weights.save_file", full)
         found = self.run(tmp_path / "run", monkeypatch, "nothing")
-        assert found["status"] == "failed"
+        assert (found["status"], found["cause"]) == ("failed", "unwritable")
         assert "No space left" in found["reason"]
         assert found["metrics"]
         assert not (tmp_path / "run" / "model.safetensors").exists()

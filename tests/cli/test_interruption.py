@@ -33,6 +33,8 @@ def assert_stopped_cleanly(
     assert (records[-1]["event"], records[-1]["reason"]) == ("interrupted", reason)
     summary = json.loads((directory / "summary.json").read_text())
     assert (summary["status"], summary["reason"]) == ("interrupted", reason)
+    cause = {"SIGINT": "sigint", "SIGTERM": "sigterm", "max_seconds": "time_limit"}[reason]
+    assert records[-1]["cause"] == summary["cause"] == cause
     assert (summary["step"], summary["total_steps"]) == (records[-1]["step"], records[-1]["total_steps"])
     assert f"interrupted after {summary['step']} kept steps" in out
     assert "run directory: run" in out

@@ -14,10 +14,14 @@ DOC = Path(__file__).parents[2] / "docs" / "own-recipe.md"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a reader has who saved the two files under the names given."""
+    """What a reader has who saved the files under the names given."""
     root = tmp_path_factory.mktemp("reader")
     files = re.findall(r"^`(mine/\S+)`:\n\n```\w+\n(.*?)^```", DOC.read_text(), re.DOTALL | re.MULTILINE)
-    assert [name for name, _ in files] == ["mine/cancer.py", "mine/recipe/cancer.yaml"]
+    assert [name for name, _ in files] == [
+        "mine/cancer.py",
+        "mine/recipe/cancer.yaml",
+        "mine/optimizer/nadam.yaml",
+    ]
     for name, content in files:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(content)
@@ -35,6 +39,16 @@ def test_a_command_of_the_page_runs(folder: Path, command: list[str]) -> None:
     done = autolrs(*command, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert "cancer" in done.stdout
+
+
+def test_its_optimizer_trains_and_is_trusted_afterwards(folder: Path) -> None:
+    chosen = ("recipe=cancer", "optimizer=nadam", "schedule=original", "run.dir=nadam")
+    done = autolrs("train", "--config-dir", "mine", *chosen, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "nadam" / "summary.json").read_text())["metrics"]["accuracy"] > 0.9
+    assert "export` method" in autolrs("export", "nadam", "out", cwd=folder).stderr, (
+        "its configuration is trusted"
+    )
 
 
 def test_it_is_searched_and_learns(folder: Path) -> None:

@@ -16,13 +16,13 @@ from omegaconf import OmegaConf
 from PIL import Image
 from processes import COMMAND, TOY, autolrs, environment
 
-from autolrs_cli.records.provenance import code_version
+from autolrs_cli.runner.code_version import CodeVersion, code_version
 from autolrs_cli.runner.execute import execute, open_directory
 from autolrs_cli.runner.plan import check
 
 FILES = {"config.yaml", "journal.jsonl", "model.safetensors", "schedule.csv", "summary.json"}
 SUMMARY_KEYS = """schema_version status recipe schedule search data data_fingerprint scale batch precision threads
-seed device versions code_version metrics target ledger chosen"""
+seed device versions code_version code metrics target ledger chosen"""
 BUCKETS = """startup warm_up training search_kept search_discarded search_model evaluation snapshot checkpoint
 repeated other"""
 
@@ -106,7 +106,10 @@ class TestFirstRun:
         assert set(SUMMARY_KEYS.split()) - summary.keys() == set()
         assert (summary["status"], summary["step"], summary["total_steps"]) == ("done", 210, 410)
         assert (summary["recipe"], summary["schedule"], summary["search"]) == ("resnet50", "autolrs", "paper")
-        assert (summary["threads"], summary["code_version"]) == (1, code_version())
+        code = code_version(OmegaConf.load(directory / "config.yaml"))
+        assert (summary["threads"], summary["code_version"], summary["code"]) == (1, code.total, code.modules)
+        (started,) = events(directory, "run_started")
+        assert CodeVersion(started["code"]).total == started["code_version"] == code.total
         assert list(summary["ledger"]) == BUCKETS.split()
         assert sum(bucket["steps"] for bucket in summary["ledger"].values()) == 410
         chosen = [record["lr"] for record in events(directory, "lr_chosen")]

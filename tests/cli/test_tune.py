@@ -143,7 +143,7 @@ def test_a_study_of_another_space_is_refused(
     changed = [*RECIPE, *SPACE, "tune.space.peak_lr.high=30", "optimizer.momentum=0.8"]
     assert tuning.main(changed, 2, None, Path("study")) == 2
     said = capsys.readouterr().err
-    assert "study is a study of another: optimizer.momentum was 0.9 and is 0.8" in said
+    assert "study is another study: optimizer.momentum was 0.9 and is 0.8" in said
     assert "tune.space.peak_lr.high was 10.0 and is 30.0" in said
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from autolrs_cli.dashboard.run_state import Machine, State, evolve
 from autolrs_cli.dashboard.state import Record, reduce
+from autolrs_cli.end_cause import EndCause
 from autolrs_cli.records import events
 
 SIZES = ((80, 24), (120, 40), (200, 60))
@@ -69,6 +70,7 @@ class Story:
                 versions={},
                 data_fingerprint="f",
                 code_version="c",
+                code={},
             )
         )
         self._place["phase"] = "train"
@@ -166,7 +168,7 @@ class Story:
         lrs = [LR_MIN * (LR_MAX / LR_MIN) ** (i / 47) for i in range(48)]
         mean = [1.0 + 0.3 * math.log10(lr / 0.04) ** 2 for lr in lrs]
         std = [0.4 / told * (1 + math.sin(3 * math.log10(lr))) + 0.02 for lr in lrs]
-        self._say(events.Surrogate(tuple(lrs), tuple(mean), tuple(std)))
+        self._say(events.SurrogateEvent(tuple(lrs), tuple(mean), tuple(std)))
 
     def _finish(self, index: int, lr: float, steps: int, loss: float, *, diverges: bool) -> None:
         detail = f"mean of the last 2 losses {loss:.4g} is above 1.5 x the untrained model's 2.303"
@@ -179,8 +181,9 @@ class Story:
                 std=None if diverges else 0.05 + 0.01 * index,
                 flags=("undetermined",) if index == 1 else (),
                 steps=steps,
-                reason=f"loss_above_untrained: {detail}" if diverges else None,
+                reason=detail if diverges else None,
                 best=index == 2,
+                failure="loss_above_untrained" if diverges else None,
             )
         )
         del self._place["trial"]
@@ -232,7 +235,7 @@ def _end() -> State:
     story = Story(TARGET).warm_up().stage(0, diverged=(0,)).stage(1).stage(2)
     return (
         story.say(events.TargetReached("accuracy", 0.95, 480, 620, 190.0))
-        .say(events.RunFinished("done", None, {}))
+        .say(events.RunFinished("done", None, EndCause.DONE, {}))
         .state()
     )
 
@@ -246,7 +249,7 @@ def _failed() -> State:
         .search(1)
         .choose(1)
         .train(1, 40)
-        .say(events.RunFinished("failed", reason, {}))
+        .say(events.RunFinished("failed", reason, EndCause.DIVERGED, {}))
         .state()
     )
 

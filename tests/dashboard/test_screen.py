@@ -15,10 +15,11 @@ from harness import events, toy
 from rich.console import Console
 from rich.text import Text
 
-from autolrs_cli.dashboard import plain, words
+from autolrs_cli.dashboard import plain
 from autolrs_cli.dashboard.render import render, sparkline
 from autolrs_cli.dashboard.screen import Screen
 from autolrs_cli.dashboard.state import MAX_POINTS, Points, Record, State, reduce
+from autolrs_cli.terminal import formats
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_a_trial_is_shown_while_it_runs(records: list[Record]) -> None:
     assert "stage 1 of 2: trial 1 of 4 at LR" in shown
     assert "step 5 of 20" in shown
     assert "running" in shown
-    assert words.lr(state.trials[0].lr) in shown
+    assert formats.lr(state.trials[0].lr) in shown
 
 
 def test_a_diverged_trial_is_visible(records: list[Record]) -> None:
@@ -84,7 +85,7 @@ def test_chosen_lrs_and_the_best_trial_are_shown(records: list[Record]) -> None:
     state = state_after(records, "lr_chosen", 2)
     shown = text(state, 120, 40)
     chosen = [r for r in records if r["event"] == "lr_chosen"]
-    assert all(words.lr(r["lr"]) in shown for r in chosen)
+    assert all(formats.lr(r["lr"]) in shown for r in chosen)
     assert sum(row.best for row in state.trials) == 1
     assert "  chosen" in shown
 
@@ -268,7 +269,7 @@ def test_the_loop_hands_records_over_without_looking_at_them() -> None:
 
 
 def test_durations_read_as_clocks() -> None:
-    assert [words.duration(s) for s in (None, 5, 65, 3700, 90061)] == [
+    assert [formats.duration(s) for s in (None, 5, 65, 3700, 90061)] == [
         "-",
         "0:05",
         "1:05",

@@ -21,6 +21,7 @@ from autolrs_cli.dashboard.overview import overview
 from autolrs_cli.dashboard.tail import JournalTail
 from autolrs_cli.dashboard.viewer import Viewer
 from autolrs_cli.dashboard.watched import WatchedRun, find_runs
+from autolrs_cli.end_cause import EndCause
 from autolrs_cli.records import events
 from autolrs_cli.records.run_directory import RunDirectory
 
@@ -147,9 +148,11 @@ def test_runs_are_found_below_a_folder_but_hydras_own_files_are_not(tmp_path: Pa
 
 @pytest.fixture
 def several(tmp_path: Path) -> list[WatchedRun]:
-    done = Story().warm_up().stage(0).stage(1).stage(2).say(events.RunFinished("done", None, {}))
-    stopped = Story().warm_up().search(0, 2).say(events.Interrupted("SIGINT"))
-    failed = Story().warm_up().say(events.RunFinished("failed", "out of memory", {}))
+    done = (
+        Story().warm_up().stage(0).stage(1).stage(2).say(events.RunFinished("done", None, EndCause.DONE, {}))
+    )
+    stopped = Story().warm_up().search(0, 2).say(events.Interrupted("SIGINT", EndCause.SIGINT))
+    failed = Story().warm_up().say(events.RunFinished("failed", "out of memory", EndCause.OUT_OF_MEMORY, {}))
     stories = {"seed=0": done, "seed=1": stopped, "seed=2": failed, "seed=3": Story().warm_up()}
     runs = [WatchedRun(write_run(tmp_path / "sweep" / name, story)) for name, story in stories.items()]
     for run in runs:

@@ -10,7 +10,8 @@ from harness import composed
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce import arms as reproduction
-from autolrs_cli.experiments.reproduce.arms import Base, CalibratedTarget
+from autolrs_cli.experiments.reproduce.arms import Base
+from autolrs_cli.experiments.reproduce.target import CalibratedTarget
 from autolrs_cli.experiments.seeds import purpose
 from autolrs_cli.settings import TargetSettings
 

@@ -59,6 +59,14 @@ class TestState:
         assert state_of(tmp_path / "failed").reason == "no luck"
         assert state_of(tmp_path / "killed").reason == "killed"
 
+    def test_a_run_that_diverged_has_a_result_and_one_that_failed_otherwise_has_none(
+        self, tmp_path: Path
+    ) -> None:
+        for cause, has_result in (("diverged", True), ("unwritable", False)):
+            ended = {"status": "failed", "reason": "a sentence", "cause": cause}
+            found = state_of(begin(tmp_path / cause, step(5, 1.0), summary=ended))
+            assert (found.cause, found.has_result) == (cause, has_result)
+
     def test_a_run_that_a_living_process_works_on_is_not_touched(self, tmp_path: Path) -> None:
         root = begin(tmp_path / "run", step(5, 1.0))
         with RunDirectory(root).locked():

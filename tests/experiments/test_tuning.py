@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from autolrs_cli.errors import ConfigError, TrainingError
 from autolrs_cli.experiments.tune.brackets import TuningPlan, plan_tuning
 from autolrs_cli.experiments.tune.hyperband import Tuner, steps_made
-from autolrs_cli.experiments.tune.rung_run import Outcome, choose_loss
+from autolrs_cli.experiments.tune.rung_run import RungResult, choose_loss
 from autolrs_cli.experiments.tune.search_space import TuneSettings, read_settings
 from autolrs_cli.experiments.tune.study import Configuration, Study
 from autolrs_cli.experiments.tune.study_directory import StudyDirectory
@@ -30,7 +30,7 @@ class Silent:
 
     def began(self, configuration: Configuration, length: int) -> None: ...
     def made(self, steps: int) -> None: ...
-    def ended(self, configuration: Configuration, length: int, outcome: Outcome) -> None: ...
+    def ended(self, configuration: Configuration, length: int, outcome: RungResult) -> None: ...
 
 
 class Bowl:
@@ -41,15 +41,15 @@ class Bowl:
         self.left = stop_after
         self.made: list[tuple[int, float, int]] = []
 
-    def __call__(self, configuration: Configuration, length: int, tick: Callable[[int], None]) -> Outcome:
+    def __call__(self, configuration: Configuration, length: int, tick: Callable[[int], None]) -> RungResult:
         if self.left == 0:
             raise KeyboardInterrupt
         self.left -= 1
         lr = configuration.point["peak_lr"]
         self.made.append((configuration.number, lr, length))
         if lr > self.limit:
-            return Outcome(None, 2, "diverged")
-        return Outcome(math.log(lr / BEST_LR) ** 2 + 1000 / length, length)
+            return RungResult(None, 2, "diverged")
+        return RungResult(math.log(lr / BEST_LR) ** 2 + 1000 / length, length)
 
 
 @functools.cache

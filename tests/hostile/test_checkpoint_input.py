@@ -16,6 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 LAST = "step-000000050"
+# Where the first parameter's momentum lies in values.json.
+MOMENTUM = "optimizer.state.0.momentum_buffer"
+IN_STATE = ("optimizer", "tree", "state", "items", 0, 1, "momentum_buffer")
+VIEW = {"$": "tensor", "in": MOMENTUM, "dtype": "float64", "shape": [1], "stride": [1], "offset": 0}
 Resume = Callable[..., tuple[int, str]]
 
 
@@ -85,8 +89,18 @@ class TestFound:
             (("random", "numpy", 2), "many"),
             (("random", "numpy", 1, 0), -1),
             (("optimizer",), {}),
-            (("optimizer", 0), {"momentum_buffer": {"on_device": True}, "nonsense": {"on_device": True}}),
-            (("groups", 0, "params"), []),
+            (("optimizer", "tree"), [{}]),
+            (("optimizer", "tree", "state"), []),
+            (("optimizer", "tree", "param_groups", 0, "params"), []),
+            (("optimizer", "storages"), {}),
+            (("optimizer", "storages", "model.0.weight"), {"on_device": True, "parameter": None}),
+            (("optimizer", "storages", MOMENTUM, "parameter"), 10**9),
+            (("optimizer", "storages", MOMENTUM, "parameter"), 1),  # another's memory, of another size
+            (IN_STATE, {"$": "tensor", "in": "nowhere"}),
+            ((*IN_STATE, "$"), "pickle"),
+            (IN_STATE, VIEW | {"shape": [10**15]}),
+            (IN_STATE, VIEW | {"stride": [-1]}),
+            (IN_STATE, VIEW | {"dtype": "load"}),
             (("run", "ledger"), {"nonsense": 1}),
             (("run", "outcome", "schedule"), [[1]]),
             (("run", "step"), 10**12),

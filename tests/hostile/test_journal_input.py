@@ -116,7 +116,7 @@ class TestFound:
         with (run / "journal.jsonl").open("a") as file:
             file.write("[" * 100_000 + "]" * 100_000 + "\n")
         code, said = resume(run)
-        assert (code, "is no event" in said) == (2, True)
+        assert (code, "is not an event" in said) == (2, True)
 
     def test_a_pipe_is_not_waited_for(self, base: Path, tmp_path: Path, resume: Resume) -> None:
         run = copied(base, tmp_path / "sandbox")

@@ -26,7 +26,7 @@ def one_thread():
 
 @pytest.fixture
 def digits() -> Callable[..., Digits]:
-    def make(**changes: Any) -> Digits:
+    def make(made: Callable[..., Any] = Digits, **changes: Any) -> Any:
         settings = {
             "image_size": 16,
             "choose_fraction": 0.11,
@@ -35,7 +35,7 @@ def digits() -> Callable[..., Digits]:
             "shift_fraction": 0.1,
             "zoom_fraction": 0.1,
         }
-        return Digits(**{**settings, **changes})
+        return made(**{**settings, **changes})
 
     return make
 
@@ -66,7 +66,7 @@ def image_root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder() -> Callable[..., ImageFolder]:
-    def make(root: Path | str | None, **changes: Any) -> ImageFolder:
+    def make(root: Path | str | None, made: Callable[..., Any] = ImageFolder, **changes: Any) -> Any:
         settings = {
             "image_size": 24,
             "choose_fraction": 0.2,
@@ -75,7 +75,7 @@ def folder() -> Callable[..., ImageFolder]:
             "background": "white",
             "on_error": "fail",
         }
-        return ImageFolder(root=root if root is None else str(root), **{**settings, **changes})
+        return made(root=root if root is None else str(root), **{**settings, **changes})
 
     return make
 
@@ -92,7 +92,7 @@ def real() -> TorchvisionResNet50:
 
 @pytest.fixture
 def recipe(digits: Callable[..., Digits], thin: ThinResNet) -> Callable[..., ResNet50]:
-    def make(**changes: Any) -> ResNet50:
+    def make(made: Callable[..., Any] = ResNet50, **changes: Any) -> Any:
         settings = {
             "name": "resnet50",
             "model": thin,
@@ -101,6 +101,6 @@ def recipe(digits: Callable[..., Digits], thin: ThinResNet) -> Callable[..., Res
             "micro_batch": 8,
             "eval_batch": 64,
         }
-        return ResNet50(**{**settings, **changes})
+        return made(**{**settings, **changes})
 
     return make

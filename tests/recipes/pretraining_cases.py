@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def write_documents(path: Path, docs: list[list[str]]) -> str:
     return str(path)
 
 
-def text_files(cache: Path, files: Any, **changes: Any) -> TextFiles:
+def text_files(cache: Path, files: Any, made: Callable[..., Any] = TextFiles, **changes: Any) -> Any:
     settings = {
         "files": files,
         "validation_files": None,
@@ -48,10 +49,10 @@ def text_files(cache: Path, files: Any, **changes: Any) -> TextFiles:
         "cache_dir": str(cache),
         **SPLIT,
     }
-    return TextFiles(**{**settings, **changes})
+    return made(**{**settings, **changes})
 
 
-def wikipedia_books(cache: Path, **changes: Any) -> WikipediaBooks:
+def wikipedia_books(cache: Path, made: Callable[..., Any] = WikipediaBooks, **changes: Any) -> Any:
     settings = {
         "wikipedia": None,
         "wikipedia_config": None,
@@ -62,14 +63,14 @@ def wikipedia_books(cache: Path, **changes: Any) -> WikipediaBooks:
         "cache_dir": str(cache),
         **SPLIT,
     }
-    return WikipediaBooks(**{**settings, **changes})
+    return made(**{**settings, **changes})
 
 
 def pydocs(cache: Path, **changes: Any) -> PyDocs:
     return PyDocs(**{"cache_dir": str(cache), **SPLIT, "vocab_size": 1000, **changes})
 
 
-def small_bert(**changes: Any) -> PretrainingBert:
+def small_bert(made: Callable[..., Any] = PretrainingBert, **changes: Any) -> Any:
     settings = {
         "hidden": 32,
         "layers": 2,
@@ -78,10 +79,10 @@ def small_bert(**changes: Any) -> PretrainingBert:
         "dropout": 0.0,
         "max_length": 64,
     }
-    return PretrainingBert(**{**settings, **changes})
+    return made(**{**settings, **changes})
 
 
-def recipe(data: Any, **changes: Any) -> Bert:
+def recipe(data: Any, made: Callable[..., Any] = Bert, **changes: Any) -> Any:
     settings = {
         "name": "bert",
         "model": small_bert(),
@@ -97,4 +98,4 @@ def recipe(data: Any, **changes: Any) -> Bert:
         "choose_pairs": 20,
         "target_pairs": 30,
     }
-    return Bert(**{**settings, **changes})
+    return made(**{**settings, **changes})

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from refusals import told
 from sklearn.datasets import load_digits
 
-from autolrs_recipes.data.images.digits import MEAN, STD
+from autolrs_recipes.data.images.digits import MEAN, STD, Digits
 from autolrs_recipes.data.images.streams import Draw
 
 
@@ -73,13 +74,13 @@ def test_good_settings_have_no_problems(digits):
     ],
 )
 def test_bad_settings_name_their_key(digits, key, value):
-    (problem,) = digits(**{key: value}).problems()
+    (problem,) = digits(told("data", Digits), **{key: value})
     assert f"`data.{key}`" in problem
     assert f"Set data.{key}" in problem
 
 
 def test_all_bad_settings_at_once(digits):
-    assert len(digits(image_size=0, choose_fraction=0, rotate_degrees="x").problems()) == 3
+    assert len(digits(told("data", Digits), image_size=0, choose_fraction=0, rotate_degrees="x")) == 3
 
 
 def test_slices_must_leave_training_images(digits):

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from refusals import told
 
 from autolrs_cli.errors import TrainingError
+from autolrs_recipes.data.images.image_folder import ImageFolder
 from autolrs_recipes.data.images.streams import Draw, HeldOutImages
 
 
@@ -152,7 +154,7 @@ class TestSettings:
         ],
     )
     def test_bad_values_name_their_key(self, folder, image_root, key, value):
-        assert f"`data.{key}`" in only(folder(image_root, **{key: value}).problems())
+        assert f"`data.{key}`" in only(folder(image_root, told("data", ImageFolder), **{key: value}))
 
     def test_slice_that_eats_a_class(self, folder, image_root):
         for path in sorted((image_root / "train" / "cat").iterdir())[1:]:
@@ -160,7 +162,7 @@ class TestSettings:
         assert "takes all of 1: cat" in only(folder(image_root).problems())
 
     def test_settings_and_files_at_once(self, folder, tmp_path):
-        problems = folder(tmp_path / "no", image_size=0, choose_fraction=0).problems()
+        problems = folder(tmp_path / "no", told("data", ImageFolder), image_size=0, choose_fraction=0)
         assert len(problems) == 3
 
 

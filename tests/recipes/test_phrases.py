@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from refusals import told
 from translation_cases import phrases
 
 from autolrs_recipes.data.cache import quiet
@@ -18,6 +19,7 @@ from autolrs_recipes.data.translation.phrases.draws import Draws
 from autolrs_recipes.data.translation.phrases.fillers import ENGLISH, GERMAN, MAKERS
 from autolrs_recipes.data.translation.phrases.frames import CLAUSES, SENTENCES
 from autolrs_recipes.data.translation.phrases.make import blanks, make_phrases
+from autolrs_recipes.data.translation.phrases.phrases import Phrases
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +170,7 @@ class TestSettings:
         ],
     )
     def test_bad_settings_name_their_key(self, tmp_path, key, value):
-        (problem,) = phrases(tmp_path, **{key: value}).problems()
+        (problem,) = phrases(tmp_path, told("data", Phrases), **{key: value})
         assert f"`data.{key}`" in problem
         assert f"Set data.{key}" in problem
 

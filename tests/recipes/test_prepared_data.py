@@ -210,5 +210,5 @@ class TestHub:
         (missing,) = hub.problems("data.name", None, "wmt/wmt14")
         assert "data.name=wmt/wmt14" in missing
         (folder,) = hub.problems("data.name", "./nowhere", "wmt/wmt14")
-        assert "is no folder" in folder
+        assert "is not a folder" in folder
         assert hub.problems("data.name", "wmt/wmt14", "wmt/wmt14") == []

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pretraining_cases import documents, text_files, wikipedia_books, write_documents
+from refusals import told
 
 from autolrs_cli.errors import ConfigError
 from autolrs_recipes.data.cache import quiet
@@ -17,6 +18,8 @@ from autolrs_recipes.data.pretraining import prepare as pretraining_prepare
 from autolrs_recipes.data.pretraining import text_files as text_files_module
 from autolrs_recipes.data.pretraining.sentence_splitting import cut_documents, split_sentences
 from autolrs_recipes.data.pretraining.source import PreparedText
+from autolrs_recipes.data.pretraining.text_files import TextFiles
+from autolrs_recipes.data.pretraining.wikipedia_books import WikipediaBooks
 from autolrs_recipes.data.pretraining.wordpiece import SPECIAL_TOKENS, train_wordpiece
 
 DOCUMENTS = documents(60)
@@ -226,9 +229,10 @@ class TestTextFiles:
         assert len(list(text_files(tmp_path, str(tmp_path / "**" / "*.txt")).documents(quiet))) == 40
 
     def test_all_problems_at_once(self, tmp_path, text):
-        data = text_files(
+        problems = text_files(
             tmp_path,
             [str(tmp_path / "none.txt"), str(tmp_path / "*.md"), str(tmp_path), 7],
+            told("data", TextFiles),
             validation_files=str(tmp_path / "gone.txt"),
             format="lines",
             document_sentences=1,
@@ -237,24 +241,23 @@ class TestTextFiles:
             choose_fraction=0,
             target_fraction=1,
         )
-        problems = data.problems()
         expected = [
+            "`data.files[3]` must be a valid string",
+            "`data.format` must be 'sentences' or 'plain', but got data.format='lines'. Set data.format.",
+            "`data.document_sentences` must be greater than or equal to 2",
             "data.vocab_size",
             "data.tokenizer_sentences",
-            "data.choose_fraction",
-            "data.target_fraction",
-            "data.document_sentences",
-            "data.format=sentences for one",
+            "data.choose_fraction=0",
+            "data.target_fraction=1",
             "none.txt does not exist",
             "no file matches data.files=",
             "is not one",
-            "data.files=7",
             "data.validation_files",
         ]
         assert len(problems) == len(expected)
         for problem, words in zip(problems, expected, strict=True):
             assert words in problem, problem
-            assert "Set data." in problem
+            assert "et data." in problem or "quote it: 'data." in problem
 
     @pytest.mark.parametrize("files", [None, [], ""])
     def test_no_files(self, tmp_path, files):
@@ -333,10 +336,12 @@ class TestWikipediaBooks:
         assert "no books" in data.describe()
 
     def test_both_must_be_given(self, tmp_path):
-        problems = wikipedia_books(tmp_path, text_column="", document_sentences=0).problems()
+        problems = wikipedia_books(
+            tmp_path, told("data", WikipediaBooks), text_column="", document_sentences=0
+        )
         assert [p.split("`")[1] for p in problems] == [
-            "data.document_sentences",
             "data.text_column",
+            "data.document_sentences",
             "data.wikipedia",
             "data.books",
         ]

@@ -14,7 +14,7 @@ from autolrs_cli.contracts import Batch, Position
 from autolrs_cli.training.loader import TrainLoader, read_all
 from autolrs_recipes.data.pretraining.masking import MaskDraws, mask, masked_counts
 from autolrs_recipes.data.pretraining.sentence_pairs import truncated
-from autolrs_recipes.data.pretraining.streams import FOLLOWS, HeldOutPairs, Task, TrainPairs
+from autolrs_recipes.data.pretraining.streams import FOLLOWS, HeldOutSentencePairs, Task, TrainSentencePairs
 from autolrs_recipes.data.pretraining.wordpiece import CLS, FIRST_WORD, MASK, PAD, SEP
 from autolrs_recipes.data.scattered_order import ScatteredOrder
 
@@ -34,7 +34,7 @@ def table(data):
 
 def stream(table, *, length=32, seed=3, phase=0, micro_batch=4, global_batch=12, world_size=1, **task):
     settings = Task(length, task.get("mask_fraction", 0.15), VOCABULARY)
-    return TrainPairs(
+    return TrainSentencePairs(
         table,
         settings,
         seed=seed,
@@ -296,7 +296,7 @@ class TestStreams:
         assert_equal(pickle.loads(packed).batch(Position(0, 9, 1)), one.batch(Position(0, 9, 1)))
 
     def test_held_out_pairs_are_fixed_for_every_seed_and_worker(self, data):
-        held = HeldOutPairs(data.sentences("target"), Task(24, 0.15, VOCABULARY), 30, 7)
+        held = HeldOutSentencePairs(data.sentences("target"), Task(24, 0.15, VOCABULARY), 30, 7)
         assert held.num_batches == 5
         batches = [held.batch(i) for i in range(5)]
         assert [len(b["input_ids"]) for b in batches] == [7, 7, 7, 7, 2]
@@ -309,6 +309,6 @@ class TestStreams:
 
     def test_more_held_out_pairs_than_sentences(self, data):
         table = data.sentences("choose")
-        held = HeldOutPairs(table, Task(24, 0.15, VOCABULARY), 3 * table.num_anchors + 1, 50)
+        held = HeldOutSentencePairs(table, Task(24, 0.15, VOCABULARY), 3 * table.num_anchors + 1, 50)
         first = held.pairs().pairs.a.first
         assert np.bincount(first).max() <= 4

@@ -4,12 +4,15 @@ import pickle
 
 import pytest
 import torch
+from refusals import as_node, node, told
 from torch import nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from autolrs_cli.contracts import Position, Recipe
+from autolrs_recipes.data.images.digits import Digits
 from autolrs_recipes.models.thin_resnet import ThinResNet
 from autolrs_recipes.optimizers import sgd
+from autolrs_recipes.resnet50 import ResNet50
 
 
 def train_batch(recipe, step=0):
@@ -57,18 +60,19 @@ class TestRecipe:
         ],
     )
     def test_bad_batches_name_their_key(self, recipe, changes, key):
-        (problem,) = recipe(**changes).problems()
+        (problem,) = recipe(told("recipe", ResNet50), **changes)
         assert key in problem
 
     def test_problems_of_all_parts_at_once(self, recipe, digits):
-        model = ThinResNet(widths=[], blocks_per_stage=0, zero_init_residual="maybe", classifier_std=-1)
-        problems = recipe(eval_batch=0, model=model, data=digits(image_size=0)).problems()
+        model = node(ThinResNet, widths=[], blocks_per_stage=0, zero_init_residual="maybe", classifier_std=-1)
+        data = digits(as_node(Digits), image_size=0)
+        problems = recipe(told("recipe", ResNet50), eval_batch=0, model=model, data=data)
         assert len(problems) == 6
 
     @pytest.mark.parametrize("widths", [16, "16", [8, 0], [8, 1.5]])
     def test_bad_widths(self, widths):
-        model = ThinResNet(widths=widths, blocks_per_stage=1, zero_init_residual=True, classifier_std=0.01)
-        (problem,) = model.problems()
+        settings = {"blocks_per_stage": 1, "zero_init_residual": True, "classifier_std": 0.01}
+        (problem,) = told("model", ThinResNet)(widths=widths, **settings)
         assert "model.widths" in problem
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from refusals import as_node, told
 from transformers import MarianMTModel
 from translation_cases import model, parallel_text, phrases, recipe
 
@@ -16,8 +17,11 @@ from autolrs_cli.contracts import Exportable, FullyMeasured, Position, Preparabl
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.loader import TrainLoader
 from autolrs_recipes.data.translation.pairs import END_ID, PAD_ID
+from autolrs_recipes.data.translation.phrases.phrases import Phrases
 from autolrs_recipes.models.beam_search import bleu, encoded
+from autolrs_recipes.models.marian import Marian
 from autolrs_recipes.optimizers import adam
+from autolrs_recipes.transformer import Transformer
 
 CPU = torch.device("cpu")
 
@@ -79,21 +83,24 @@ class TestRecipe:
             ({"bleu_sentences": 0}, "recipe.bleu_sentences"),
             ({"averaged_checkpoints": 0}, "recipe.averaged_checkpoints"),
             ({"checkpoint_every_steps": 1.5}, "recipe.checkpoint_every_steps"),
-            ({"model": model(max_length=64)}, "data.max_length=100, model.max_length=64"),
+            ({"model": model(as_node(Marian), max_length=64)}, "data.max_length=100, model.max_length=64"),
             ({"micro_batches": 5}, "recipe.batch_tokens to 500"),
-            ({"model": model(heads=3)}, "model.heads"),
-            ({"model": model(d_model=0)}, "model.d_model"),
-            ({"model": model(layers=0)}, "model.layers"),
-            ({"model": model(dropout=1)}, "model.dropout"),
+            ({"model": model(as_node(Marian), heads=3)}, "model.heads"),
+            ({"model": model(as_node(Marian), d_model=0)}, "model.d_model"),
+            ({"model": model(as_node(Marian), layers=0)}, "model.layers"),
+            ({"model": model(as_node(Marian), dropout=1)}, "model.dropout"),
         ],
     )
     def test_bad_settings_name_their_key(self, data, changes, key):
-        (problem,) = recipe(data, **changes).problems()
+        (problem,) = recipe(data, told("recipe", Transformer), **changes)
         assert key in problem
 
     def test_problems_of_all_parts_at_once(self, tmp_path):
-        made = recipe(phrases(tmp_path, num_pairs=0), beam_size=0, model=model(layers=0))
-        assert len(made.problems()) == 3
+        data = phrases(tmp_path, as_node(Phrases), num_pairs=0)
+        problems = recipe(
+            data, told("recipe", Transformer), beam_size=0, model=model(as_node(Marian), layers=0)
+        )
+        assert len(problems) == 3
 
 
 class TestLoss:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from datasets import Dataset, DatasetDict
+from refusals import told
 from translation_cases import parallel_text
 
 from autolrs_cli.errors import ConfigError
@@ -249,7 +250,7 @@ class TestBadFiles:
         [("choose_fraction", 1), ("choose_max_pairs", 0), ("vocab_size", 258), ("max_length", "x")],
     )
     def test_bad_settings_name_their_key(self, text, key, value):
-        (problem,) = text(**{key: value}).problems()
+        (problem,) = text(made=told("data", ParallelText), **{key: value})
         assert f"`data.{key}`" in problem
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from autolrs_recipes.models.marian import Marian
 from autolrs_recipes.transformer import Transformer
 
 
-def phrases(cache: Path, **changes: Any) -> Phrases:
+def phrases(cache: Path, made: Callable[..., Any] = Phrases, **changes: Any) -> Any:
     settings: dict[str, Any] = {
         "num_pairs": 1200,
         "generation_seed": 0,
@@ -21,10 +22,10 @@ def phrases(cache: Path, **changes: Any) -> Phrases:
         "max_length": 100,
         "cache_dir": str(cache),
     }
-    return Phrases(**{**settings, **changes})
+    return made(**{**settings, **changes})
 
 
-def parallel_text(cache: Path, **changes: Any) -> ParallelText:
+def parallel_text(cache: Path, made: Callable[..., Any] = ParallelText, **changes: Any) -> Any:
     settings: dict[str, Any] = {
         "source": None,
         "target": None,
@@ -38,10 +39,10 @@ def parallel_text(cache: Path, **changes: Any) -> ParallelText:
         "max_length": 40,
         "cache_dir": str(cache),
     }
-    return ParallelText(**{**settings, **changes})
+    return made(**{**settings, **changes})
 
 
-def model(**changes: Any) -> Marian:
+def model(made: Callable[..., Any] = Marian, **changes: Any) -> Any:
     settings: dict[str, Any] = {
         "d_model": 32,
         "layers": 1,
@@ -50,10 +51,10 @@ def model(**changes: Any) -> Marian:
         "dropout": 0.1,
         "max_length": 128,
     }
-    return Marian(**{**settings, **changes})
+    return made(**{**settings, **changes})
 
 
-def recipe(data: Any, **changes: Any) -> Transformer:
+def recipe(data: Any, made: Callable[..., Any] = Transformer, **changes: Any) -> Any:
     settings: dict[str, Any] = {
         "name": "transformer",
         "model": model(),
@@ -68,4 +69,4 @@ def recipe(data: Any, **changes: Any) -> Transformer:
         "averaged_checkpoints": 5,
         "checkpoint_every_steps": 10,
     }
-    return Transformer(**{**settings, **changes})
+    return made(**{**settings, **changes})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from autolrs_cli.end_cause import EndCause
 from autolrs_cli.errors import TrainingError
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal, read_journal
@@ -65,7 +66,11 @@ def test_what_is_not_finite_is_null_never_nan(tmp_path: Path) -> None:
 
 def test_every_event_but_a_curves_points_is_on_disk_at_once(tmp_path: Path) -> None:
     j = journal(tmp_path)
-    for event in (events.TrialStarted(0.1), events.Warned("careful"), events.Interrupted("SIGINT")):
+    for event in (
+        events.TrialStarted(0.1),
+        events.Warned("careful"),
+        events.Interrupted("SIGINT", EndCause.SIGINT),
+    ):
         j.write(event)
         assert list(read_journal(tmp_path / "journal.jsonl"))[-1]["event"] == events.event_name(type(event))
 

@@ -9,7 +9,7 @@ import pytest
 from harness import composed
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.records.provenance import code_version, versions
+from autolrs_cli.records.provenance import versions
 from autolrs_cli.records.run_directory import (
     HARMLESS_KEYS,
     RunDirectory,
@@ -85,54 +85,6 @@ def test_json_is_written_whole(tmp_path: Path) -> None:
     write_json(path, {"loss": float("nan")})
     assert path.read_text() == '{\n  "loss": null\n}\n'
     assert [p.name for p in tmp_path.iterdir()] == ["summary.json"]
-
-
-def test_the_code_version_covers_what_can_change_results(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import shutil
-
-    import autolrs_cli
-    import autolrs_recipes
-    from autolrs_cli.records import provenance
-
-    trees = {}
-    for package in (autolrs_cli, autolrs_recipes):
-        trees[package.__name__] = tmp_path / package.__name__
-        shutil.copytree(Path(str(package.__file__)).parent, trees[package.__name__])
-    monkeypatch.setattr(provenance, "files", lambda package: trees[package])
-    before = code_version()
-    for harmless in (
-        "autolrs_cli/app.py",
-        "autolrs_cli/dashboard/plain.py",
-        "autolrs_cli/records/journal.py",
-    ):
-        (tmp_path / harmless).write_text("# changed")
-        assert code_version() == before, harmless
-    seen = {before}
-    for meaningful in (
-        "autolrs_cli/search/gp.py",
-        "autolrs_cli/training/engine.py",
-        "autolrs_cli/seeding.py",
-        "autolrs_recipes/data/digits.py",
-    ):
-        (tmp_path / meaningful).write_text("# changed")
-        seen.add(code_version())
-    assert len(seen) == 5
-
-
-def test_the_code_version_covers_a_persons_own_recipe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    seen = {code_version()}
-    for content in ("x = 1", "x = 2"):
-        (tmp_path / "my_own_recipe.py").write_text(content)
-        seen.add(code_version(["my_own_recipe"]))
-    (tmp_path / "what_it_imports.py").write_text("")
-    seen.add(code_version(["my_own_recipe"]))
-    assert len(seen) == 4
-    assert code_version(["there_is_no_such_module"]) == code_version()
 
 
 def test_versions_name_the_libraries_that_compute() -> None:

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from autolrs_cli.reports.claims import ClaimCheck, judge_mean, mean_speedup
-from autolrs_cli.reports.compare.outcomes import Outcome
+from autolrs_cli.reports.compare.outcomes import TargetOutcome
 from autolrs_cli.reports.compare.speedups import Speedup, speedup
 from autolrs_cli.reports.render import claims_tables
 from autolrs_cli.reports.render.claims_tables import sections
 
 
-def outcome(step: float, *, reached: bool = True, cost: float = 2.0, at_shortest: bool = False) -> Outcome:
-    return Outcome(reached, step, step * cost, step, 1000, Path("run"), at_shortest)
+def outcome(
+    step: float, *, reached: bool = True, cost: float = 2.0, at_shortest: bool = False
+) -> TargetOutcome:
+    return TargetOutcome(reached, step, step * cost, step, 1000, Path("run"), at_shortest)
 
 
 def against(

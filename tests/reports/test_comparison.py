@@ -252,6 +252,48 @@ def test_runs_that_may_not_be_compared_are_refused_by_name_and_forced_under_a_ba
     assert compare([tmp_path], force=True).refused
 
 
+ENGINE, GP, COSINE = "autolrs_cli.training.engine", "autolrs_cli.search.gp", "autolrs_cli.schedules.decaying"
+
+
+class TestCode:
+    def test_of_modules_that_only_one_arm_executed_may_differ(self, tmp_path: Path) -> None:
+        make_run(tmp_path, "original", 0, LAST, code="1", modules={ENGINE: "a1"})
+        make_run(tmp_path, "autolrs", 0, LAST, code="2", modules={ENGINE: "a1", GP: "b1"})
+        make_run(tmp_path, "cosine", 0, LAST, code="3", modules={ENGINE: "a1", COSINE: "c1"})
+        assert not compare([tmp_path]).refused
+
+    def test_of_a_module_that_two_runs_executed_must_be_the_same(self, tmp_path: Path) -> None:
+        for seed in range(2):
+            make_run(tmp_path, "original", seed, LAST, code="1", modules={ENGINE: "a1"})
+        make_run(tmp_path, "autolrs", 0, LAST, code="2", modules={ENGINE: "a1", GP: "b1"})
+        culprit = make_run(tmp_path, "autolrs", 1, LAST, code="3", modules={ENGINE: "a2", GP: "b1"})
+        said = refused(tmp_path)
+        assert (
+            f"must share the code that both have executed, but {culprit} has another {ENGINE} than most"
+            in said
+        )
+        assert GP not in said
+        assert len(said.splitlines()) == 1, "one message"
+
+    def test_of_the_search_may_not_change_within_its_arm(self, tmp_path: Path) -> None:
+        make_run(tmp_path, "original", 0, LAST, code="1", modules={ENGINE: "a1"})
+        for seed, state in enumerate(("b1", "b1", "b2")):
+            make_run(tmp_path, "autolrs", seed, LAST, code=state, modules={ENGINE: "a1", GP: state})
+        assert f"autolrs-2-40-3 has another {GP} than most" in refused(tmp_path)
+
+    def test_of_many_modules_some_are_named(self, tmp_path: Path) -> None:
+        names = [f"autolrs_cli.training.part{i}" for i in range(9)]
+        make_run(tmp_path, "original", 0, LAST, modules=dict.fromkeys(names, "a1"))
+        make_run(tmp_path, "autolrs", 0, LAST, modules=dict.fromkeys(names, "a2"))
+        assert f"has another {', '.join(names[:6])} and 3 more than most" in refused(tmp_path)
+
+    def test_by_module_and_as_a_whole_cannot_be_compared(self, tmp_path: Path) -> None:
+        for seed in range(2):
+            make_run(tmp_path, "original", seed, LAST, code="1", modules={ENGINE: "a1"})
+        older = make_run(tmp_path, "autolrs", 0, LAST, code="1")
+        assert f"recorded by module for most, but {older} has 1" in refused(tmp_path)
+
+
 def test_another_target_does_not_matter_when_one_is_given(tmp_path: Path) -> None:
     make_run(tmp_path, "original", 0, LAST, target=0.9)
     make_run(tmp_path, "autolrs", 0, LAST, target=0.8)
@@ -338,7 +380,9 @@ def test_a_folder_that_is_no_run_of_ours_or_never_began(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "config.yaml").write_text("a: b\n")
-    assert str(foreign) in refused(tmp_path)
+    assert names(compare([tmp_path])) == ["original", "autolrs"], "another program's settings are no run"
+    (foreign / "run.lock").touch()
+    assert str(foreign) in refused(tmp_path), "a run that was killed before its first event"
     (foreign / "journal.jsonl").write_text('{"what": "other"}\n')
     assert str(foreign) in refused(tmp_path)
     assert names(compare([tmp_path], force=True)) == ["original", "autolrs"]
@@ -361,7 +405,7 @@ def test_a_run_that_diverged_counts_as_a_miss_not_as_absent(tmp_path: Path) -> N
     make_run(tmp_path, "original", 1, SECOND)
     make_run(tmp_path, "autolrs", 0, SECOND)
     gone = make_run(tmp_path, "autolrs", 1, [0.5, None, None, None], status="failed")
-    _fail(gone, "Stage 2 must train without diverging, but it diverged at LR 0.5 at step 20 (non_finite)")
+    _fail(gone, "Too high.", "diverged")
     comparison = compare([tmp_path])
     (found,) = comparison.speedups
     assert [pair.ratio("step") for pair in found.pairs] == [2.0, 0.0]
@@ -374,16 +418,33 @@ def test_a_decayed_baseline_that_diverged_counts_as_its_full_length(tmp_path: Pa
     make_run(tmp_path, "autolrs", 0, SECOND)
     # It saw the target on its way, but a decayed schedule counts at its end, which it never came to.
     gone = make_run(tmp_path, "original", 0, [0.9, 0.9, None, None], status="failed")
-    _fail(gone, "The training loss must stay finite, but it is nan at step 30 with LR 3.")
+    _fail(gone, "Too high.", "diverged")
     (pair,) = compare([tmp_path]).speedups[0].pairs
     assert not pair.baseline.reached
     assert pair.ratio("step") == 40 / 20
 
 
-def test_one_that_failed_otherwise_is_still_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "Stage 2 must train without diverging, but it diverged at LR 0.5 at step 20 (non_finite)",
+        "The training loss must stay finite, but it is nan at step 30 with LR 3.",
+    ],
+)
+def test_runs_from_before_causes_were_recorded_are_still_known_to_have_diverged(
+    tmp_path: Path, reason: str
+) -> None:
+    make_run(tmp_path, "original", 0, SECOND)
+    make_run(tmp_path, "autolrs", 0, SECOND)
+    _fail(make_run(tmp_path, "autolrs", 1, [0.5, None, None, None], status="failed"), reason)
+    assert any("counts as a miss (seed 1)" in line for line in compare([tmp_path]).warnings)
+
+
+@pytest.mark.parametrize("cause", ["unwritable", "a_word_of_a_later_version", None])
+def test_one_that_failed_otherwise_is_still_refused(tmp_path: Path, cause: str | None) -> None:
     make_run(tmp_path, "original", 0, SECOND)
     gone = make_run(tmp_path, "autolrs", 0, SECOND, status="failed")
-    _fail(gone, "No space left on device")
+    _fail(gone, "No space left on device", cause)
     assert "failed at step 40: No space left on device" in refused(tmp_path)
 
 
@@ -418,6 +479,7 @@ def test_uneven_paces_are_named(tmp_path: Path) -> None:
     assert any("2.5 times as long" in line for line in compare([tmp_path]).warnings)
 
 
-def _fail(run: Path, reason: str) -> None:
-    journal = run / "journal.jsonl"
-    journal.write_text(journal.read_text().replace('"reason":"failed"', f'"reason":"{reason}"'))
+def _fail(run: Path, reason: str, cause: str | None = None) -> None:
+    """Give a run's end its reason; without a cause, as runs had it before there was one."""
+    journal, word = run / "journal.jsonl", f',"cause":"{cause}"' if cause else ""
+    journal.write_text(journal.read_text().replace('"reason":"failed"', f'"reason":"{reason}"{word}'))

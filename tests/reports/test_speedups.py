@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autolrs_cli.reports.compare.outcomes import Outcome
+from autolrs_cli.reports.compare.outcomes import TargetOutcome
 from autolrs_cli.reports.compare.speedups import (
     GENERATOR_SEED,
     RESAMPLES,
@@ -20,11 +20,11 @@ from autolrs_cli.reports.compare.speedups import (
 )
 
 
-def outcome(step: float, *, reached: bool = True, total: float | None = None) -> Outcome:
-    return Outcome(reached, step, total or step, step / 2, int(step), Path("run"))
+def outcome(step: float, *, reached: bool = True, total: float | None = None) -> TargetOutcome:
+    return TargetOutcome(reached, step, total or step, step / 2, int(step), Path("run"))
 
 
-def versus(arm: list[Outcome], baseline: list[Outcome]) -> Speedup:
+def versus(arm: list[TargetOutcome], baseline: list[TargetOutcome]) -> Speedup:
     return speedup("arm", "baseline", dict(enumerate(arm)), dict(enumerate(baseline)))
 
 
@@ -32,7 +32,7 @@ def ratios(found: Speedup) -> list[float | None]:
     return [pair.ratio("step") for pair in found.pairs]
 
 
-def miss(step: float = 1000) -> Outcome:
+def miss(step: float = 1000) -> TargetOutcome:
     return outcome(step, reached=False)
 
 

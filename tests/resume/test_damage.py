@@ -21,6 +21,9 @@ from autolrs_cli.records.run_directory import HARMLESS_KEYS, RunDirectory
 from autolrs_cli.training.checkpoint import Checkpoints
 
 SECOND_STAGE = "second stage"
+ENGINE = "autolrs_cli.training.engine"
+MOTOR = "autolrs_cli.training.motor"
+EditCode = Callable[[dict[str, str]], dict[str, str]]
 
 
 def resume(directory: Path, *changes: str, allowed: tuple[str, ...] = ()) -> int:
@@ -47,6 +50,21 @@ def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
+
+
+def edit_code(directory: Path, edit: EditCode) -> tuple[str, str]:
+    """Change the code that the journal says the run began with; return its version there, and the true one."""
+    journal = directory / "journal.jsonl"
+    first, *rest = journal.read_bytes().splitlines(keepends=True)
+    record = orjson.loads(first)
+    true = record["code_version"]
+    record |= {"code": edit(record["code"]), "code_version": "0" * len(true)}
+    line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    # As long as before: a checkpoint knows where in the journal it was taken.
+    line = line.replace(b"{", b"{" + b" " * (len(first) - len(line)), 1)
+    assert len(line) == len(first)
+    journal.write_bytes(line + b"".join(rest))
+    return record["code_version"], true
 
 
 DAMAGES: dict[str, Callable[[Path], None]] = {
@@ -218,6 +236,29 @@ class TestChangedWorld:
             f"not bit-exact from here on, since this has changed: torch was {versions['torch']} and is 0.1"
             in journal
         )
+
+    @pytest.mark.parametrize(
+        ("edit", "said"),
+        [
+            (lambda code: code | {ENGINE: "0" * 8}, f" ({ENGINE})"),
+            (lambda code: {}, ""),  # as the journals of earlier versions
+        ],
+        ids=["a module", "as a whole"],
+    )
+    def test_changed_code_is_told_and_marked(self, stopped: Path, edit: EditCode, said: str) -> None:
+        began, now = edit_code(stopped, edit)
+        assert resume(stopped) == 0
+        assert json.loads((stopped / "summary.json").read_text())["bit_exact"] is False
+        changed = f"since this has changed: code was {began} and is {now}{said}."
+        assert changed in (stopped / "journal.jsonl").read_text()
+
+    def test_code_that_was_not_executed_then_or_is_not_now_is_no_change(
+        self, stopped: Path, reference: Path
+    ) -> None:
+        edit_code(stopped, lambda code: {m: h for m, h in code.items() if m != ENGINE} | {MOTOR: "0" * 8})
+        assert resume(stopped) == 0
+        assert json.loads((stopped / "summary.json").read_text())["bit_exact"] is True
+        assert_equal_weights(stopped, reference)
 
     def test_harmless_keys_are_keys(self) -> None:
         config = composed("recipe=toy")

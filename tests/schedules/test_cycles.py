@@ -9,16 +9,21 @@ import pytest
 from harness import composed
 from made_runs import make_run
 
+from autolrs_cli.contracts import FilledCycles
 from autolrs_cli.experiments.tune.search_space import read_settings, schedule_settings
 from autolrs_cli.reports.compare.comparison import compare
 from autolrs_cli.schedules import Cyclical, WarmRestarts
-from autolrs_cli.schedules.cycles import filled_cycles
+from autolrs_cli.schedules.lengths import recorded_run_length
 
 CLR, SGDR = "autolrs_cli.schedules.Cyclical", "autolrs_cli.schedules.WarmRestarts"
 
 
 def config(steps: int, **schedule: Any) -> dict[str, Any]:
     return {"schedule": {"name": "it", **schedule}, "run": {"max_steps": steps}}
+
+
+def filled_cycles(config: dict[str, Any]) -> FilledCycles | None:
+    return recorded_run_length({"config": config}).cycles
 
 
 @pytest.mark.parametrize("cycles", [1, 2, 5, 8])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import torch
+from refusals import told
 from torch.optim import lr_scheduler
 from transformers import (
     get_cosine_schedule_with_warmup,
@@ -16,14 +18,18 @@ from transformers import (
     get_wsd_schedule,
 )
 
+from autolrs_cli import schedules
+from autolrs_cli.errors import ConfigError
 from autolrs_cli.schedules import (
     Constant,
     Cosine,
     Cyclical,
     InverseSquareRoot,
     LinearDecay,
+    LinearWarmup,
     OneCycle,
     PolynomialDecay,
+    ReduceOnPlateau,
     WarmRestarts,
     WarmupStableDecay,
     WarmupStepDecay,
@@ -54,6 +60,15 @@ def assert_same_after_warm_up(schedule: Any, theirs: list[float]) -> None:
     """Transformers trains its first step at LR 0 and ours does not, so the warm-up is one step on."""
     assert ours(schedule, range(WARMUP, STEPS)) == pytest.approx(theirs[WARMUP:], rel=1e-9)
     assert ours(schedule, range(WARMUP)) == pytest.approx(theirs[1 : WARMUP + 1], rel=1e-9)
+
+
+def test_a_warm_up_alone_is_that_of_the_other_schedules_and_knows_nothing_after_it() -> None:
+    warmup = LinearWarmup(PEAK, WARMUP)
+    assert ours(warmup, range(WARMUP)) == ours(Constant(PEAK, WARMUP), range(WARMUP))
+    assert warmup.lr(WARMUP - 1) == PEAK
+    for outside in (-1, WARMUP):
+        with pytest.raises(ValueError, match=f"no LR for step {outside}"):
+            warmup.lr(outside)
 
 
 def test_inverse_square_root_is_the_papers() -> None:
@@ -175,28 +190,64 @@ def test_no_step_of_a_run_is_trained_at_zero(schedule: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("schedule", "key"),
+    ("kind", "settings", "key"),
     [
-        (Constant(float("nan"), 1), "peak_lr"),
-        (Constant(1.0, -1), "warmup_steps"),
-        (InverseSquareRoot(0.0, 1), "peak_lr"),
-        (InverseSquareRoot(1.0, 0), "warmup_steps"),
-        (LinearDecay(1.0, 10, 10, 0.0), "warmup_steps"),
-        (Cosine(1.0, 10, 1, 2.0), "final_lr"),
-        (PolynomialDecay(1.0, 10, 1, 0.0, 0.0), "power"),
-        (WarmupStableDecay(1.0, 10, 5, 0.0, 0.9, "sqrt"), "decay_share"),
-        (WarmupStableDecay(1.0, 10, 5, 0.0, 0.0, "sqrt"), "decay_share"),
-        (WarmRestarts(1.0, 0.0, 0, 2, 0), "first_period_steps"),
-        (WarmRestarts(1.0, 2.0, 1, 2, 0), "min_lr"),
-        (WarmRestarts(1.0, 0.0, 1, 0, 0), "period_factor"),
-        (Cyclical(1.0, 0.0, 5, "triangular", 0.9), "min_lr"),
-        (Cyclical(1.0, 0.1, 0, "triangular", 0.9), "half_period_steps"),
-        (Cyclical(1.0, 0.1, 5, "exp_range", 1.1), "decay"),
-        (OneCycle(1.0, 50, 0.3, 1.0, 1e4), "start_divisor"),
-        (OneCycle(1.0, 50, 1.0, 25.0, 1e4), "rise_share"),
-        (OneCycle(1.0, 50, 0.001, 25.0, 1e4), "rise_share"),
+        (Constant, (float("nan"), 1), "peak_lr"),
+        (Constant, (1.0, -1), "warmup_steps"),
+        (Constant, (1.0, True), "warmup_steps"),
+        (InverseSquareRoot, (0.0, 1), "peak_lr"),
+        (InverseSquareRoot, (1.0, 0), "warmup_steps"),
+        (LinearDecay, (1.0, 10, 10, 0.0), "warmup_steps"),
+        (LinearDecay, (1.0, 10, 2.5, 0.0), "warmup_steps"),
+        (LinearWarmup, (float("inf"), 1), "peak_lr"),
+        (Cosine, (1.0, 10, 1, 2.0), "final_lr"),
+        (Cosine, ("high", 10, 1, 0.0), "peak_lr"),
+        (PolynomialDecay, (1.0, 10, 1, 0.0, 0.0), "power"),
+        (ReduceOnPlateau, (1.0, 10, 1.0, 1, 1, 0.0), "factor"),
+        (ReduceOnPlateau, (1.0, 10, 0.1, -1, 1, 0.0), "patience"),
+        (ReduceOnPlateau, (1.0, 10, 0.1, 1, 1, 2.0), "min_lr"),
+        (WarmupStableDecay, (1.0, 10, 5, 0.0, 0.9, "sqrt"), "decay_share"),
+        (WarmupStableDecay, (1.0, 10, 5, 0.0, 0.0, "sqrt"), "decay_share"),
+        (WarmupStableDecay, (1.0, 10, 5, 0.0, 0.1, "steep"), "shape"),
+        (WarmupStepDecay, (1.0, 10, 1, 0.0, [0.5, 0.4], 0.1), "milestones"),
+        (WarmupStepDecay, (1.0, 10, 1, 0.0, [0.5, 1.4], 0.1), "milestones[1]"),
+        (WarmupStepDecay, (1.0, 10, 1, 0.0, "abc", 0.1), "milestones"),
+        (WarmRestarts, (1.0, 0.0, 0, 2, 0), "first_period_steps"),
+        (WarmRestarts, (1.0, 2.0, 1, 2, 0), "min_lr"),
+        (WarmRestarts, (1.0, 0.0, 1, 0, 0), "period_factor"),
+        (Cyclical, (1.0, 0.0, 5, "triangular", 0.9), "min_lr"),
+        (Cyclical, (1.0, 0.1, 0, "triangular", 0.9), "half_period_steps"),
+        (Cyclical, (1.0, 0.1, 5, "exp_range", 1.1), "decay"),
+        (OneCycle, (1.0, 50, 0.3, 1.0, 1e4), "start_divisor"),
+        (OneCycle, (1.0, 50, 1.0, 25.0, 1e4), "rise_share"),
+        (OneCycle, (1.0, 50, 0.001, 25.0, 1e4), "rise_share"),
     ],
 )
-def test_a_wrong_setting_is_named(schedule: Any, key: str) -> None:
-    (problem,) = schedule.problems("the_node")
-    assert f"the_node.{key}" in problem
+def test_a_wrong_setting_is_named_in_a_configuration_and_in_python(
+    kind: type, settings: tuple[Any, ...], key: str
+) -> None:
+    names = list(inspect.signature(kind).parameters)
+    (problem,) = told("the_node", kind)(**dict(zip(names, settings, strict=True)))
+    assert f" the_node.{key}=" in problem
+    with pytest.raises(ConfigError) as caught:
+        raise ConfigError(kind(**dict(zip(names, settings, strict=True))).problems("the_node"))
+    assert f"{key}=" in str(caught.value)
+
+
+def test_wrong_values_and_broken_rules_are_said_at_once() -> None:
+    said = told("schedule", Cosine)(peak_lr=-1, max_steps=10, warmup_steps=10, final_lr=-1)
+    assert [problem.split(" must")[0] for problem in said] == [
+        "`schedule.peak_lr`",
+        "`schedule.final_lr`",
+        "The warm-up",
+    ]
+
+
+def test_every_schedule_refuses_wrong_values_in_python() -> None:
+    for name in schedules.__all__:
+        kind = getattr(schedules, name)
+        if inspect.isclass(kind):
+            names = inspect.signature(kind).parameters
+            with pytest.raises(ConfigError) as caught:
+                kind(**dict.fromkeys(names, 0.5j))
+            assert len(caught.value.problems) == len(names), name

@@ -1,6 +1,5 @@
 import importlib.util
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +42,7 @@ def settings():
 @pytest.fixture
 def make_search():
     def make(seed=0, **changes):
-        return StageSearch(replace(SETTINGS, **changes), stage_steps=1000, trial_steps=100, seed=seed)
+        settings = SearchSettings.from_mapping(SETTINGS.model_dump() | changes)
+        return StageSearch(settings, stage_steps=1000, trial_steps=100, seed=seed)
 
     return make

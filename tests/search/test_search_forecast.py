@@ -1,6 +1,5 @@
 import math
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,7 +57,7 @@ def test_clean_up_drops_what_the_oracle_drops(oracle, seed, kind, clean_up):
 @pytest.mark.parametrize("every", [1, 7])
 def test_an_exact_exponential_is_recovered(rate, every):
     losses = (1.5 * np.exp(-rate * STEPS) + 0.3).tolist()
-    through_every_loss = replace(TRAIN_CLEAN_UP, rounds=0, smoothing=0.0)
+    through_every_loss = TRAIN_CLEAN_UP.model_copy(update={"rounds": 0, "smoothing": 0.0})
     result = forecast(losses, 1000 * every, every=every, clean_up=through_every_loss)
     assert result.mean == pytest.approx(1.5 * math.exp(-rate * 1000) + 0.3, abs=1e-6)
     assert result.flags == ()
@@ -78,7 +77,7 @@ def test_fewer_than_17_losses_keep_their_first_half():
 
 
 def test_the_clean_up_leaves_enough_for_the_spline():
-    greedy = replace(TRAIN_CLEAN_UP, rounds=50, share=0.9, droppable=1.0)
+    greedy = TRAIN_CLEAN_UP.model_copy(update={"rounds": 50, "share": 0.9, "droppable": 1.0})
     kept, smooth = clean(STEPS.astype(float), np.array(curve(1)), greedy)
     assert len(kept) >= 3
     assert np.isfinite(smooth).all()
@@ -91,7 +90,7 @@ def test_few_points_fall_back_to_the_last(count):
 
 
 def test_a_higher_spline_needs_more_points():
-    quintic = replace(TRAIN_CLEAN_UP, spline_degree=5)
+    quintic = TRAIN_CLEAN_UP.model_copy(update={"spline_degree": 5})
     assert forecast([3.0, 2.0, 1.5, 1.2, 1.1, 1.0], 1000, clean_up=quintic).flags == ("few_points",)
     assert "few_points" not in forecast([3.0, 2.0, 1.5, 1.2, 1.1, 1.0, 0.95], 1000, clean_up=quintic).flags
 

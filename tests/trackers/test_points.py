@@ -14,7 +14,7 @@ import pytest
 from autolrs_cli.trackers import feed
 from autolrs_cli.trackers.feed import Feed
 from autolrs_cli.trackers.points import points
-from autolrs_cli.trackers.settling import Marks, Settling
+from autolrs_cli.trackers.write_once import Marks, Settling
 
 Record = dict[str, Any]
 

@@ -9,6 +9,8 @@ import pytest
 import torch
 from harness import events, toy
 
+from autolrs_cli.end_cause import EndCause
+
 EXPLODING = ("optimizer.nesterov=false", "optimizer.momentum=0", "search.lr_max=1e12", "search.lr_min=1e-3")
 
 
@@ -22,7 +24,7 @@ def test_a_failed_trial_caps_the_stage_below_its_lr(tmp_path: Path) -> None:
         later = [t for t in trials if t["stage"] == bad["stage"] and t["trial"] > bad["trial"]]
         assert all(t["lr"] <= bad["lr"] / 2 * (1 + 1e-9) for t in later)
         assert bad["predicted"] is None
-        assert bad["reason"].startswith(("non_finite_loss", "loss_above_untrained"))
+        assert bad["failure"] in ("non_finite_loss", "loss_above_untrained")
 
 
 def test_a_non_finite_loss_ends_its_trial_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +32,7 @@ def test_a_non_finite_loss_ends_its_trial_at_once(tmp_path: Path, monkeypatch: p
     toy(tmp_path)
     failed = [t for t in events(tmp_path, "trial_finished") if t["status"] == "diverged"]
     assert failed
-    assert all(t["steps"] == 7 and t["reason"].startswith("non_finite_loss") for t in failed)
+    assert all(t["steps"] == 7 and t["failure"] == "non_finite_loss" for t in failed)
     points = [r for r in events(tmp_path, "trial_step") if r["loss"] is None]
     assert len(points) == len(failed), "NaN is written as null"
 
@@ -53,6 +55,8 @@ def test_a_loss_that_blows_up_in_training_fails_the_run_with_a_clear_account(
     _blow_up_above(monkeypatch, 0.01, at_trial_step=5)
     result = toy(tmp_path, "schedule=constant")
     assert (result.status, result.exit_code) == ("failed", 1)
+    assert result.cause is EndCause.DIVERGED
+    assert events(tmp_path)[-1]["cause"] == result.summary["cause"] == "diverged"
     assert "must stay finite" in str(result.reason)
     assert events(tmp_path)[-1]["event"] == "run_finished"
     assert result.summary["reason"] == result.reason
@@ -68,12 +72,14 @@ def test_a_crash_leaves_a_whole_account_and_is_seen(tmp_path: Path, monkeypatch:
     assert events(tmp_path)[-1]["event"] == "run_finished"
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["status"], summary["reason"]) == ("failed", "RuntimeError: a mistake")
+    assert events(tmp_path)[-1]["cause"] == summary["cause"] == "code_error"
 
 
 def test_too_little_device_memory_says_what_to_lower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _fail_in_training(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"))
     result = toy(tmp_path, "schedule=constant")
     assert result.exit_code == 1
+    assert result.cause is EndCause.OUT_OF_MEMORY
     assert "Lower recipe.micro_batch" in str(result.reason)
 
 

@@ -10,6 +10,8 @@ import pytest
 from diverging import ALWAYS, kept_loss, nan_from
 from harness import assert_equal_weights, events, toy
 
+from autolrs_cli.end_cause import EndCause
+
 # The toy's first stage: kept steps 10 to 49, trials of 20.
 STAGE_START, STAGE_END, TRIAL_STEPS = 10, 50, 20
 UNTRAINED = 1.0  # about: the loss of two classes
@@ -72,7 +74,7 @@ def test_what_was_taken_back_leaves_no_trace_but_its_cost(undisturbed: Path, tmp
 def test_it_is_tried_a_bounded_number_of_times_and_then_accounted_for(tmp_path: Path) -> None:
     with nan_from(20, ALWAYS):
         result = toy(tmp_path)
-    assert (result.status, result.exit_code) == ("failed", 1)
+    assert (result.status, result.exit_code, result.cause) == ("failed", 1, EndCause.DIVERGED)
     assert len(events(tmp_path, "rolled_back")) == 2
     reason = str(result.reason)
     lrs = [c["lr"] for c in events(tmp_path, "lr_chosen")]

@@ -32,6 +32,23 @@ def test_weights_come_back_into_a_model_that_stays_tied_and_channels_last(tmp_pa
     assert other[0].weight.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_parameters_that_are_slices_of_one_buffer_come_back_as_such(tmp_path: Path) -> None:
+    """As cuDNN's recurrent layers and flattening optimizers lay them."""
+    saved, other = (flattened(nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))) for _ in range(2))
+    save_weights(saved, tmp_path / "w.safetensors")
+    load_weights(other, tmp_path / "w.safetensors")
+    assert all(a.equal(b) for a, b in zip(saved.parameters(), other.parameters(), strict=True))
+    assert len({p.untyped_storage().data_ptr() for p in other.parameters()}) == 1
+
+
+def flattened(model: nn.Module) -> nn.Module:
+    parameters = list(model.parameters())
+    flat = torch.cat([p.detach().flatten() for p in parameters])
+    for p, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        p.data = part.view(p.shape)
+    return model
+
+
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     save_weights(nn.Linear(2, 3), tmp_path / "w.safetensors")
     with pytest.raises(ConfigError, match="configured model"):

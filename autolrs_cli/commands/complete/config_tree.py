@@ -1,7 +1,8 @@
 """The YAML tree, read for TAB: which groups, options and keys there are, without composing a configuration.
 
-Hydra takes a second and names one mistake at a time; a line that is still being typed is full of them. So this follows
-the defaults lists as far as names go, and leaves values alone.
+Hydra's own completion query takes twice as long (0.9 s against 0.4 s on 2 cores, start of Python included), and knows
+nothing of a line without recipe=NAME or with one mistake; a line that is still being typed is full of them. So this
+follows the defaults lists as far as names go, and leaves values alone.
 """
 
 from __future__ import annotations

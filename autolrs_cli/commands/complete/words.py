@@ -89,7 +89,7 @@ def _words(command: Any, given: Sequence[str], last: str, takes_overrides: bool)
 
 
 def _overrides(tree: Tree, last: str) -> Iterable[str]:
-    # Hydra's marks for adding and deleting belong to the key.
+    # By hand, since Hydra's parser refuses what is not finished; its marks for adding and deleting belong to the key.
     mark = last[: len(last) - len(last.lstrip("+~"))]
     key, equals, value = last[len(mark) :].partition("=")
     if not equals:

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from autolrs_cli.commands.diagnose import machine, setup
 from autolrs_cli.commands.diagnose.finding import Check, Finding, guarded
-from autolrs_cli.terminal.console import PatientConsole
+from autolrs_cli.end_cause import ExitCode
+from autolrs_cli.terminal.console import PatientConsole, say
 
 CHECKS: dict[str, Check] = {
     "python": machine.python,
@@ -27,7 +28,6 @@ CHECKS: dict[str, Check] = {
 }
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 INDENT = 27
-FAILED = 1
 
 
 def main(*, as_json: bool) -> int:
@@ -42,10 +42,10 @@ def main(*, as_json: bool) -> int:
     if as_json:
         values = {"counts": counts, "findings": [dataclasses.asdict(each) for each in found]}
         text = orjson.dumps(values, option=orjson.OPT_INDENT_2).decode()
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(console, text)
     else:
-        console.print(_verdict(counts), markup=False, highlight=False)
-    return FAILED if counts["problem"] else 0
+        say(console, _verdict(counts))
+    return ExitCode.FAILED if counts["problem"] else ExitCode.DONE
 
 
 def _findings() -> Iterator[Finding]:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -41,24 +40,25 @@ STARTUP = {
 
 
 def bundled_data() -> Iterator[Finding]:
-    """Whether each data set that needs nothing is usable; nothing is prepared."""
+    """Whether each data set that comes with what is installed (`bundled`) is usable; nothing is prepared."""
     for path in sorted(Path(str(files("autolrs_configs"))).glob("data/*.yaml")):
-        text = path.read_text(encoding="utf-8")
-        if "# Needs:    nothing" in text:
-            headline = text.partition("\n")[0].lstrip("# ").rstrip(".")
-            yield _data(path.stem, headline, yaml.safe_load(text))
+        yield from _data(path.stem, path.read_text(encoding="utf-8"))
 
 
-def _data(name: str, headline: str, values: dict[str, Any]) -> Finding:
+def _data(name: str, text: str) -> Iterator[Finding]:
+    values = yaml.safe_load(text)
     module, _, target = values.pop("_target_").rpartition(".")
     area, remedy = f"data={name}", "pip install --force-reinstall autolrs"
     try:
-        problems = getattr(importlib.import_module(module), target)(**values).problems()
+        cls = getattr(importlib.import_module(module), target)
+        problems = cls(**values).problems() if getattr(cls, "bundled", False) else None
     except Exception as error:  # a broken library may raise anything
-        return Finding(area, "problem", f"{type(error).__name__}: {error}", remedy)
+        yield Finding(area, "problem", f"{type(error).__name__}: {error}", remedy)
+        return
     if problems:
-        return Finding(area, "problem", " ".join(problems), remedy)
-    return Finding(area, "ok", headline)
+        yield Finding(area, "problem", " ".join(problems), remedy)
+    elif problems is not None:
+        yield Finding(area, "ok", text.partition("\n")[0].lstrip("# ").rstrip("."))
 
 
 def extras() -> Iterator[Finding]:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from autolrs_cli.contracts import Segment
 from autolrs_cli.training.checkpoint import KEPT
-from autolrs_cli.training.stages import Segment
 
 # Bytes in the journal for each trial beside its losses: its beginning and end, and before it the surrogate's picture,
 # three lists of 48 numbers. Measured.
@@ -55,8 +55,8 @@ class Shape:
 
     max_steps: int
     segments: Sequence[Segment]
-    num_trials: int
-    """Of each searched stage; 0: nothing is searched."""
+    search_steps: int
+    """Optimizer steps that are made in trials, if none of them ends early."""
     validation_points: int
     """Held-out losses of a trial that is judged by them, at most."""
     eval_every_steps: int
@@ -76,12 +76,7 @@ class Shape:
     @property
     def trials(self) -> int:
         """Of the whole run."""
-        return self.num_trials * len(self.stages)
-
-    @property
-    def search_steps(self) -> int:
-        """Optimizer steps that are made in trials and thrown away, if no trial ends early."""
-        return self.num_trials * sum(stage.trial_steps for stage in self.stages)
+        return sum(stage.num_trials for stage in self.stages)
 
     @property
     def warm_up_steps(self) -> int:
@@ -106,7 +101,7 @@ class Shape:
         for stage in self.stages:
             if stage.objective == "choose" and self.validation_points:
                 every = max(1, stage.trial_steps // self.validation_points)
-                measured += self.num_trials * (stage.trial_steps // every)
+                measured += stage.num_trials * (stage.trial_steps // every)
         return measured
 
 
@@ -164,8 +159,8 @@ def cost(shape: Shape, measured: Measured) -> Cost:
 
 def _journal_bytes(shape: Shape, measured: Measured) -> int:
     """Every trial logs each loss that its forecast will use; kept steps are logged at their cadence."""
-    trial_points = shape.choose_losses + shape.num_trials * sum(
-        stage.trial_steps for stage in shape.stages if stage.objective == "train"
+    trial_points = shape.choose_losses + sum(
+        stage.num_trials * stage.trial_steps for stage in shape.stages if stage.objective == "train"
     )
     lines = shape.max_steps / shape.log_every_steps + trial_points + shape.evaluations
     return round(lines * measured.step_record_bytes + shape.trials * TRIAL_BYTES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -13,16 +13,15 @@ from statistics import fmean
 
 import torch
 
-from autolrs_cli.contracts import AdaptiveSchedule, Curve, FullyMeasured
+from autolrs_cli.contracts import AdaptiveSchedule, FullyMeasured
 from autolrs_cli.experiments.cost.estimate import Measured, Shape
 from autolrs_cli.experiments.cost.scratch_trainer import scratch_trainer
 from autolrs_cli.records import events
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.runner.plan import Plan
-from autolrs_cli.search import SearchSettings, StageSearch, preload
-from autolrs_cli.settings import AutoLRSSettings
+from autolrs_cli.search import Curve, preload
+from autolrs_cli.training.optimizer_state import state_nbytes
 from autolrs_cli.training.snapshot import Snapshot
-from autolrs_cli.training.stages import Segment
 from autolrs_cli.training.trainer import Trainer
 from autolrs_cli.training.weights import save_weights
 
@@ -32,13 +31,12 @@ UNTIMED_STEPS = 2
 
 def shape_of(plan: Plan) -> Shape:
     """Return the counts that a run's cost follows from."""
-    run, search = plan.settings.run, plan.search
-    recipe = plan.recipe
+    run, recipe = plan.settings.run, plan.recipe
     return Shape(
         max_steps=run.max_steps,
         segments=plan.segments,
-        num_trials=search.num_trials if search else 0,
-        validation_points=search.validation_points if search else 0,
+        search_steps=plan.search_steps,
+        validation_points=getattr(plan.search, "validation_points", 0),
         eval_every_steps=run.eval_every_steps,
         full_eval_every_steps=run.full_eval_every_steps,
         log_every_steps=run.log_every_steps,
@@ -51,8 +49,8 @@ def shape_of(plan: Plan) -> Shape:
 def _lr_changes(plan: Plan) -> int:
     """Count the kept steps whose LR is not that of the step before; of searched or adaptive schedules, the least."""
     schedule = plan.schedule
-    if isinstance(schedule, AutoLRSSettings):
-        return schedule.warmup_steps + sum(segment.kind == "stage" for segment in plan.segments)
+    if plan.search is not None:
+        return plan.outline.warmup_steps + len(plan.stages)
     if isinstance(schedule, AdaptiveSchedule):
         return 1
     lrs = [schedule.lr(step) for step in range(plan.settings.run.max_steps)]
@@ -83,16 +81,10 @@ def _measure(plan: Plan, trainer: Trainer, directory: RunDirectory, steps: int, 
         "restore": _seconds(snapshot.restore, trainer),
         "evaluation": _seconds(lambda: trainer.evaluator.evaluate(1, full=False, last=False), trainer),
         "choose": _seconds(trainer.evaluator.choose_loss, trainer) if search else 0.0,
-        "checkpoint": _seconds(trainer.checkpoint, trainer),
+        "checkpoint": _seconds(trainer.resume_points.write, trainer),
     }
     save_weights(engine.model, directory.model)
     trainer.journal.mark()
-    optimizer_bytes = sum(
-        value.nbytes
-        for state in engine.optimizer.state.values()
-        for value in state.values()
-        if isinstance(value, torch.Tensor)
-    )
     return Measured(
         timed_steps=steps,
         startup_seconds=startup,
@@ -101,10 +93,10 @@ def _measure(plan: Plan, trainer: Trainer, directory: RunDirectory, steps: int, 
         full_evaluation_seconds=_full_seconds(trainer),
         choose_seconds=timed["choose"],
         snapshot_seconds=fmean((timed["save"], timed["restore"])),
-        question_seconds=_question_seconds(search, plan.segments) if search else 0.0,
+        question_seconds=_question_seconds(plan) if search else 0.0,
         checkpoint_seconds=timed["checkpoint"],
         parameter_bytes=sum(p.nbytes for p in engine.model.parameters()),
-        optimizer_bytes=optimizer_bytes,
+        optimizer_bytes=state_nbytes(engine.optimizer),
         snapshot_bytes=snapshot.nbytes if search else 0,
         checkpoint_bytes=_bytes_in(directory.checkpoints),
         weights_bytes=directory.model.stat().st_size,
@@ -128,8 +120,8 @@ def _step_seconds(plan: Plan, trainer: Trainer, steps: int) -> float:
 
 def _step(trainer: Trainer, phase: int, step: int) -> None:
     """Make one step at a tiny LR: what it learns does not matter, that it stays finite does."""
-    loss = trainer.advance(phase, step, 1e-6, "training")
-    trainer.journal.write(events.Step(1e-6, loss, trainer.outcome.examples))
+    loss, _ = trainer.advance(phase, step, 1e-6, "training")
+    trainer.journal.write(events.Step(1e-6, loss, trainer.state.outcome.examples))
 
 
 def _full_seconds(trainer: Trainer) -> float:
@@ -138,21 +130,21 @@ def _full_seconds(trainer: Trainer) -> float:
     return _seconds(lambda: trainer.engine.measure_fully(trainer.engine.model), trainer)
 
 
-def _question_seconds(search: SearchSettings, segments: Sequence[Segment]) -> float:
-    """Return the mean seconds between two trials of a stage whose losses are made up."""
+def _question_seconds(plan: Plan) -> float:
+    """Return the mean seconds between two trials of the longest stage, whose losses are made up."""
     preload()
-    stages = [segment for segment in segments if segment.kind == "stage"]
-    if not stages:
+    assert plan.search is not None
+    policy = plan.search.policy(plan.outline)
+    longest = max(plan.stages, key=lambda stage: stage.trial_steps, default=None)
+    if policy.next_stage(plan.outline.warmup_steps if longest is None else longest.first_step) is None:
         return 0.0
-    longest = max(stages, key=lambda stage: stage.trial_steps)
-    points = tuple(range(1, longest.trial_steps + 1))
     began = time.perf_counter()
-    asked = StageSearch(search, stage_steps=longest.steps, trial_steps=longest.trial_steps, seed=0)
     questions = 0
-    while trial := asked.ask():
+    while trial := policy.ask():
         questions += 1
+        points = trial.scored_at or tuple(range(1, trial.steps + 1))
         losses = tuple(1.0 + 0.1 * questions + 2.0 / (1.0 + 0.1 * point) for point in points)
-        asked.tell(trial, Curve(points, losses, "train"))
+        policy.tell(trial, Curve(points, losses, trial.kind, trial.weights))
     return (time.perf_counter() - began) / max(1, questions)
 
 

@@ -10,12 +10,14 @@ from typing import Any
 
 import orjson
 
-from autolrs_cli.compose.grid import Point, compose_grid
+from autolrs_cli.compose.grid import GridPoint, compose_grid
 from autolrs_cli.dashboard.preparation import PreparationProgress
+from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError
 from autolrs_cli.experiments.cost.estimate import Cost, Measured, Shape, cost
 from autolrs_cli.experiments.cost.measure import measure, shape_of
 from autolrs_cli.experiments.cost.tables import show_grid, show_run
+from autolrs_cli.overrides import key_in
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, config_id
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.preparation import prepare_data
@@ -29,7 +31,7 @@ SAME_STEPS = ("seed", "schedule", "original_schedule", "search", "target")
 class Planned:
     """Runs that cost the same: they differ in the seed at most."""
 
-    point: Point
+    point: GridPoint
     runs: int
     shape: Shape
     measured: Measured
@@ -69,23 +71,22 @@ def main(overrides: Sequence[str], *, steps: int, as_json: bool, started: float)
         startup = time.perf_counter() - started
         planned = _plan(points, steps, startup, errors)
     except AutoLRSError as error:
-        show_error(errors, error)
-        return error.exit_code
+        return show_error(errors, error)
     if as_json:
         text = orjson.dumps([each.to_json() for each in planned], option=orjson.OPT_INDENT_2)
         sys.stdout.write(text.decode() + "\n")
-        return 0
+        return ExitCode.DONE
     for each in planned if len(planned) == 1 else ():
         console.print(show_run(each.point.plan, each.shape, each.measured, each.cost), highlight=False)
     if len(planned) > 1 or planned[0].runs > 1:
         rows = [(_label(each, planned), each.runs, each.cost, each.measured) for each in planned]
         console.print(show_grid(rows), highlight=False)
-    return 0
+    return ExitCode.DONE
 
 
-def _plan(points: Sequence[Point], steps: int, startup: float, errors: PatientConsole) -> list[Planned]:
+def _plan(points: Sequence[GridPoint], steps: int, startup: float, errors: PatientConsole) -> list[Planned]:
     """Measure each recipe and size once, and count for each schedule."""
-    groups: dict[str, list[Point]] = {}
+    groups: dict[str, list[GridPoint]] = {}
     for point in points:
         groups.setdefault(config_id(point.composed.config, (*HARMLESS_KEYS, "seed")), []).append(point)
     measured: dict[str, Measured] = {}
@@ -108,7 +109,7 @@ def _measure(plan: Plan, steps: int, startup: float, errors: PatientConsole) -> 
         return measure(plan, steps=steps, started=time.perf_counter() - startup)
 
 
-def _kind(point: Point) -> str:
+def _kind(point: GridPoint) -> str:
     return config_id(point.composed.config, (*HARMLESS_KEYS, "seed"))
 
 
@@ -116,4 +117,4 @@ def _label(planned: Planned, others: Sequence[Planned]) -> str:
     """Return the overrides in which this run differs from the others, the seed left out."""
     shared = set.intersection(*(set(each.point.composed.overrides) for each in others))
     own = [each for each in planned.point.composed.overrides if len(others) == 1 or each not in shared]
-    return " ".join(each.lstrip("+") for each in own if not each.startswith("seed="))
+    return " ".join(each.lstrip("+") for each in own if key_in(each) != "seed")

@@ -9,10 +9,10 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from autolrs_cli.dashboard.words import duration
 from autolrs_cli.experiments.cost.estimate import Cost, Measured, Shape
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.torch_runtime import device_name
+from autolrs_cli.terminal.formats import duration
 from autolrs_cli.training.checkpoint import KEPT
 
 OBJECTIVES = {"train": "training loss", "choose": "held-out loss"}
@@ -66,7 +66,7 @@ def _stages(shape: Shape) -> Table:
     names = ("stage", "from step", "steps", "trials", "of steps")
     table = _table(None, *((name, "right") for name in names), ("judged by", "left"))
     for stage in shape.stages:
-        numbers = ((stage.stage or 0) + 1, stage.first_step, stage.steps, shape.num_trials, stage.trial_steps)
+        numbers = ((stage.stage or 0) + 1, stage.first_step, stage.steps, stage.num_trials, stage.trial_steps)
         table.add_row(*(f"{number:,}" for number in numbers), OBJECTIVES[stage.objective])
     return table
 

@@ -1,6 +1,6 @@
 """The LR range test: which learning rates a network can be trained with, from one short run.
 
-The LR grows from step to step while the loss is recorded: where it begins to fall, LRs begin to be of use; where it
+The LR grows from step to step while the loss is recorded: where it begins to fall, LRs begin to be useful; where it
 climbs again, they are too high [Smith2017]_ Sec. 3.3. Smith lets the LR grow linearly and reads the accuracy; here it
 grows by a constant factor, so that every decade gets as many steps, and the training loss is read, which is free.
 
@@ -13,6 +13,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
+
+from scipy.stats import median_abs_deviation
 
 from autolrs_cli.errors import ConfigError
 
@@ -61,7 +63,7 @@ class Proposal:
 def run_range_test(
     step: Callable[[int, float], float], lr_min: float, lr_max: float, steps: int
 ) -> RangeTest:
-    """Train `steps` steps, each at an LR higher than the last, until the loss is no number or 4 times the first.
+    """Train `steps` steps, each at an LR higher than the last, until the loss is not a number or 4 times the first.
 
     Args:
         step: makes optimizer step i (0-based) at an LR and returns its loss.
@@ -114,7 +116,7 @@ def _interval(test: RangeTest, smoothed: Sequence[float], falls: int, risen: int
     climbs_at = None if risen is None else test.lrs[risen]
     lr_max = test.lrs[-1] if climbs_at is None else SAFETY_FACTOR * climbs_at
     if climbs_at is None:
-        notes.append("The loss never climbed: higher LRs may be of use too. Raise --lr-max.")
+        notes.append("The loss never climbed: higher LRs may be useful too. Raise --lr-max.")
     lr_min = min(test.lrs[falls], lr_max / LEAST_RATIO)
     if lr_min < test.lrs[falls]:
         notes.append(
@@ -122,7 +124,7 @@ def _interval(test: RangeTest, smoothed: Sequence[float], falls: int, risen: int
             "the high end, since a search in less finds little."
         )
     if falls == 0:
-        notes.append("The loss fell from the first step on: lower LRs may be of use too. Lower --lr-min.")
+        notes.append("The loss fell from the first step on: lower LRs may be useful too. Lower --lr-min.")
     return Proposal(
         _rounded(lr_min), _rounded(lr_max), test.lrs[falls], climbs_at, tuple(smoothed), tuple(notes)
     )
@@ -144,9 +146,9 @@ def _reach(count: int) -> int:
 
 
 def _noise(losses: Sequence[float], smoothed: Sequence[float], end: int) -> float:
-    """Return the standard deviation of the losses around the running median, up to `end`, from the median deviation."""
-    apart = [abs(a - b) for a, b in zip(losses[: end + 1], smoothed, strict=False)]
-    return 1.4826 * median(apart)
+    """Return the standard deviation of the losses around the running median, up to `end`; outliers hardly move it."""
+    apart = [a - b for a, b in zip(losses[: end + 1], smoothed, strict=False)]
+    return float(median_abs_deviation(apart, scale="normal"))
 
 
 def _rounded(lr: float) -> float:

@@ -19,7 +19,7 @@ from autolrs_cli.experiments.range_test.lr_range import Proposal, RangeTest, pro
 from autolrs_cli.experiments.range_test.report import write
 from autolrs_cli.runner.plan import Plan, check
 from autolrs_cli.runner.preparation import prepare_data
-from autolrs_cli.terminal.console import PatientConsole
+from autolrs_cli.terminal.console import PatientConsole, say
 
 # Around the peak of the original schedule, which is known to train: ours.
 BELOW_PEAK, ABOVE_PEAK = 1e-3, 1e2
@@ -50,7 +50,7 @@ def main(
         proposal = propose(test)
         _show(plan, test, proposal, console)
         for path in write(out, _title(plan), test, proposal) if out is not None else ():
-            console.print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)
+            say(console, f"written: {path}")
 
     return run_jobs(job, overrides, errors)
 
@@ -89,7 +89,7 @@ def _train(plan: Plan, low: float, high: float, steps: int, errors: Console) -> 
 
         def step(index: int, lr: float) -> float:
             next(ticks, None)
-            return trainer.advance(0, index, lr, "training")
+            return trainer.advance(0, index, lr, "training")[0]
 
         return run_range_test(step, low, high, steps)
 
@@ -112,15 +112,11 @@ def _show(plan: Plan, test: RangeTest, proposal: Proposal, console: Console) -> 
     for line in chart((*ends, lines), x, y, width, CHART_ROWS, unicode=console.encoding.startswith("utf")):
         console.print(line, soft_wrap=True)
     climbs = "it never climbed" if proposal.climbs_at is None else f"climbs again at {proposal.climbs_at:.2g}"
-    _say(
+    say(
         console,
         f"Training loss (running median) over {len(test.lrs)} steps: it falls from LR {proposal.falls_at:.2g} on, "
         f"{climbs}.",
     )
     for note in proposal.notes:
-        _say(console, f"note: {note}")
-    _say(console, f"Proposed: search.lr_min={proposal.lr_min:g} search.lr_max={proposal.lr_max:g}")
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(console, f"note: {note}")
+    say(console, f"Proposed: search.lr_min={proposal.lr_min:g} search.lr_max={proposal.lr_max:g}")

@@ -9,13 +9,13 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from autolrs_cli.dashboard.words import duration
 from autolrs_cli.experiments.cost.estimate import cost
 from autolrs_cli.experiments.cost.measure import measure, shape_of
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.arms import Base
-from autolrs_cli.experiments.reproduce.request import Request, compose
+from autolrs_cli.experiments.reproduce.request import ReproductionRequest, compose
 from autolrs_cli.runner.preparation import prepare_data
+from autolrs_cli.terminal.formats import duration
 
 TIMED_STEPS = 10
 Entry = tuple[str, int, int]
@@ -40,7 +40,7 @@ def cost_table(base: Base, entries: Sequence[Entry], seeds: int) -> Table:
     return table
 
 
-def time_needed(request: Request, base: Base, entries: Sequence[Entry], errors: Console) -> str:
+def time_needed(request: ReproductionRequest, base: Base, entries: Sequence[Entry], errors: Console) -> str:
     """Return how long one recipe will take, from a few real steps of a searched run, which leave nothing behind."""
     (searched,) = compose(request, base.recipe, ["schedule=autolrs", "seed=0"], errors)
     prepare_data(searched.plan.recipe)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,13 +12,15 @@ from types import FrameType
 
 from rich.console import Console
 
-from autolrs_cli.compose.grid import Point
+from autolrs_cli.compose.grid import GridPoint
+from autolrs_cli.end_cause import RESUMABLE, ExitCode
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.arms import ArmPlan, Base
 from autolrs_cli.experiments.reproduce.cost import cost_table, time_needed
-from autolrs_cli.experiments.reproduce.request import Request, StoppedError, compose, say
+from autolrs_cli.experiments.reproduce.request import ReproductionRequest, compose
 from autolrs_cli.experiments.reproduce.target import CalibratedTarget
+from autolrs_cli.experiments.stopped import ExperimentStopped
 from autolrs_cli.experiments.sweep.jobs import Job, make_jobs, quoted
 from autolrs_cli.experiments.sweep.results import print_ending
 from autolrs_cli.experiments.sweep.run_status import state_of
@@ -34,14 +35,15 @@ from autolrs_cli.reports.compare.speedups import Speedup, speedup
 from autolrs_cli.reports.compare.target import choose_goal, final_values
 from autolrs_cli.reports.render.write_report import write_report
 from autolrs_cli.runner.preparation import prepare_data
-from autolrs_cli.schedules.cycles import filled_cycles
-from autolrs_cli.training.interruption import EXIT_CODES
+from autolrs_cli.schedules.lengths import schedule_key
+from autolrs_cli.signals import handling
+from autolrs_cli.terminal.console import say
 
 
 class RecipeReproduction:
     """One recipe, from calibration to comparison; what is done already is recognised and skipped."""
 
-    def __init__(self, request: Request, base: Base, console: Console, errors: Console) -> None:
+    def __init__(self, request: ReproductionRequest, base: Base, console: Console, errors: Console) -> None:
         self._request = request
         self._base = base
         self._folder = request.of(base.recipe)
@@ -135,9 +137,9 @@ class RecipeReproduction:
         """Carry out every study, each a process of its own, as many at once as runs."""
         with _terminating(self._studies), ThreadPoolExecutor(self._request.jobs) as pool:
             codes = list(pool.map(lambda study: self._study(*study), reproduction.STUDIES))
-        stopped = [code for code in codes if code in EXIT_CODES.values()]
+        stopped = [code for code in codes if code in RESUMABLE]
         if stopped:
-            raise StoppedError(stopped[0])
+            raise ExperimentStopped(stopped[0])
         failed = [study for study, code in zip(reproduction.STUDIES, codes, strict=True) if code]
         if failed:
             schedule, average = failed[0]
@@ -170,17 +172,17 @@ class RecipeReproduction:
     def _jobs(self, arm: ArmPlan, target: CalibratedTarget) -> list[Job]:
         seeds = ",".join(map(str, self._request.seeds))
         own = [*arm.overrides, f"seed={seeds}", target.override]
-        cycles = filled_cycles(self._points(own)[0].composed.config)
+        first = self._points(own)[0]
+        cycles = first.plan.length.cycles
         if cycles is None:
             steps = ",".join(map(str, arm.lengths))
             points = self._points([*own, f"run.max_steps={steps}"])
         else:  # the period is another one at each length
+            key = f"{schedule_key(first.composed.config)}.{cycles.key}"
             points = [
                 point
                 for steps in arm.lengths
-                for point in self._points(
-                    [*own, f"run.max_steps={steps}", f"schedule.{cycles.key}={cycles.period(steps)}"]
-                )
+                for point in self._points([*own, f"run.max_steps={steps}", f"{key}={cycles.period(steps)}"])
             ]
         return make_jobs([point.composed for point in points], self._folder / "runs")
 
@@ -195,7 +197,7 @@ class RecipeReproduction:
                 jobs += make_jobs([point.composed for point in self._points(own)], self._folder / "runs")
         return jobs
 
-    def _points(self, own: Sequence[str]) -> list[Point]:
+    def _points(self, own: Sequence[str]) -> list[GridPoint]:
         return compose(self._request, self._base.recipe, own, self._errors)
 
     def _run(self, jobs: Sequence[Job], folder: str) -> None:
@@ -204,7 +206,7 @@ class RecipeReproduction:
             jobs, self._request.launcher, directory, False, self._request.rerun_failed, self._console
         )
         if ending.signal is not None:
-            raise StoppedError(EXIT_CODES[ending.signal])
+            raise ExperimentStopped(ExitCode[ending.signal])
         if any(state.state != "done" for _, state in ending.runs):
             print_ending(ending, directory, self._console, compare=False)
             self._whole = False
@@ -243,21 +245,17 @@ def _terminating(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]
     """Stop `processes` when this one is asked to stop, and wait for them.
 
     Raises:
-        StoppedError: after SIGINT or SIGTERM.
+        ExperimentStopped: after SIGINT or SIGTERM.
     """
 
     def stop(number: int, _: FrameType | None) -> None:
         for process in processes:
             if process.poll() is None:
                 process.send_signal(number)
-        raise StoppedError(EXIT_CODES[signal.Signals(number).name])
+        raise ExperimentStopped(ExitCode.of_signal(number))
 
-    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handling(stop):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _is_done(job: Job) -> bool:

@@ -8,14 +8,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from autolrs_cli.compose.user_configs import CONFIG_VARIABLE
-from autolrs_cli.durable import publish
+from autolrs_cli.durable import write_whole
+from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.recipe import RecipeReproduction
-from autolrs_cli.experiments.reproduce.request import Request, StoppedError, base_of, say
+from autolrs_cli.experiments.reproduce.request import ReproductionRequest, base_of
+from autolrs_cli.experiments.stopped import ExperimentStopped
+from autolrs_cli.overrides import key_in
 from autolrs_cli.reports.claims import ClaimCheck
 from autolrs_cli.reports.render import claims_tables
-from autolrs_cli.terminal.console import PatientConsole, show_error
+from autolrs_cli.terminal.console import PatientConsole, say, show_error
 
 
 def main(
@@ -44,7 +47,9 @@ def main(
         calibrate: calibrate the targets, and do nothing else.
     """
     console, errors = PatientConsole(), PatientConsole(stderr=True)
-    request = Request(tuple(range(seeds)), scale, jobs, directory, tuple(overrides), rerun_failed, calibrate)
+    request = ReproductionRequest(
+        tuple(range(seeds)), scale, jobs, directory, tuple(overrides), rerun_failed, calibrate
+    )
     chosen = list(dict.fromkeys(recipes)) or list(reproduction.CLAIMS)
     # Tuned schedules of this reproduction lie with it, and do not replace the person's own.
     os.environ[CONFIG_VARIABLE] = str((directory / scale / "configs").absolute())
@@ -55,31 +60,26 @@ def main(
         if calibrate:
             for each in recipes_:
                 each.calibrate()
-            return 0
+            return ExitCode.DONE
         for each in recipes_:
             each.say_cost(timed=cost_only or not each.begun)
         if cost_only:
-            return 0
+            return ExitCode.DONE
         reproduced = [each.carry_out() for each in recipes_]
         checks = [check for check, _ in reproduced]
         _write(request, chosen, checks)
-    except StoppedError as stopped:
+    except ExperimentStopped as stopped:
         say(console, f"stopped; to go on, type the same again: {request.command_here(chosen)}")
         return stopped.exit_code
     except AutoLRSError as error:
-        show_error(errors, error)
-        return error.exit_code
+        return show_error(errors, error)
     console.print(claims_tables.render(checks))
     say(console, f"tables, reports and figures: {request.directory / request.scale}")
-    return 0 if all(whole for _, whole in reproduced) else 1
+    return ExitCode.DONE if all(whole for _, whole in reproduced) else ExitCode.FAILED
 
 
-def _require_possible(request: Request) -> None:
-    own = [
-        each
-        for each in request.overrides
-        if each.lstrip("+").partition("=")[0] in ("seed", "scale", "recipe")
-    ]
+def _require_possible(request: ReproductionRequest) -> None:
+    own = [each for each in request.overrides if key_in(each) in ("seed", "scale", "recipe")]
     if own:
         raise ConfigError(
             f"A reproduction chooses recipes, scale and seeds itself, but got {own[0]}. Name recipes as they are, and "
@@ -92,13 +92,10 @@ def _require_possible(request: Request) -> None:
         )
 
 
-def _write(request: Request, recipes: Sequence[str], checks: Sequence[ClaimCheck]) -> None:
+def _write(request: ReproductionRequest, recipes: Sequence[str], checks: Sequence[ClaimCheck]) -> None:
     command = request.command(recipes)
     for name, text in (
         ("table.md", claims_tables.as_markdown(checks, command)),
         ("table.csv", claims_tables.as_csv(checks)),
     ):
-        path = request.directory / request.scale / name
-        aside = path.with_name(f"{name}.part")
-        aside.write_text(text, encoding="utf-8")
-        publish(aside, path)
+        write_whole(request.directory / request.scale / name, text)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from autolrs_cli.compose.grid import Point, compose_grid
+from autolrs_cli.compose.grid import GridPoint, compose_grid
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce.arms import Base
-from autolrs_cli.schedules.lengths import decays
+from autolrs_cli.overrides import key_in
+from autolrs_cli.search import PublishedSearch
 
 DEFAULT_DIRECTORY = Path("reproduction")
 # Overrides of these groups do not move what the original schedule ends at, but by chance.
@@ -27,16 +28,8 @@ TARGET_KEEPING = (
 )
 
 
-class StoppedError(Exception):
-    """Somebody interrupted it."""
-
-    def __init__(self, exit_code: int) -> None:
-        super().__init__()
-        self.exit_code = exit_code
-
-
 @dataclass(frozen=True)
-class Request:
+class ReproductionRequest:
     """What was asked for, the same for every recipe."""
 
     seeds: tuple[int, ...]
@@ -61,8 +54,7 @@ class Request:
 
     @property
     def _keys(self) -> list[str]:
-        settings = (each for each in self.overrides if "=" in each and not each.startswith("-"))
-        return [each.lstrip("+~").partition("=")[0] for each in settings]
+        return [key for key in map(key_in, self.overrides) if key]
 
     @property
     def launcher(self) -> list[str]:
@@ -88,7 +80,9 @@ class Request:
         return " ".join([self.command(recipes), *([shlex.join(words)] if words else [])])
 
 
-def compose(request: Request, recipe: str, own: Sequence[str], errors: Console) -> list[Point]:
+def compose(
+    request: ReproductionRequest, recipe: str, own: Sequence[str], errors: Console
+) -> list[GridPoint]:
     """Return the runs of `recipe` that the person's overrides, and after them `own`, stand for.
 
     Raises:
@@ -101,7 +95,7 @@ def compose(request: Request, recipe: str, own: Sequence[str], errors: Console) 
     return points
 
 
-def base_of(request: Request, recipe: str, errors: Console) -> Base:
+def base_of(request: ReproductionRequest, recipe: str, errors: Console) -> Base:
     """Compose a recipe under AutoLRS and under its original schedule; return what its arms have in common.
 
     Raises:
@@ -110,17 +104,12 @@ def base_of(request: Request, recipe: str, errors: Console) -> Base:
     (searched,) = compose(request, recipe, ["schedule=autolrs", "seed=0"], errors)
     (original,) = compose(request, recipe, ["schedule=original", "seed=0"], errors)
     plan = searched.plan
-    assert plan.search is not None
+    assert isinstance(plan.search, PublishedSearch)
     return Base(
         recipe,
         request.scale,
         plan.settings.run.max_steps,
         plan.search_steps,
         (plan.search.lr_min, plan.search.lr_max),
-        decays(original.composed.config),
+        original.plan.length.decays,
     )
-
-
-def say(console: Console, text: str) -> None:
-    """Print a line as it is."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

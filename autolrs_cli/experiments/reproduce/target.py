@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from autolrs_cli.contracts import Direction
-from autolrs_cli.durable import publish
+from autolrs_cli.durable import write_whole
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.sweep.jobs import quoted
 from autolrs_cli.settings import TargetSettings
@@ -100,10 +100,8 @@ class CalibratedTarget:
     def write(self, path: Path) -> None:
         """Keep it, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f"{path.name}.part")
         node: dict[str, Any] = {**asdict(self), "seeds": list(self.seeds)}
-        aside.write_text(yaml.safe_dump({"target": node}, sort_keys=False), encoding="utf-8")
-        publish(aside, path)
+        write_whole(path, yaml.safe_dump({"target": node}, sort_keys=False))
 
     @classmethod
     def read(cls, path: Path) -> CalibratedTarget | None:

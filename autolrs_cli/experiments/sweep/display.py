@@ -8,8 +8,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from autolrs_cli.dashboard.words import duration
 from autolrs_cli.experiments.sweep.progress import Progress, SweepProgress
+from autolrs_cli.terminal.console import say
+from autolrs_cli.terminal.formats import duration
 
 BAR_COLUMNS = 40
 
@@ -57,7 +58,7 @@ class SweepDisplay:
                 self._print(_line(self._progress, run))
 
     def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self._console, text)
 
 
 def render(progress: SweepProgress, rows: int, notice: str = "") -> RenderableType:

@@ -18,7 +18,8 @@ from omegaconf import DictConfig
 
 from autolrs_cli.experiments.sweep.jobs import Job, quoted
 from autolrs_cli.experiments.sweep.mailbox import Ended, SweepFiles
-from autolrs_cli.experiments.sweep.run_status import RESUMABLE, RunState, state_of
+from autolrs_cli.experiments.sweep.run_status import GOES_ON, RunState, state_of
+from autolrs_cli.records.run_directory import RunDirectory
 
 POLL_SECONDS = 0.1
 # A sweep that was killed a moment ago leaves runs that are still writing their checkpoint.
@@ -46,7 +47,7 @@ def run_job(config: DictConfig) -> None:
         return
     code = _in_a_process(_command(job, state), files, number, cwd)
     files.note_end(number, Ended(code, time.monotonic() - began))
-    if fail_fast and code != 0 and code not in RESUMABLE:
+    if fail_fast and code != 0 and code not in GOES_ON:
         files.ask_to_stop("SIGINT")
 
 
@@ -61,8 +62,7 @@ def _once_free(root: Path, files: SweepFiles) -> RunState:
 def _command(job: Job, state: RunState) -> list[str]:
     autolrs = [sys.executable, "-m", "autolrs_cli"]
     if state.state == "to come":
-        # What was killed between its first file and its first event has nothing to go on from.
-        Path(job.root, "config.yaml").unlink(missing_ok=True)
+        RunDirectory(Path(job.root)).forget_if_not_begun()
         return [*autolrs, "train", *job.arguments, f"run.dir={quoted(job.root)}", "dashboard=none"]
     return [*autolrs, "resume", job.root, "dashboard=none"]
 
@@ -104,6 +104,6 @@ def _pass_on(files: SweepFiles, process: subprocess.Popen[bytes], sent: int) -> 
 
 
 def _orphaned() -> Callable[[], bool]:
-    """Return what tells whether the process that started this one has died since now."""
+    """Return a function that tells whether the process that started this one has died since."""
     parent = os.getppid()
     return lambda: os.getppid() != parent

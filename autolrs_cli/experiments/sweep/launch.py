@@ -14,11 +14,14 @@ from rich.console import Console
 
 from autolrs_cli.compose.grid import launcher_overrides
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.experiments.process_log import last_words
 from autolrs_cli.experiments.sweep.display import SweepDisplay
 from autolrs_cli.experiments.sweep.job_process import KEY, KILLED_AT
 from autolrs_cli.experiments.sweep.jobs import Job, quoted
 from autolrs_cli.experiments.sweep.mailbox import SweepFiles
 from autolrs_cli.experiments.sweep.progress import SweepProgress
+from autolrs_cli.signals import handling
+from autolrs_cli.terminal.console import show_problem
 
 FRAME_SECONDS = 0.25
 
@@ -32,12 +35,8 @@ def passing_on_signals(files: SweepFiles) -> Iterator[list[str]]:
         asked.append(signal.Signals(number).name)
         files.ask_to_stop(asked[0], len(asked))
 
-    before = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handling(ask):
         yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def launch(
@@ -67,7 +66,7 @@ def launch(
         problem = _why(files, process.returncode)
         if all(run.phase == "to come" for run in progress.runs if run.number is not None):
             raise ConfigError(problem)
-        console.print(f"error: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
+        show_problem(console, problem)
 
 
 def _watch(
@@ -114,9 +113,7 @@ def _launcher_arguments(todo: Sequence[Job], overrides: Sequence[str], files: Sw
 
 
 def _why(files: SweepFiles, code: int) -> str:
-    lines = [line for line in files.launcher_log.read_text(errors="replace").splitlines() if line.strip()]
-    said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    reason = " ".join(said) or (lines[-1] if lines else f"exit code {code}")
+    reason = last_words(files.launcher_log) or f"exit code {code}"
     return (
         f"Hydra's launcher must run the jobs, but it failed: {reason} What it printed: {files.launcher_log}"
     )

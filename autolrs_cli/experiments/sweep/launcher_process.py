@@ -15,9 +15,10 @@ from pathlib import Path
 
 import hydra
 
-from autolrs_cli.compose.hydra_app import FULL_ERROR, USAGE
+from autolrs_cli.compose.hydra_app import FULL_ERROR
 from autolrs_cli.compose.hydra_errors import explain
 from autolrs_cli.compose.hydra_search_path import register_user_configs
+from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.experiments.sweep.job_process import POLL_SECONDS, run_job
 from autolrs_cli.experiments.sweep.mailbox import SweepFiles
 
@@ -37,8 +38,8 @@ def main(files: SweepFiles, overrides: list[str]) -> int:
         hydra.main(version_base="1.3", config_path="pkg://autolrs_configs", config_name="train")(run_job)()
     except Exception as error:
         sys.stderr.write(f"error: {explain(error, overrides)}\n")
-        return USAGE
-    return 0
+        return ExitCode.USAGE
+    return ExitCode.DONE
 
 
 def _stop_with_the_parent(files: SweepFiles, parent: int) -> None:

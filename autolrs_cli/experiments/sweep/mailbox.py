@@ -20,11 +20,12 @@ from pathlib import Path
 
 import orjson
 
+from autolrs_cli.durable import replace_whole
 from autolrs_cli.experiments.sweep.jobs import Job
 
 
 @dataclass(frozen=True)
-class Stop:
+class StopMessage:
     """A request to end all runs of the sweep."""
 
     signal: str
@@ -67,7 +68,7 @@ class SweepFiles:
         for inner in ("results", "logs"):
             (files.folder / inner).mkdir(parents=True)
         plan = {"jobs": [job.to_json() for job in jobs], "fail_fast": fail_fast, "cwd": str(Path.cwd())}
-        _write(files._jobs, orjson.dumps(plan))
+        replace_whole(files._jobs, orjson.dumps(plan))
         return files
 
     def plan(self) -> tuple[list[Job], bool, str]:
@@ -76,16 +77,16 @@ class SweepFiles:
         jobs = [Job(**{**job, "arguments": tuple(job["arguments"])}) for job in plan["jobs"]]
         return jobs, plan["fail_fast"], plan["cwd"]
 
-    def stop(self) -> Stop | None:
+    def stop(self) -> StopMessage | None:
         """Return the request to stop, if there is one."""
         with suppress(OSError, ValueError):
-            return Stop(**orjson.loads(self._stop.read_bytes()))
+            return StopMessage(**orjson.loads(self._stop.read_bytes()))
         return None
 
     def ask_to_stop(self, signal: str, times: int = 1) -> None:
         """Ask every process of the sweep to end its run."""
         with suppress(OSError):
-            _write(self._stop, orjson.dumps(asdict(Stop(signal, times))))
+            replace_whole(self._stop, orjson.dumps(asdict(StopMessage(signal, times))))
 
     def log(self, job: int) -> Path:
         """Return where the process of a run prints to."""
@@ -93,7 +94,7 @@ class SweepFiles:
 
     def note_end(self, job: int, ended: Ended) -> None:
         """Write down how the process of a run ended."""
-        _write(self._result(job), orjson.dumps(asdict(ended)))
+        replace_whole(self._result(job), orjson.dumps(asdict(ended)))
 
     def ended(self, job: int) -> Ended | None:
         """Return how the process of a run ended; None: it has not, or never began."""
@@ -124,10 +125,3 @@ def forget_finished(parent: Path, done: Set[str]) -> None:
             shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):
         folders.rmdir()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that others read at any moment: whole or not at all."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}")
-    aside.write_bytes(content)
-    aside.replace(path)

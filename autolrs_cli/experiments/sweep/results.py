@@ -10,12 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autolrs_cli.dashboard.words import duration
+from autolrs_cli.end_cause import EndCause, ExitCode
 from autolrs_cli.experiments.sweep.jobs import Job
 from autolrs_cli.experiments.sweep.mailbox import SweepFiles, forget_finished
 from autolrs_cli.experiments.sweep.progress import Progress, SweepProgress
-from autolrs_cli.experiments.sweep.run_status import RESUMABLE, RunState, explain_exit, state_of
-from autolrs_cli.training.interruption import EXIT_CODES
+from autolrs_cli.experiments.sweep.run_status import GOES_ON, RunState, explain_exit, state_of
+from autolrs_cli.terminal.console import say
+from autolrs_cli.terminal.formats import duration
 
 MOST_METRICS = 2  # the loss and the recipe's own, which come first
 STYLES = {"done": "green", "failed": "red", "interrupted": "yellow", "in use": "yellow", "to come": "yellow"}
@@ -49,7 +50,7 @@ def outcomes(
 
 def _outcome(run: Progress, progress: SweepProgress) -> RunState:
     found = state_of(Path(run.job.root))
-    ended_badly = run.code is not None and run.code != 0 and run.code not in RESUMABLE
+    ended_badly = run.code is not None and run.code != 0 and run.code not in GOES_ON
     if ended_badly and found.state in ("to come", "interrupted"):
         assert run.code is not None
         assert run.number is not None
@@ -63,21 +64,20 @@ def print_ending(ending: Ending, directory: Path, console: Console, *, compare: 
     names = [state.state for _, state in ending.runs]
     forget_finished(directory, {job.root for job, state in ending.runs if state.state == "done"})
     if names.count("done") < len(names):
-        _say(console, _next(ending, names))
+        say(console, _next(ending, names))
     if compare:
         _compare([job for job, state in ending.runs if state.has_result], directory, console)
     return _exit_code(ending, names)
 
 
-def _exit_code(ending: Ending, names: Sequence[str]) -> int:
+def _exit_code(ending: Ending, names: Sequence[str]) -> ExitCode:
     if ending.signal is not None:
-        return EXIT_CODES[ending.signal]
+        return ExitCode[ending.signal]
     if "failed" in names or "in use" in names:
-        return 1
-    reasons = [state.reason for _, state in ending.runs if state.state == "interrupted"]
-    if "max_seconds" in reasons:
-        return EXIT_CODES["max_seconds"]
-    return 0 if set(names) == {"done"} else 1
+        return ExitCode.FAILED
+    if any(state.cause is EndCause.TIME_LIMIT for _, state in ending.runs):
+        return ExitCode.TIME_LIMIT
+    return ExitCode.DONE if set(names) == {"done"} else ExitCode.FAILED
 
 
 def _table(ending: Ending) -> Table:
@@ -125,7 +125,7 @@ def _next(ending: Ending, names: Sequence[str]) -> str:
 
 
 def _compare(done: Sequence[Job], directory: Path, console: Console) -> None:
-    """Compare the runs that are done, each recipe and scale for itself, where there is more than one arm."""
+    """Compare the runs that are done, each recipe and scale by itself, where there is more than one arm."""
     groups: dict[str, list[Job]] = {}
     for job in done:
         groups.setdefault(job.group, []).append(job)
@@ -138,12 +138,8 @@ def _compare(done: Sequence[Job], directory: Path, console: Console) -> None:
         console.print(f"\n[bold]Comparison of {name}[/]" if len(groups) > 1 else "")
         own = out / name.replace(" ", "-") if len(groups) > 1 else out
         if compare([Path(job.root) for job in jobs], out=own):
-            _say(
+            say(
                 console,
                 f"The runs are done, but not compared. With one of these arms as NAME: autolrs compare {directory} "
                 f"--baseline 'NAME' --out {own}",
             )
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -9,13 +9,15 @@ from typing import Any, Literal
 
 import orjson
 
-from autolrs_cli.errors import ConfigError
+from autolrs_cli.end_cause import RESUMABLE, EndCause
+from autolrs_cli.errors import ConfigError, RunInUseError
+from autolrs_cli.experiments.process_log import last_words
 from autolrs_cli.records.run_directory import RunDirectory
-from autolrs_cli.reports.compare.run_record import tells_of_divergence
+from autolrs_cli.records.run_end import cause_of
 
 State = Literal["done", "failed", "interrupted", "in use", "to come"]
-# Exit codes of `autolrs train` and `resume` after which the run can go on (130, 143, 75), and those signals themselves.
-RESUMABLE = (130, 143, 75, -signal.SIGINT, -signal.SIGTERM)
+# How a process ends whose run can go on: those exit codes, and the signals themselves where they came too early.
+GOES_ON = (*RESUMABLE, -signal.SIGINT, -signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,13 @@ class RunState:
     state: State
     reason: str = ""
     summary: dict[str, Any] | None = None
+    cause: EndCause | None = None
+    """Why it ended; None: it has not, or was killed."""
 
     @property
     def has_result(self) -> bool:
         """Whether the run can be compared: done, or diverged, which is a result too."""
-        return self.state == "done" or (self.state == "failed" and tells_of_divergence(self.reason))
+        return self.state == "done" or self.cause is EndCause.DIVERGED
 
 
 def state_of(root: Path) -> RunState:
@@ -43,23 +47,20 @@ def state_of(root: Path) -> RunState:
     summary = _summary(directory)
     status = summary["status"] if summary else None
     if status == "done":
-        return RunState("done", summary=summary)
+        return RunState("done", summary=summary, cause=EndCause.DONE)
     try:
         with directory.locked():
             pass
+    except RunInUseError as error:
+        return RunState("in use", f"by {error.holder}" if error.holder else "")
     except ConfigError as error:
-        _, in_use, holder = str(error).partition(" is in use")
-        return (
-            RunState("in use", holder.strip(" .").partition(". ")[0])
-            if in_use
-            else RunState("failed", str(error))
-        )
+        return RunState("failed", str(error))
     if not directory.journal.exists():
         return RunState("to come")
-    reason = str((summary or {}).get("reason") or "")
+    reason, cause = str((summary or {}).get("reason") or ""), cause_of(summary or {})
     if status == "failed":
-        return RunState("failed", reason, summary)
-    return RunState("interrupted", reason or "killed", summary)
+        return RunState("failed", reason, summary, cause)
+    return RunState("interrupted", reason or "killed", summary, cause)
 
 
 def set_aside(root: Path) -> Path:
@@ -81,14 +82,7 @@ def explain_exit(code: int, log: Path) -> str:
         name = signal.Signals(-code).name
         hint = " (out of memory?)" if name == "SIGKILL" else ""
         return f"its process was killed by {name}{hint}"
-    try:
-        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    except OSError:
-        lines = []
-    said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    if said:
-        return " ".join(said)
-    return lines[-1] if lines else f"its process ended with exit code {code}"
+    return last_words(log) or f"its process ended with exit code {code}"
 
 
 def _summary(directory: RunDirectory) -> dict[str, Any] | None:

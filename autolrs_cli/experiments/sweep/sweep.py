@@ -12,10 +12,12 @@ from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.experiments.sweep.jobs import Job, make_jobs
 from autolrs_cli.experiments.sweep.launch import launch, passing_on_signals
 from autolrs_cli.experiments.sweep.mailbox import SweepFiles
+from autolrs_cli.experiments.sweep.other_version import of_other_versions
 from autolrs_cli.experiments.sweep.progress import SweepProgress
 from autolrs_cli.experiments.sweep.results import Ending, outcomes, print_ending
 from autolrs_cli.experiments.sweep.run_status import RunState, set_aside, state_of
-from autolrs_cli.terminal.console import PatientConsole, show_error
+from autolrs_cli.overrides import key_in
+from autolrs_cli.terminal.console import PatientConsole, say, show_error
 
 
 def main(
@@ -39,19 +41,18 @@ def main(
             return code
         jobs = make_jobs([point.composed for point in grid], directory)
         if len(jobs) < len(grid):
-            _say(
+            say(
                 console,
                 f"{len(grid) - len(jobs)} of {len(grid)} are the same experiment as another: run once.",
             )
         ending = run_jobs(jobs, overrides, directory, fail_fast, rerun_failed, console)
     except AutoLRSError as error:
-        show_error(errors, error)
-        return error.exit_code
+        return show_error(errors, error)
     return print_ending(ending, directory, console, compare=compare)
 
 
 def _require_no_run_dir(overrides: Sequence[str]) -> None:
-    given = next((each for each in overrides if each.lstrip("+").startswith("run.dir=")), None)
+    given = next((each for each in overrides if key_in(each) == "run.dir"), None)
     if given is not None:
         raise ConfigError(
             f"A sweep names the directories of its runs itself, to find them again, but got {given}. Give the folder "
@@ -83,6 +84,9 @@ def run_jobs(
     states = [state_of(Path(job.root)) for job in jobs]
     todo = [job for job, state in zip(jobs, states, strict=True) if _is_to_run(state, rerun_failed)]
     _announce(states, len(todo), directory, console)
+    others = of_other_versions(directory, jobs)
+    if others:
+        say(console, f"warning: {others}", "yellow")
     if not todo:
         return Ending(outcomes(jobs, states, None), None, None)
     # What another process is just leaving comes last.
@@ -110,8 +114,4 @@ def _is_to_run(state: RunState, rerun_failed: bool) -> bool:
 def _announce(states: Sequence[RunState], todo: int, directory: Path, console: Console) -> None:
     names = [state.state for state in states]
     found = [f"{names.count(name)} {name}" for name in dict.fromkeys(names)]
-    _say(console, f"{len(states)} runs in {directory}: {', '.join(found)}; {todo} to run now.")
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    say(console, f"{len(states)} runs in {directory}: {', '.join(found)}; {todo} to run now.")

@@ -10,11 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from autolrs_cli.experiments.tune.rung_run import Outcome
+from autolrs_cli.experiments.tune.rung_run import RungResult
 from autolrs_cli.experiments.tune.search_space import Point
 from autolrs_cli.experiments.tune.study import Configuration
 from autolrs_cli.experiments.tune.task import TuningTask
 from autolrs_cli.experiments.tune.trials_table import STATES, at_an_edge, lengths_of
+from autolrs_cli.terminal.console import say
 
 
 def statement(task: TuningTask) -> Iterator[str]:
@@ -87,7 +88,7 @@ class TuningScreen:
         """Move the bar within a run."""
         self._bar.update(self._task, completed=min(self._planned, self._done + steps))
 
-    def ended(self, configuration: Configuration, length: int, outcome: Outcome) -> None:
+    def ended(self, configuration: Configuration, length: int, outcome: RungResult) -> None:
         """Say how a run ended."""
         self._done += outcome.steps
         self.made(0)
@@ -96,7 +97,7 @@ class TuningScreen:
             f"{self._done:>{len(f'{self._planned:,}')},}/{self._planned:,}  trial {configuration.number:>2}, "
             f"{length:,} steps: {result}  ({_point(configuration.point)})"
         )
-        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self._bar.console, text)
 
 
 def results(task: TuningTask, best: Configuration) -> RenderableType:
@@ -133,7 +134,7 @@ def _closing(task: TuningTask, best: Configuration, everything: list[Configurati
     yield f"train with it: {task.tuned.command(task.before)}"
 
 
-def _loss(outcome: Outcome | None) -> str:
+def _loss(outcome: RungResult | None) -> str:
     if outcome is None:
         return ""
     return "diverged" if outcome.loss is None else f"{outcome.loss:.4f}"

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from autolrs_cli.errors import TrainingError
 from autolrs_cli.experiments.tune.brackets import Bracket, TuningPlan
-from autolrs_cli.experiments.tune.rung_run import Outcome
+from autolrs_cli.experiments.tune.rung_run import RungResult
 from autolrs_cli.experiments.tune.study import Configuration, Study
 
 Tick = Callable[[int], None]
@@ -18,7 +18,7 @@ Tick = Callable[[int], None]
 class Train(Protocol):
     """Runs one configuration for so many steps, or reads what an earlier process ran."""
 
-    def __call__(self, configuration: Configuration, length: int, tick: Tick) -> Outcome:
+    def __call__(self, configuration: Configuration, length: int, tick: Tick) -> RungResult:
         """Return how it ended."""
 
 
@@ -31,7 +31,7 @@ class Watcher(Protocol):
     def made(self, steps: int) -> None:
         """So many steps of that run are made."""
 
-    def ended(self, configuration: Configuration, length: int, outcome: Outcome) -> None:
+    def ended(self, configuration: Configuration, length: int, outcome: RungResult) -> None:
         """That run has ended, now or in an earlier process."""
 
 
@@ -60,7 +60,7 @@ class Tuner:
 
         Raises:
             TrainingError: if a run failed for a reason other than its LRs, or every long one diverged.
-            TuningStopped: if the study was asked to stop.
+            ExperimentStopped: if the study was asked to stop.
         """
         for index, bracket in enumerate(self.plan.brackets):
             self._halve(index, bracket)
@@ -96,7 +96,7 @@ class Tuner:
             if left <= 0:
                 return
 
-    def _run(self, configuration: Configuration, length: int) -> Outcome:
+    def _run(self, configuration: Configuration, length: int) -> RungResult:
         self._watcher.began(configuration, length)
         outcome = configuration.results.get(length)
         if outcome is None:

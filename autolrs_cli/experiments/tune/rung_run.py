@@ -12,26 +12,20 @@ from typing import Any
 
 import orjson
 
+from autolrs_cli.end_cause import RESUMABLE, EndCause
 from autolrs_cli.errors import TrainingError
+from autolrs_cli.experiments.process_log import last_words
+from autolrs_cli.experiments.stopped import ExperimentStopped
 from autolrs_cli.records.journal import Record, read_journal
 from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.records.run_end import cause_of
 
 POLL_SECONDS = 0.25
-# A run that ends so was stopped, and can be resumed.
-STOPPED_CODES = (130, 143, 75)
 _TAIL_BYTES = 1 << 14
 
 
-class TuningStopped(Exception):  # noqa: N818 - a request that was obeyed, not an error
-    """The study was asked to stop; everything finished is kept."""
-
-    def __init__(self, exit_code: int) -> None:
-        self.exit_code = exit_code
-        super().__init__(str(exit_code))
-
-
 @dataclass(frozen=True)
-class Outcome:
+class RungResult:
     """What a run of a rung is to the study."""
 
     loss: float | None
@@ -56,7 +50,7 @@ class RungRun:
     overrides: Sequence[str]
     averaged: bool
 
-    def finish(self, tick: Callable[[int], None]) -> Outcome:
+    def finish(self, tick: Callable[[int], None]) -> RungResult:
         """Run it to its end, going on where an earlier process left it; what has ended is only read.
 
         Args:
@@ -64,23 +58,24 @@ class RungRun:
 
         Raises:
             TrainingError: if it failed for a reason other than its LRs.
-            TuningStopped: if it was asked to stop.
+            ExperimentStopped: if it was asked to stop.
         """
         outcome = self.outcome()
         if outcome is not None:
             return outcome
         code = self._train(tick)
-        if code in STOPPED_CODES:
-            raise TuningStopped(code)
+        if code in RESUMABLE:
+            raise ExperimentStopped(code)
         outcome = self.outcome()
         if outcome is None:
             raise TrainingError(
                 f"Every run of a study must end by itself, but {self.directory} left with exit code {code}: "
-                f"{self._last_words()} What is finished is kept; mend this and type the same command again."
+                f"{last_words(self._log) or 'it said nothing.'} What is finished is kept; mend this and type the same "
+                "command again."
             )
         return outcome
 
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> RungResult | None:
         """Read how it ended; None: it has not, or failed for a reason other than its LRs."""
         try:
             summary = orjson.loads(RunDirectory(self.directory).summary.read_bytes())
@@ -91,17 +86,16 @@ class RungRun:
         if summary["status"] == "done":
             loss = choose_loss(records, averaged=self.averaged)
             reason = None if loss is not None else "its loss on the slice that chooses LRs is not finite"
-            return Outcome(loss, steps, reason)
-        losses = [record["loss"] for record in records if record["event"] == "step"]
-        if summary["status"] == "failed" and losses and losses[-1] is None:
-            return Outcome(None, steps, "diverged")
+            return RungResult(loss, steps, reason)
+        if cause_of(summary) is EndCause.DIVERGED:
+            return RungResult(None, steps, "diverged")
         return None
 
     def _train(self, tick: Callable[[int], None]) -> int:
-        begun = (self.directory / "config.yaml").exists()
+        RunDirectory(self.directory).forget_if_not_begun()
         arguments = (
             ["resume", str(self.directory), "dashboard=none"]
-            if begun
+            if RunDirectory(self.directory).holds_run
             else ["train", *self.overrides, f"run.dir={self.directory}"]
         )
         self.directory.parent.mkdir(parents=True, exist_ok=True)
@@ -128,12 +122,6 @@ class RungRun:
     @property
     def _log(self) -> Path:
         return self.directory.with_name(f"{self.directory.name}.log")
-
-    def _last_words(self) -> str:
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        said = [line for line in lines if line.strip()]
-        errors = [line for line in said if line.startswith(("error:", "failed:"))]
-        return " ".join((errors or said or ["it said nothing."])[-3:])
 
 
 def choose_loss(records: Sequence[Record], *, averaged: bool) -> float | None:

@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
+from scipy.stats.qmc import LatinHypercube
 
+from autolrs_cli.contracts import FilledCycles
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.schedules.cycles import FilledCycles
-from autolrs_cli.settings import PositiveFloat, Section, parse
+from autolrs_cli.settings import Section, parse
+from autolrs_cli.values import PositiveFloat, PositiveInt
 
 Point = dict[str, float]
 """Parameter -> value, as Optuna keeps it: an LR, a share, a whole number."""
@@ -53,12 +54,12 @@ class CyclesRange(Section):
     """The length of a period, such that this whole number of cycles fills the run after its warm-up."""
 
     kind: Literal["cycles"]
-    low: Annotated[int, Field(strict=True, gt=0)]
-    high: Annotated[int, Field(strict=True, gt=0)]
-    start: Annotated[int, Field(strict=True, gt=0)]
+    low: PositiveInt
+    high: PositiveInt
+    start: PositiveInt
     growth: str | None = None
     """The setting by which each cycle is longer than the one before; null: all are equally long."""
-    parts: Annotated[int, Field(strict=True, gt=0)] = 1
+    parts: PositiveInt = 1
     """How many of the setting's periods make a cycle."""
     continuous: bool = False
     """Whether the LR ends a cycle where the next one begins: then the nearest whole period is taken, else the next
@@ -132,15 +133,22 @@ def start_point(space: Mapping[str, Range]) -> Point:
 
 def spread(space: Mapping[str, Range], count: int, seed: int) -> list[Point]:
     """Return `count` points that cover each parameter's range evenly: a Latin hypercube, random within its cells."""
-    stream = np.random.default_rng(seed)
-    points: list[Point] = [{} for _ in range(count)]
-    for key, given in space.items():
-        low, high, continuous = bounds(given)
-        shares = (stream.permutation(count) + stream.random(count)) / count
-        for point, share in zip(points, shares.tolist(), strict=True):
-            value = low * (high / low) ** share if continuous else low + math.floor(share * (high - low + 1))
-            point[parameter_name(key, given)] = min(value, high)
-    return points
+    shares = LatinHypercube(len(space), rng=seed).random(count).tolist()
+    return [
+        {
+            parameter_name(key, given): _value(given, share)
+            for (key, given), share in zip(space.items(), row, strict=True)
+        }
+        for row in shares
+    ]
+
+
+def _value(given: Range, share: float) -> float:
+    """Return the value at a share (from 0 to below 1) of a range."""
+    low, high, continuous = bounds(given)
+    return min(
+        high, low * (high / low) ** share if continuous else low + math.floor(share * (high - low + 1))
+    )
 
 
 def schedule_settings(

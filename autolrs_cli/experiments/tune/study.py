@@ -14,7 +14,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from autolrs_cli.experiments.tune.rung_run import Outcome
+from autolrs_cli.experiments.tune.rung_run import RungResult
 from autolrs_cli.experiments.tune.search_space import (
     Point,
     Range,
@@ -36,11 +36,11 @@ class Configuration:
     bracket: int
     point: Point
     state: TrialState
-    results: dict[int, Outcome] = field(default_factory=dict)
+    results: dict[int, RungResult] = field(default_factory=dict)
     """Length of the run -> what came of it."""
 
     @property
-    def failed(self) -> Outcome | None:
+    def failed(self) -> RungResult | None:
         """The run that diverged, if one did."""
         return next((each for each in self.results.values() if each.loss is None), None)
 
@@ -85,7 +85,7 @@ class Study:
         for _ in range(most - len(known)):
             yield self._enter(self._ask(), bracket)
 
-    def record(self, configuration: Configuration, length: int, outcome: Outcome) -> None:
+    def record(self, configuration: Configuration, length: int, outcome: RungResult) -> None:
         """Keep what came of a run."""
         configuration.results[length] = outcome
         trial_id = self._trial_id(configuration)
@@ -127,7 +127,9 @@ class Study:
 
 
 def _configuration(trial: FrozenTrial) -> Configuration:
-    results = {int(steps): Outcome(**outcome) for steps, outcome in trial.user_attrs.get(RESULTS, {}).items()}
+    results = {
+        int(steps): RungResult(**outcome) for steps, outcome in trial.user_attrs.get(RESULTS, {}).items()
+    }
     bracket = trial.user_attrs.get(BRACKET, -1)  # -1: the process was killed before it said so
     return Configuration(trial.number, bracket, dict(trial.params), trial.state, results)
 

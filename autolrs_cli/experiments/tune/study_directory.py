@@ -10,10 +10,12 @@ from typing import Any
 import orjson
 from filelock import FileLock, Timeout
 
+from autolrs_cli.config_keys import flat, lies_below
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, write_json
 
-SCHEMA_VERSION = 1
+# 2: the first points are drawn by SciPy's Latin hypercube, and classes lie in other modules.
+SCHEMA_VERSION = 2
 _MISSING = "(missing)"
 
 
@@ -85,7 +87,7 @@ class StudyDirectory:
         differences = list(_differences(known, now))
         if differences:
             raise ConfigError(
-                f"A study goes on with what it began with, but {self.root} is a study of another: "
+                f"A study goes on with what it began with, but {self.root} is another study: "
                 f"{'; '.join(differences[:5])}{'; ...' if len(differences) > 5 else ''}. "
                 "Set --dir to another directory, or type the command that it began with."
             )
@@ -104,24 +106,15 @@ class StudyDirectory:
         except (OSError, ValueError, KeyError, TypeError):
             pass
         raise ConfigError(
-            f"A study directory must hold a study of this version of autolrs, but {self.study} is none. Set --dir."
+            f"A study directory must hold a study of this version of autolrs, but {self.study} is not one. Set --dir."
         )
 
 
 def _differences(known: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     for part in ("config", "plan", "data_fingerprint"):
-        then_flat, now_flat = _flat(known.get(part), part), _flat(now[part], part)
+        then_flat, now_flat = flat(known.get(part), part), flat(now[part], part)
         for key in sorted({*then_flat, *now_flat}):
             then, is_ = then_flat.get(key, _MISSING), now_flat.get(key, _MISSING)
             name = key.removeprefix("config.")
-            harmless = any(name == each or name.startswith(f"{each}.") for each in HARMLESS_KEYS)
-            if then != is_ and not harmless:
+            if then != is_ and not lies_below(name, HARMLESS_KEYS):
                 yield f"{name} was {then} and is {is_}"
-
-
-def _flat(node: Any, prefix: str) -> dict[str, Any]:
-    if not isinstance(node, Mapping):
-        return {prefix: node}
-    return {
-        key: value for name, part in node.items() for key, value in _flat(part, f"{prefix}.{name}").items()
-    }

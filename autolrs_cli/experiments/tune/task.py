@@ -13,17 +13,18 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from autolrs_cli.compose.user_configs import TunedSchedule
+from autolrs_cli.config_keys import lies_below
 from autolrs_cli.contracts import Report
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.tune.brackets import TuningPlan, plan_tuning
 from autolrs_cli.experiments.tune.hyperband import Tick, Tuner, Watcher, steps_made
-from autolrs_cli.experiments.tune.rung_run import Outcome, RungRun
+from autolrs_cli.experiments.tune.rung_run import RungResult, RungRun
 from autolrs_cli.experiments.tune.search_space import TuneSettings, read_settings, schedule_settings
 from autolrs_cli.experiments.tune.study import Configuration, Study
 from autolrs_cli.experiments.tune.study_directory import StudyDirectory
 from autolrs_cli.experiments.tune.trials_table import write_trials
-from autolrs_cli.records.provenance import code_version
-from autolrs_cli.runner.instantiate import user_modules
+from autolrs_cli.overrides import key_in
+from autolrs_cli.runner.code_version import code_version
 from autolrs_cli.runner.plan import Plan, check
 from autolrs_cli.runner.preparation import prepare_data
 
@@ -149,7 +150,7 @@ class TuningTask:
         title = f"{self.tuned.schedule} on {self.tuned.recipe} at scale={self.tuned.scale}, tuned"
         draw(self.directory.plot, title, self.settings.space, self.study.configurations(), best)
 
-    def _train(self, configuration: Configuration, length: int, tick: Tick) -> Outcome:
+    def _train(self, configuration: Configuration, length: int, tick: Tick) -> RungResult:
         directory = self.directory.run(configuration.number, length)
         return RungRun(directory, self.overrides(configuration, length), self.averaged).finish(tick)
 
@@ -158,9 +159,7 @@ class TuningTask:
         settings = self._settings_at(configuration, length)
         own = {*_OWN_KEYS, *(f"schedule.{key}" for key in settings)}
         kept = [
-            each
-            for each in self.given
-            if (key := each.lstrip("+~").partition("=")[0]) not in own and key.partition(".")[0] != "tune"
+            each for each in self.given if (key := key_in(each)) not in own and not lies_below(key, ("tune",))
         ]
         return [
             *self.before,
@@ -187,7 +186,7 @@ class TuningTask:
 
     @property
     def _code_version(self) -> str:
-        return code_version(user_modules(self.config))
+        return code_version(self.config).total
 
     def _facts(self, best: Configuration) -> list[str]:
         longest, everything = max(best.results), self.study.configurations()

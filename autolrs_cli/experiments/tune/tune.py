@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from autolrs_cli.compose.hydra_app import (
-    USAGE,
     compose_and_call,
     config_dirs,
     given_config_dir,
@@ -22,14 +20,15 @@ from autolrs_cli.compose.hydra_app import (
 )
 from autolrs_cli.compose.resolve import resolve
 from autolrs_cli.dashboard.preparation import PreparationProgress
+from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.experiments.seeds import CALIBRATION_FIRST, TUNING_FIRST, purpose
+from autolrs_cli.experiments.stopped import ExperimentStopped
 from autolrs_cli.experiments.tune.display import TuningScreen, results, statement
-from autolrs_cli.experiments.tune.rung_run import TuningStopped
 from autolrs_cli.experiments.tune.task import TuningTask
-from autolrs_cli.terminal.console import PatientConsole, show_error
-
-SIGNAL_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+from autolrs_cli.overrides import key_in, override_in
+from autolrs_cli.signals import handling
+from autolrs_cli.terminal.console import PatientConsole, say, show_error
 
 
 def main(
@@ -50,14 +49,12 @@ def main(
         try:
             codes.append(_tune(config, trials, budget_steps, directory, console))
         except AutoLRSError as error:
-            show_error(errors, error)
-            codes.append(error.exit_code)
+            codes.append(show_error(errors, error))
 
     try:
         arguments = _with_space(overrides)
     except ConfigError as error:
-        show_error(errors, error)
-        return USAGE
+        return show_error(errors, error)
     composed = compose_and_call(job, arguments, errors)
     return max([composed, *codes])
 
@@ -68,7 +65,8 @@ def _with_space(overrides: Sequence[str]) -> list[str]:
         raise ConfigError(
             "A study tunes one schedule, but got -m. Leave it out, and type the command once for each schedule."
         )
-    named = [match[1] for match in (re.fullmatch(r"schedule=(.+)", each) for each in overrides) if match]
+    given = (override_in(word) for word in overrides)
+    named = [each.value() for each in given if each is not None and each.key_or_group == "schedule"]
     if named and named[-1] in _tunable(overrides):
         return [f"tune={named[-1]}", *overrides]
     return list(overrides)
@@ -90,7 +88,7 @@ def _tune(
 ) -> int:
     _require_tunable(config)
     given = given_overrides()
-    if not any(re.match(r"\+*seed=", each) for each in given):
+    if "seed" not in map(key_in, given):
         config.seed = TUNING_FIRST
     node = OmegaConf.to_container(config.schedule, resolve=False)
     plain = resolve(config)
@@ -102,19 +100,19 @@ def _tune(
     with task.directory.locked(), _asked_to_stop():
         warning = task.open()
         lines = [*statement(task), *([f"warning: {warning}"] if warning else [])]
-        console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+        say(console, "\n".join(lines))
         try:
             with TuningScreen(console, task, live=plain["dashboard"].get("name") == "live") as screen:
                 best = task.carry_out(screen)
-        except (TuningStopped, KeyboardInterrupt) as stopped:
-            code = stopped.exit_code if isinstance(stopped, TuningStopped) else 130
-            console.print(_how_to_go_on(task), markup=False, highlight=False, soft_wrap=True)
+        except (ExperimentStopped, KeyboardInterrupt) as stopped:
+            code = stopped.exit_code if isinstance(stopped, ExperimentStopped) else ExitCode.SIGINT
+            say(console, _how_to_go_on(task))
             return code
         finally:
             task.write_trials()
         task.keep(best)
     console.print(results(task, best), highlight=False, soft_wrap=True)
-    return 0
+    return ExitCode.DONE
 
 
 def _require_tunable(config: DictConfig) -> None:
@@ -151,13 +149,10 @@ def _how_to_go_on(task: TuningTask) -> str:
 
 @contextmanager
 def _asked_to_stop() -> Iterator[None]:
-    """Turn SIGTERM into `TuningStopped`, as Ctrl-C is an exception too."""
+    """Turn SIGTERM into `ExperimentStopped`, as Ctrl-C is an exception too."""
 
     def asked(number: int, _: FrameType | None) -> None:
-        raise TuningStopped(SIGNAL_CODES[signal.Signals(number)])
+        raise ExperimentStopped(ExitCode.of_signal(number))
 
-    before = signal.signal(signal.SIGTERM, asked)
-    try:
+    with handling(asked, (signal.SIGTERM,)):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from autolrs_cli.config_keys import flat, lies_below
 from autolrs_cli.records.run_directory import HARMLESS_KEYS
 from autolrs_cli.reports.compare.run_record import RunRecord
-from autolrs_cli.schedules.cycles import filled_cycles
-from autolrs_cli.schedules.lengths import decays
+from autolrs_cli.schedules.lengths import recorded_run_length, schedule_key
 
 Identity = dict[str, Any]
 PUBLISHED_SEARCH = "paper"
-# What `comparable` looks at is no part of an arm, nor is where the data lie (their fingerprint is compared); the run
+# What `comparable` looks at is not part of an arm, nor is where the data lie (their fingerprint is compared); the run
 # that a replay repeats differs from seed to seed.
 COMPARED = ("scale", "target", "run", "runtime", "data.root", "recipe.data.root")
 NOT_AN_ARM = (*HARMLESS_KEYS, *COMPARED, "seed", "schedule.run")
@@ -60,8 +60,9 @@ def group(runs: Sequence[RunRecord]) -> list[Arm]:
             members.append([])
         members[identities.index(identity)].append(run)
     arms = [
-        Arm(name, decays(own[0].config), filled_cycles(own[0].config) is not None, _by_seed(own))
+        Arm(name, length.decays, length.cycles is not None, _by_seed(own))
         for name, own in zip(_names(identities), members, strict=True)
+        for length in [recorded_run_length(own[0].started)]
     ]
     return sorted(arms, key=lambda arm: arm.name)
 
@@ -84,31 +85,22 @@ def identify(run: RunRecord) -> Identity:
         left_out.append("search")
     identity = {
         key: value
-        for key, value in _flat(config)
-        if not any(key == prefix or key.startswith(f"{prefix}.") for prefix in left_out)
-        and not key.endswith(".max_steps")
+        for key, value in flat(config).items()
+        if not lies_below(key, left_out) and not key.endswith(".max_steps")
     }
-    if decays(config):
+    length, section = recorded_run_length(run.started), schedule_key(config)
+    if length.decays:
         return identity
-    cycles = filled_cycles(config)
-    if cycles is not None:
-        identity.pop(f"schedule.{cycles.key}")
-        return {**identity, "schedule.cycles": cycles.cycles}
-    # A schedule without an end trains a shorter run as the beginning of a longer one: that is no length of its own.
+    if length.cycles is not None:
+        identity.pop(f"{section}.{length.cycles.key}", None)
+        return {**identity, f"{section}.cycles": length.cycles.cycles}
+    # A schedule without an end trains a shorter run as the beginning of a longer one: not a length of its own.
     return {**identity, "run.max_steps": run.max_steps}
 
 
 def searched(run: RunRecord) -> bool:
     """Return whether the run spent steps on choosing its LRs."""
     return bool(run.started.get("plan", {}).get("search_steps"))
-
-
-def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _names(identities: Sequence[Identity]) -> list[str]:

@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from autolrs_cli.reports.compare.arms import Arm
-from autolrs_cli.reports.compare.outcomes import Outcome
+from autolrs_cli.reports.compare.outcomes import TargetOutcome
 from autolrs_cli.reports.compare.run_record import RunRecord
 from autolrs_cli.reports.compare.speedups import FEWEST_FOR_AN_INTERVAL, Speedup
 from autolrs_cli.reports.compare.time_to_target import Goal
+from autolrs_cli.reports.flags import MEANINGS
 
 MOST_OTHER = 0.05  # of a run's seconds may lie in no bucket of the ledger (method rule 2)
-STAGE_FLAGS = {
-    "lower_edge": "the chosen LR sits on the search interval's lower end",
-    "upper_edge": "the chosen LR sits on the search interval's upper end",
-    "negative": "the winning forecast is a loss below zero",
-    "undetermined": "the winning trial's losses determine no decay",
-    "all_failed": "every trial diverged",
-}
+# The events `rolled_back` tell of it, with the LRs.
+SAID_OTHERWISE = "searched_again"
 
 
 def caveats(
     arms: Sequence[Arm],
     goal: Goal,
     speedups: Sequence[Speedup],
-    outcomes: Mapping[str, Mapping[int, Outcome]],
+    outcomes: Mapping[str, Mapping[int, TargetOutcome]],
 ) -> list[str]:
     """Return what weakens the speedups themselves; the baseline is the first arm."""
     found = []
@@ -60,11 +56,11 @@ def doubts(arms: Sequence[Arm]) -> list[str]:
 
 
 def _arm_doubts(arm: Arm) -> Iterator[str]:
-    for flag, meaning in STAGE_FLAGS.items():
+    for flag, meaning in MEANINGS.items():
         places = [(_name(arm, run), _stages(run, flag)) for run in arm.all_runs]
         named = "; ".join(f"{name} stage {stages}" for name, stages in places if stages)
-        if named:
-            yield f"{arm.name}: {meaning} ({named})."
+        if named and flag != SAID_OTHERWISE:
+            yield f"{arm.name}: {meaning.fact} ({named})."
     diverged = [_name(arm, run) for run in arm.all_runs if run.diverged]
     if diverged:
         yield f"{arm.name}: training diverged to the run's end, which counts as a miss ({'; '.join(diverged)})."
@@ -93,7 +89,9 @@ def _other_share(run: RunRecord) -> float:
     return run.ledger["other"]["seconds"] / total if total and "other" in run.ledger else 0.0
 
 
-def _too_short_a_list(arms: Sequence[Arm], outcomes: Mapping[str, Mapping[int, Outcome]]) -> Iterator[str]:
+def _too_short_a_list(
+    arms: Sequence[Arm], outcomes: Mapping[str, Mapping[int, TargetOutcome]]
+) -> Iterator[str]:
     """Name the decayed arms whose shortest length reaches the target: a still shorter one might, too."""
     for arm in arms:
         shortest = arm.lengths[0]

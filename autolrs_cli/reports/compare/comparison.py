@@ -17,7 +17,7 @@ from autolrs_cli.reports.compare.compatibility import (
     twins,
     unfinished,
 )
-from autolrs_cli.reports.compare.outcomes import Outcome, Racer, racers
+from autolrs_cli.reports.compare.outcomes import Racer, TargetOutcome, racers
 from autolrs_cli.reports.compare.run_record import RunRecord, read_run
 from autolrs_cli.reports.compare.speedups import Speedup, speedup
 from autolrs_cli.reports.compare.target import choose_goal, final_values, usual_length
@@ -28,7 +28,7 @@ BASELINE = "original"
 
 
 @dataclass(frozen=True)
-class Request:
+class ComparisonRequest:
     """What was asked for; enough to ask again."""
 
     run_dirs: tuple[Path, ...]
@@ -41,13 +41,13 @@ class Request:
 class Comparison:
     """Everything that table, figures and report show."""
 
-    request: Request
+    request: ComparisonRequest
     goal: Goal
     arms: tuple[Arm, ...]
     """The baseline first."""
     budget: int
     """The usual length of a run, in kept steps."""
-    outcomes: Mapping[str, Mapping[int, Outcome]]
+    outcomes: Mapping[str, Mapping[int, TargetOutcome]]
     """Arm -> seed -> when it reached the target."""
     finals: Mapping[str, Sequence[float]]
     """Arm -> the metric at the end of each seed's run of the usual length."""
@@ -109,7 +109,7 @@ def compare(
     _require_pairs(speedups)
     budget = usual_length(arms)
     return Comparison(
-        Request(tuple(run_dirs), target, baseline, force),
+        ComparisonRequest(tuple(run_dirs), target, baseline, force),
         goal,
         tuple(arms),
         budget,
@@ -162,12 +162,12 @@ def _usual_baseline(names: Sequence[str]) -> str | None:
     return others[0] if len(others) == 1 else None
 
 
-def _outcomes(own: Mapping[int, Racer], goal: Goal) -> dict[int, Outcome]:
+def _outcomes(own: Mapping[int, Racer], goal: Goal) -> dict[int, TargetOutcome]:
     return {seed: racer.race(goal.value) for seed, racer in own.items()}
 
 
 def _require_reached(
-    outcomes: Mapping[str, Mapping[int, Outcome]], arms: Sequence[Arm], goal: Goal, *, force: bool
+    outcomes: Mapping[str, Mapping[int, TargetOutcome]], arms: Sequence[Arm], goal: Goal, *, force: bool
 ) -> None:
     if force or any(outcome.reached for own in outcomes.values() for outcome in own.values()):
         return

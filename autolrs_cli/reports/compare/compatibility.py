@@ -9,6 +9,7 @@ from typing import Any
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, config_id
 from autolrs_cli.reports.compare.arms import Arm
 from autolrs_cli.reports.compare.run_record import RunRecord
+from autolrs_cli.reports.compare.shared_code import code_as_a_whole, odd_modules
 
 MOST_NAMED = 6
 # On a quiet machine, runs of one arm need the same time for a step, to this factor (ours).
@@ -68,11 +69,22 @@ def differences(runs: Sequence[RunRecord], *, target_matters: bool) -> list[str]
         "batch": _batch,
         "precision": lambda run: run.description.get("precision"),
         "evaluation cadence (run.eval_every_steps, run.full_eval_every_steps)": _cadence,
-        "code version (autolrs code that can change results)": lambda run: run.started.get("code_version"),
+        "code version (the code that can change results)": code_as_a_whole,
     }
     if target_matters:
         shared["target"] = lambda run: _target(run.description.get("target"))
-    return [message for what, value in shared.items() for message in _disagreement(runs, what, value)]
+    found = [message for what, value in shared.items() for message in _disagreement(runs, what, value)]
+    return [*found, *_other_code(runs)]
+
+
+def _other_code(runs: Sequence[RunRecord]) -> list[str]:
+    odd = [f"{run.path} has another {_some(modules, ', ', ' and')}" for run, modules in odd_modules(runs)]
+    if not odd:
+        return []
+    return [
+        f"Runs that are compared must share the code that both have executed, but {_some(odd)} than most. Leave them "
+        "out, or run them again."
+    ]
 
 
 def hardware_notes(runs: Sequence[RunRecord]) -> list[str]:
@@ -151,6 +163,6 @@ def _words(value: Any) -> str:
     return "/".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _some(names: Sequence[str]) -> str:
+def _some(names: Sequence[str], separator: str = "; ", last: str = "; and") -> str:
     rest = len(names) - MOST_NAMED
-    return "; ".join(names[:MOST_NAMED]) + (f"; and {rest} more" if rest > 0 else "")
+    return separator.join(names[:MOST_NAMED]) + (f"{last} {rest} more" if rest > 0 else "")

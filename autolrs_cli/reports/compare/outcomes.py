@@ -14,7 +14,7 @@ Cost = Literal["step", "total_steps", "seconds"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TargetOutcome:
     """What it took one arm on one seed to reach a target; if it missed, its full length."""
 
     reached: bool
@@ -42,7 +42,7 @@ class Racer:
     decays: bool
     runs: tuple[tuple[RunRecord, MetricCurve], ...]
 
-    def race(self, target: float) -> Outcome:
+    def race(self, target: float) -> TargetOutcome:
         """Return when `target` is reached.
 
         A decayed schedule needs the shortest length whose run reaches it, and needs that run to its end (method
@@ -76,8 +76,8 @@ def racers(arm: Arm, goal: Goal) -> dict[int, Racer]:
 
 def _at(
     run: RunRecord, curve: MetricCurve, index: int, *, reached: bool, at_shortest: bool = False
-) -> Outcome:
-    return Outcome(
+) -> TargetOutcome:
+    return TargetOutcome(
         reached,
         float(curve.step[index]),
         float(curve.total_steps[index]),
@@ -88,11 +88,11 @@ def _at(
     )
 
 
-def _whole_length(run: RunRecord) -> Outcome:
+def _whole_length(run: RunRecord) -> TargetOutcome:
     """Return the miss of a run without a last evaluation: its full length, and at least what it made."""
     end = run.ended or {}
     planned = run.max_steps + int(run.started.get("plan", {}).get("search_steps") or 0)
-    return Outcome(
+    return TargetOutcome(
         False,
         float(run.max_steps),
         float(max(planned, end.get("total_steps", 0))),

@@ -12,13 +12,13 @@ import orjson
 from numpy.typing import NDArray
 
 from autolrs_cli.contracts import WeightsKind
+from autolrs_cli.end_cause import EndCause
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.journal import Record
 from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.records.run_end import cause_of
 
 FloatArray = NDArray[np.float64]
-# How a run says that its training diverged beyond repair (`training.trainer`, `training.stage_loop`).
-DIVERGED = ("The training loss must stay finite", "must train without diverging")
 # Of the kept steps' events, at most this many are parsed: a plot shows no more.
 MOST_POINTS = 2_000
 STEP = b'{"event":"step",'
@@ -36,7 +36,7 @@ UNUSED = tuple(
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class TargetEvaluation:
     """One measurement of the slice that decides targets."""
 
     step: int
@@ -48,7 +48,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Points:
+class KeptSteps:
     """Kept steps over the run, thinned out; arrays of one length."""
 
     step: FloatArray
@@ -66,8 +66,8 @@ class RunRecord:
     path: Path
     started: Record
     """The event `run_started`."""
-    evaluations: tuple[Evaluation, ...]
-    points: Points
+    evaluations: tuple[TargetEvaluation, ...]
+    points: KeptSteps
     chosen: tuple[Record, ...] = ()
     """The events `lr_chosen`."""
     resumed: tuple[Record, ...] = ()
@@ -104,18 +104,12 @@ class RunRecord:
     @property
     def diverged(self) -> bool:
         """Whether it failed because its training diverged: that is a result, and counts as a miss."""
-        ended = self.ended or {}
-        return ended.get("status") == "failed" and tells_of_divergence(str(ended.get("reason")))
+        return cause_of(self.ended or {}) is EndCause.DIVERGED
 
     @property
     def ledger(self) -> dict[str, dict[str, float]]:
         """Bucket -> steps and seconds; empty for a run that did not end by itself."""
         return dict((self.ended or {}).get("ledger") or {})
-
-
-def tells_of_divergence(reason: str) -> bool:
-    """Return whether the reason for which a run failed is its LRs."""
-    return any(words in reason for words in DIVERGED)
 
 
 def read_run(path: Path) -> RunRecord:
@@ -212,15 +206,15 @@ def _well_formed(record: Record) -> bool:
     )
 
 
-def _evaluations(records: Any) -> Iterator[Evaluation]:
+def _evaluations(records: Any) -> Iterator[TargetEvaluation]:
     for r in records:
         if r["split"] == "target":
-            yield Evaluation(r["step"], r["total_steps"], r["t"], r["weights"], r["metrics"])
+            yield TargetEvaluation(r["step"], r["total_steps"], r["t"], r["weights"], r["metrics"])
 
 
-def _points(records: list[Record]) -> Points:
+def _points(records: list[Record]) -> KeptSteps:
     def column(name: str) -> FloatArray:
         # A missing loss becomes NaN.
         return np.array([record.get(name) for record in records], dtype=np.float64)
 
-    return Points(*(column(name) for name in ("step", "total_steps", "t", "lr", "loss")))
+    return KeptSteps(*(column(name) for name in ("step", "total_steps", "t", "lr", "loss")))

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from autolrs_cli.reports.compare.outcomes import Cost, Outcome
+from autolrs_cli.reports.compare.outcomes import Cost, TargetOutcome
 
 RESAMPLES = 10_000
 GENERATOR_SEED = 0
@@ -24,8 +24,8 @@ class Pair:
     """Baseline and arm on one seed: same initialisation, same order of the data."""
 
     seed: int
-    baseline: Outcome
-    arm: Outcome
+    baseline: TargetOutcome
+    arm: TargetOutcome
 
     @property
     def both_miss(self) -> bool:
@@ -121,8 +121,8 @@ class Speedup:
 def speedup(
     arm: str,
     baseline: str,
-    outcomes: Mapping[int, Outcome],
-    baseline_outcomes: Mapping[int, Outcome],
+    outcomes: Mapping[int, TargetOutcome],
+    baseline_outcomes: Mapping[int, TargetOutcome],
     *,
     intervals: bool = True,
 ) -> Speedup:

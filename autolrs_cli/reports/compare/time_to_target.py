@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolrs_cli.contracts import Direction, WeightsKind
-from autolrs_cli.reports.compare.run_record import Evaluation, FloatArray, RunRecord
+from autolrs_cli.reports.compare.run_record import FloatArray, RunRecord, TargetEvaluation
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def metric_curve(run: RunRecord, metric: str, direction: Direction) -> MetricCur
     with_metric = [e for e in run.evaluations if metric in e.metrics]
     kinds: tuple[WeightsKind, WeightsKind] = ("averaged", "raw") if averages(run) else ("raw", "averaged")
     kind = next((kind for kind in kinds if any(e.weights == kind for e in with_metric)), kinds[0])
-    chosen: dict[int, Evaluation] = {e.step: e for e in with_metric if e.weights == kind}
+    chosen: dict[int, TargetEvaluation] = {e.step: e for e in with_metric if e.weights == kind}
     rows = [chosen[step] for step in sorted(chosen)]
     return MetricCurve(
         np.array([e.step for e in rows], dtype=np.int64),

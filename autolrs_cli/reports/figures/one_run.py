@@ -51,7 +51,7 @@ def read_story(root: Path) -> RunStory:
     """Return what happened in a run so far.
 
     Raises:
-        ConfigError: if it is no run, or its journal is damaged.
+        ConfigError: if it is not a run, or its journal is damaged.
     """
     description = read_run(root).description
     names = (str(description.get(key)) for key in ("recipe", "schedule", "search") if description.get(key))
@@ -104,7 +104,16 @@ def lr_figure(story: RunStory) -> Figure:
                 label=None if number else "searched interval",
             )
         _tried(axes, [r for r in story.of("trial_finished") if r["status"] == "ok"], "o", "0.45", "tried")
-        _tried(axes, [r for r in story.of("trial_finished") if r["status"] != "ok"], "x", RED, "diverged")
+        _tried(
+            axes, [r for r in story.of("trial_finished") if r["status"] == "diverged"], "x", RED, "diverged"
+        )
+        _tried(
+            axes,
+            [r for r in story.of("trial_finished") if r["status"] == "stopped"],
+            "|",
+            "0.45",
+            "stopped early",
+        )
         _tried(axes, story.of("rolled_back"), "X", RED, "diverged in training, taken back")
         steps = story.of("step")
         axes.step(

@@ -25,7 +25,7 @@ RED, BLUE = COLOURS[1:3]
 
 
 @dataclass(frozen=True)
-class StageSearch:
+class SearchedStage:
     """The events of one stage's search."""
 
     started: Record
@@ -36,7 +36,7 @@ class StageSearch:
     chosen: Record | None
 
 
-def searches(events: Events) -> list[StageSearch]:
+def searches(events: Events) -> list[SearchedStage]:
     """Return the searched stages, the last `MOST_STAGES` of them."""
 
     def of(name: str, stage: int) -> list[Record]:
@@ -50,7 +50,7 @@ def searches(events: Events) -> list[StageSearch]:
             losses.setdefault(record["trial"], []).append(record)
         chosen = of("lr_chosen", stage)
         found.append(
-            StageSearch(
+            SearchedStage(
                 started,
                 of("trial_finished", stage),
                 of("surrogate", stage),
@@ -68,6 +68,7 @@ def search_figure(title: str, events: Events) -> Figure:
         Line2D([], [], color=RED, marker="x", linestyle="", label="diverged trial"),
         Line2D([], [], color=BLUE, label="surrogate, with 1 and 2 standard deviations"),
         Line2D([], [], color=RED, linestyle="--", label="chosen LR"),
+        Line2D([], [], color="0.45", marker="|", linestyle="", label="stopped early"),
     ]
     with _panels(title, searches(events), "LR", "predicted loss") as (made, pairs):
         for axes, stage in pairs:
@@ -78,7 +79,7 @@ def search_figure(title: str, events: Events) -> Figure:
     return made
 
 
-def _belief(axes: Axes, stage: StageSearch) -> None:
+def _belief(axes: Axes, stage: SearchedStage) -> None:
     if stage.surrogates:
         last = stage.surrogates[-1]
         lrs, mean, std = (np.array(last[name], dtype=np.float64) for name in ("lrs", "mean", "std"))
@@ -102,6 +103,10 @@ def _belief(axes: Axes, stage: StageSearch) -> None:
     for trial in stage.trials:
         if trial["status"] == "diverged":
             axes.plot(trial["lr"], 0.97, "x", color=RED, markersize=5, transform=axes.get_xaxis_transform())
+        if trial["status"] == "stopped":
+            axes.plot(
+                trial["lr"], 0.97, "|", color="0.45", markersize=6, transform=axes.get_xaxis_transform()
+            )
     if stage.chosen is not None:
         axes.axvline(stage.chosen["lr"], color=RED, linestyle="--", linewidth=1)
 
@@ -134,8 +139,8 @@ def trials_figure(title: str, events: Events) -> Figure:
 
 @contextmanager
 def _panels(
-    title: str, stages: Sequence[StageSearch], x: str, y: str
-) -> Iterator[tuple[Figure, list[tuple[Axes, StageSearch]]]]:
+    title: str, stages: Sequence[SearchedStage], x: str, y: str
+) -> Iterator[tuple[Figure, list[tuple[Axes, SearchedStage]]]]:
     """Yield a figure with a panel for each stage, named and labelled."""
     columns = max(min(COLUMNS, len(stages)), 1)
     rows = -(-len(stages) // columns)

@@ -29,7 +29,7 @@ NUMERIC = ("the paper claims", "training steps", "faster on", "all steps", "miss
 
 
 @dataclass(frozen=True)
-class Section:
+class TableSection:
     """Rows under one heading, each a comparison or a mean of some."""
 
     title: str
@@ -37,9 +37,9 @@ class Section:
     """Cells in the order of COLUMNS."""
 
 
-def sections(checks: Sequence[ClaimCheck]) -> list[Section]:
+def sections(checks: Sequence[ClaimCheck]) -> list[TableSection]:
     """Return the tables: the claims, AutoLRS against tuned schedules, and every arm of each recipe."""
-    found = [Section("the paper's claims and ours: original / AutoLRS", tuple(_claims(checks)))]
+    found = [TableSection("the paper's claims and ours: original / AutoLRS", tuple(_claims(checks)))]
     over_tuned = {
         f"{check.recipe}: {title} / AutoLRS": each
         for check in checks
@@ -48,11 +48,11 @@ def sections(checks: Sequence[ClaimCheck]) -> list[Section]:
     if over_tuned:
         rows = [_row(name, None, each, ("undecided", "")) for name, each in over_tuned.items()]
         mean = _mean_row(over_tuned, CLAIM_OVER_TUNED)
-        found.append(Section("AutoLRS against tuned schedules", (*rows, mean)))
+        found.append(TableSection("AutoLRS against tuned schedules", (*rows, mean)))
     for check in checks:
         rows = [_row(title, None, each, ("undecided", "")) for title, each in check.rivals.items()]
         if rows:
-            found.append(Section(f"{check.recipe}: original / arm, target {check.target}", tuple(rows)))
+            found.append(TableSection(f"{check.recipe}: original / arm, target {check.target}", tuple(rows)))
     return found
 
 
@@ -111,7 +111,7 @@ def render(checks: Sequence[ClaimCheck]) -> RenderableType:
     return Group(*parts, Text(DIRECTION))
 
 
-def _table(section: Section) -> Table:
+def _table(section: TableSection) -> Table:
     table = Table(title=section.title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     used = [place for place in _used(section) if place != VERDICT]
     for place in used:
@@ -122,7 +122,7 @@ def _table(section: Section) -> Table:
     return table
 
 
-def _used(section: Section) -> list[int]:
+def _used(section: TableSection) -> list[int]:
     """Return the columns in which some row has something."""
     return [place for place in range(len(COLUMNS)) if any(row[place] for row in section.rows)]
 
@@ -141,7 +141,7 @@ def as_markdown(checks: Sequence[ClaimCheck], command: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown(section: Section) -> str:
+def _markdown(section: TableSection) -> str:
     used = _used(section)
     lines = [tuple(COLUMNS), ("---",) * len(COLUMNS), *section.rows]
     return "\n".join(f"| {' | '.join(line[place] for place in used)} |" for line in lines)

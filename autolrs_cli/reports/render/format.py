@@ -86,8 +86,3 @@ def misses(found: Speedup) -> str:
 def median(values: Sequence[float]) -> float | None:
     """Return the median; None of nothing."""
     return statistics.median(values) if values else None
-
-
-def figure(value: float | None) -> str:
-    """Return a metric's value for a person."""
-    return "-" if value is None else f"{value:.4g}"

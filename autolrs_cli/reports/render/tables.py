@@ -10,6 +10,7 @@ from autolrs_cli.reports.compare.comparison import Comparison
 from autolrs_cli.reports.compare.provenance import provenance
 from autolrs_cli.reports.compare.speedups import Estimate, Pair, Speedup
 from autolrs_cli.reports.render import format as words
+from autolrs_cli.terminal import formats
 
 Row = dict[str, object]
 ESTIMATES = ("training", "net", "seconds")
@@ -118,7 +119,7 @@ def arm_table(comparison: Comparison) -> list[list[str]]:
                 ", ".join(map(str, arm.lengths)),
                 f"{len(reached)} of {len(own)}",
                 *("-" if cost is None else f"{cost:,.0f}" for cost in costs),
-                words.figure(words.median(comparison.finals[arm.name])),
+                formats.number(words.median(comparison.finals[arm.name])),
             ]
         )
     return table

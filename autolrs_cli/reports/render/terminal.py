@@ -14,6 +14,7 @@ from autolrs_cli.reports.compare.comparison import Comparison
 from autolrs_cli.reports.compare.speedups import Estimate
 from autolrs_cli.reports.render import format as words
 from autolrs_cli.reports.render.tables import seed_table
+from autolrs_cli.terminal import formats
 
 
 def render(comparison: Comparison) -> RenderableType:
@@ -71,7 +72,7 @@ def _arms(comparison: Comparison) -> RenderableType:
             arm.name,
             f"{len(reached)} of {len(own)}",
             *("-" if cost is None else f"{cost:,.0f}" for cost in costs),
-            words.figure(words.median(comparison.finals[arm.name])),
+            formats.number(words.median(comparison.finals[arm.name])),
         )
     several = [arm for arm in comparison.arms if len(arm.lengths) > 1]
     lines = [f"{arm.name} was run at lengths {', '.join(map(str, arm.lengths))}" for arm in several]

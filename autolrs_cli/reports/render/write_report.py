@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autolrs_cli.durable import publish
+from autolrs_cli.durable import write_whole
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.reports.compare.comparison import Comparison
 from autolrs_cli.reports.figures.curves import curves_figure, lrs_figure
@@ -35,17 +35,11 @@ def write_report(comparison: Comparison, out: Path) -> Path:
         for name, (draw, caption) in FIGURES.items():
             png, _ = save(draw(comparison), out / "plots", name)
             figures[name] = (png, caption)
-        _write(out / "table.csv", as_csv(comparison))
-        _write(out / "table.md", as_markdown(comparison, f"## {headline(comparison)}"))
-        _write(out / "report.html", page(comparison, figures))
+        write_whole(out / "table.csv", as_csv(comparison))
+        write_whole(out / "table.md", as_markdown(comparison, f"## {headline(comparison)}"))
+        write_whole(out / "report.html", page(comparison, figures))
     except OSError as error:
         raise ConfigError(
             f"The report must be written whole, but {out} cannot be: {error.strerror}. Name another folder with --out."
         ) from error
     return out / "report.html"
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f"{path.name}.part")
-    aside.write_text(text, encoding="utf-8")
-    publish(aside, path)

@@ -6,16 +6,18 @@ import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from pydantic import Field
 from sklearn.datasets import load_digits
 from torch import Tensor
 
 from autolrs_cli.contracts import Batch
 from autolrs_cli.seeding import generator
-from autolrs_recipes.checks import number, share, whole_number
+from autolrs_cli.values import Fraction, HeldOutFraction, checked
 from autolrs_recipes.data.images.preprocessing import Preprocessing
 from autolrs_recipes.data.images.streams import Draw, ImageReader, Slice
 from autolrs_recipes.data.splits import rank_in_class, taken_per_class
@@ -26,6 +28,7 @@ _BRIGHTEST = 16.0
 _SOURCE_PIXELS = 8
 
 
+@checked
 @dataclass(kw_only=True, eq=False)
 class Digits:
     """The digits, enlarged to `image_size` and augmented by small random rotations, shifts and zooms.
@@ -39,12 +42,14 @@ class Digits:
         zoom_fraction: zooms are drawn from 1 +- zoom_fraction.
     """
 
-    image_size: int
-    choose_fraction: float
-    target_fraction: float
-    rotate_degrees: float
-    shift_fraction: float
-    zoom_fraction: float
+    image_size: Annotated[int, Field(strict=True, ge=_SOURCE_PIXELS)]
+    choose_fraction: HeldOutFraction
+    target_fraction: HeldOutFraction
+    rotate_degrees: Annotated[float, Field(strict=True, ge=0, le=180)]
+    shift_fraction: Fraction
+    zoom_fraction: Annotated[float, Field(strict=True, ge=0, le=0.9)]
+
+    bundled = True  # nothing is to be given or loaded: it comes with what is installed
 
     @property
     def num_classes(self) -> int:
@@ -62,18 +67,7 @@ class Digits:
         return f"handwritten digits (scikit-learn), {len(pixels):,} images, resized to {self.image_size} px"
 
     def problems(self) -> list[str]:
-        """Return every problem with the settings."""
-        found = [
-            *whole_number("data.image_size", self.image_size, _SOURCE_PIXELS),
-            *share("data.choose_fraction", self.choose_fraction, "chooses LRs"),
-            *share("data.target_fraction", self.target_fraction, "decides targets"),
-            *number("data.rotate_degrees", self.rotate_degrees, 0, 180),
-            *number("data.shift_fraction", self.shift_fraction, 0, 1),
-            *number("data.zoom_fraction", self.zoom_fraction, 0, 0.9),
-        ]
-        return found or self._split_problems()
-
-    def _split_problems(self) -> list[str]:
+        """Return every problem with the split."""
         _, labels = self._images
         train = np.bincount(labels[self._slices["train"]], minlength=self.num_classes)
         if train.min() >= 1:

@@ -12,7 +12,8 @@ import numpy as np
 
 from autolrs_cli.contracts import FileSetting, Report
 from autolrs_cli.errors import ConfigError
-from autolrs_recipes.checks import named, share, whole_number
+from autolrs_cli.values import HeldOutFraction, NonNegativeInt, PositiveInt, checked
+from autolrs_recipes.checks import named
 from autolrs_recipes.data.cache import quiet
 from autolrs_recipes.data.images.decoding import Background, suffixes
 from autolrs_recipes.data.images.image_contents import ImageContents, path_keys
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@checked
 @dataclass(kw_only=True, eq=False)
 class ImageFolder:
     """Images in ImageNet layout; the slice that chooses LRs is held out of train/, and val/ decides targets.
@@ -49,10 +51,10 @@ class ImageFolder:
     """
 
     root: Annotated[str | None, FileSetting()]
-    image_size: int
-    choose_fraction: float
-    choose_max_examples: int
-    check_images: int
+    image_size: PositiveInt
+    choose_fraction: HeldOutFraction
+    choose_max_examples: PositiveInt
+    check_images: NonNegativeInt
     background: Background
     on_error: OnError
 
@@ -79,15 +81,8 @@ class ImageFolder:
         )
 
     def problems(self) -> list[str]:
-        """Return every problem with settings and files."""
-        settings = [
-            *whole_number("data.image_size", self.image_size, 1),
-            *share("data.choose_fraction", self.choose_fraction, "chooses LRs"),
-            *whole_number("data.choose_max_examples", self.choose_max_examples, 1),
-            *whole_number("data.check_images", self.check_images, 0),
-        ]
-        files = self._file_problems()
-        return settings + files or self._split_problems()
+        """Return every problem with the files and the split."""
+        return self._file_problems() or self._split_problems()
 
     def _file_problems(self) -> list[str]:
         """Return what is wrong with the folder and its files; listing it is the first thing that can fail."""
@@ -102,8 +97,7 @@ class ImageFolder:
             return [f"`data.root` must be readable, but: {error}. Change its permissions or set data.root."]
         if self.on_error == "replace":
             return found
-        most = 0 if whole_number("data.check_images", self.check_images, 0) else self.check_images
-        return found + image_problems(self._root, [self._train, self._val], most)
+        return found + image_problems(self._root, [self._train, self._val], self.check_images)
 
     def _split_problems(self) -> list[str]:
         left = self._train.class_sizes() - self._choose_sizes()

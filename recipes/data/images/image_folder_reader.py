@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from autolrs_cli.contracts import Batch
-from autolrs_cli.errors import TrainingError
+from autolrs_cli.errors import UnusableDataError
 from autolrs_cli.seeding import isolated
 from autolrs_recipes.data.images.decoding import Background, decode, fault_in_words
 from autolrs_recipes.data.images.streams import Draw
@@ -86,7 +86,7 @@ class ImageFolderReader:
             image = decode(self._path(example), self.background)
         except Exception as error:  # Pillow's plugins raise whatever their parsers stumble over
             if self.on_error == "fail":
-                raise TrainingError(
+                raise UnusableDataError(
                     f"Every image must stay readable while training, but {self._path(example)} is not: "
                     f"{fault_in_words(error)}. Restore it and resume, or set data.on_error=replace in a new run."
                 ) from error
@@ -106,7 +106,7 @@ class ImageFolderReader:
         """Return the next readable image of the same class: always the same one, wherever in training it is asked for.
 
         Raises:
-            TrainingError: if there is none.
+            UnusableDataError: if there is none.
         """
         of_class = torch.nonzero(self.labels == self.labels[example])[:, 0].tolist()
         at = of_class.index(example)
@@ -120,7 +120,7 @@ class ImageFolderReader:
                 "the image {} cannot be read ({fault}): {} stands in".format(*names, fault=fault)
             )
             return image
-        raise TrainingError(
+        raise UnusableDataError(
             f"An image that cannot be read is replaced by one of its class, but {self._path(example)} ({fault}) is one "
             f"of {len(of_class):,} that all cannot. Restore them and resume."
         )

@@ -132,7 +132,7 @@ def _write_text(path: Path, documents: Documents, validation: Documents, report:
         for source in (documents, validation):
             for document in source:
                 sentences = [" ".join(sentence.split()) for sentence in document]
-                # What the tokenizer would see nothing of (control characters) is no sentence.
+                # What is nothing to the tokenizer (control characters) is not a sentence.
                 sentences = [sentence for sentence in sentences if normalize(sentence).strip()]
                 if not sentences:
                     continue

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from autolrs_cli.contracts import Report
+from autolrs_cli.values import checked
 from autolrs_recipes.data.cache import content_hash
 from autolrs_recipes.data.pretraining.pydocs_cleaning import sentences_of
 from autolrs_recipes.data.pretraining.source import PreparedText
@@ -26,10 +27,12 @@ _NOT_DOCUMENTATION = frozenset(
 _OF_THIS_MACHINE = ("_sysconfigdata", "_sysconfig_vars", "sitecustomize", "usercustomize")
 
 
+@checked
 @dataclass(kw_only=True, eq=False)
 class PyDocs(PreparedText):
     """Each topic and each module's docstrings are a document. Nothing is imported: source files are parsed."""
 
+    bundled = True  # nothing is to be given or loaded: it comes with what is installed
     advice = "Set data.choose_fraction and data.target_fraction to hold out less."
 
     def source(self) -> str:

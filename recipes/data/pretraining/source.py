@@ -10,8 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, TypeAlias
 
+from pydantic import Field
+
 from autolrs_cli.contracts import FileSetting, Report
-from autolrs_recipes.checks import share, whole_number
+from autolrs_cli.values import HeldOutFraction, PositiveInt
 from autolrs_recipes.data.cache import cache_root, prepared, quiet
 from autolrs_recipes.data.pretraining.prepare import SUMMARY, TOKENIZER, Documents, Split, prepare_text
 from autolrs_recipes.data.pretraining.sentence_table import SentenceTable
@@ -24,6 +26,9 @@ Slice: TypeAlias = Literal["train", "choose", "target"]
 # Raised when the same text would be prepared differently: what was prepared before is then made again.
 _FORMAT = 1
 _LEAST_VOCABULARY = 100
+
+DocumentSentences = Annotated[int, Field(strict=True, ge=2)]
+"""Sentences of a document that is cut out of running text: a pair of them."""
 
 
 class PretrainingData(Protocol):
@@ -70,10 +75,10 @@ class PreparedText(ABC):
         cache_dir: where prepared data is kept; None: see `cache_root`.
     """
 
-    vocab_size: int
-    tokenizer_sentences: int
-    choose_fraction: float
-    target_fraction: float
+    vocab_size: Annotated[int, Field(strict=True, ge=_LEAST_VOCABULARY)]
+    tokenizer_sentences: PositiveInt
+    choose_fraction: HeldOutFraction
+    target_fraction: HeldOutFraction
     cache_dir: Annotated[str | None, FileSetting()]
 
     advice: ClassVar[str] = "Give more text."
@@ -108,14 +113,8 @@ class PreparedText(ABC):
         )
 
     def problems(self) -> list[str]:
-        """Return every problem with settings and files."""
-        return [
-            *whole_number("data.vocab_size", self.vocab_size, _LEAST_VOCABULARY),
-            *whole_number("data.tokenizer_sentences", self.tokenizer_sentences, 1),
-            *share("data.choose_fraction", self.choose_fraction, "chooses LRs"),
-            *share("data.target_fraction", self.target_fraction, "decides targets"),
-            *self.source_problems(),
-        ]
+        """Return every problem with the source."""
+        return self.source_problems()
 
     def prepare(self, report: Report) -> None:
         """Make what `sentences` reads, unless it was made before."""

@@ -97,7 +97,7 @@ class GlobalBatch:
         }
 
 
-class TrainPairs:
+class TrainSentencePairs:
     """Endless training batches, addressed by position; every sentence is an anchor once per epoch.
 
     Args:
@@ -151,7 +151,7 @@ class TrainPairs:
         return {**self.__dict__, "_planned": None}
 
 
-class HeldOutPairs:
+class HeldOutSentencePairs:
     """A fixed number of pairs of a held-out slice, the same for every seed; the last batch may be smaller.
 
     Args:

@@ -8,22 +8,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from autolrs_cli.contracts import FileSetting, Report
 from autolrs_cli.errors import ConfigError
-from autolrs_recipes.checks import named, whole_number
+from autolrs_cli.values import checked
+from autolrs_recipes.checks import named
 from autolrs_recipes.data.cache import cache_root, content_hash
 from autolrs_recipes.data.pretraining.sentence_splitting import cut_documents, split_sentences
-from autolrs_recipes.data.pretraining.source import PreparedText
+from autolrs_recipes.data.pretraining.source import DocumentSentences, PreparedText
 from autolrs_recipes.data.text_lines import file_problems, read_lines
 
-_FORMATS = ("sentences", "plain")
 # A document is in memory while it is read.
 _MAX_BLOCK_LINES = 1_000_000
 _CONTENT = "sentences and blank lines between documents"
 
 
+@checked
 @dataclass(kw_only=True, eq=False)
 class TextFiles(PreparedText):
     """Files of text, as `text_lines` reads them.
@@ -40,8 +41,8 @@ class TextFiles(PreparedText):
 
     files: Annotated[Sequence[str] | str | None, FileSetting(pattern=True)]
     validation_files: Annotated[Sequence[str] | str | None, FileSetting(pattern=True)]
-    format: str
-    document_sentences: int
+    format: Literal["sentences", "plain"]
+    document_sentences: DocumentSentences
 
     advice = (
         "Give more text. With data.format=sentences a document ends at a blank line and at the end of a file; text "
@@ -57,12 +58,7 @@ class TextFiles(PreparedText):
 
     def source_problems(self) -> list[str]:
         """Return every problem with the settings, and with the files as far as their names tell."""
-        found = whole_number("data.document_sentences", self.document_sentences, 2)
-        if self.format not in _FORMATS:
-            found.append(
-                f"`data.format` must be one of {', '.join(_FORMATS)}, but got data.format={self.format!r}. "
-                "Set data.format=sentences for one sentence a line, data.format=plain for running text."
-            )
+        found: list[str] = []
         if not self.files:
             found.append(
                 f"`data.files` must name text files, but got data.files={self.files!r}. "
@@ -141,7 +137,7 @@ def _expanded(name: str) -> list[Path]:
 
 def _name_problems(key: str, name: object) -> list[str]:
     if not isinstance(name, str):
-        return file_problems(key, name, _CONTENT)
+        return []  # refused by its type
     found = _expanded(name)
     if not found:
         return [f"`{key}` must name files, but no file matches {key}={name}. Set {key}."]

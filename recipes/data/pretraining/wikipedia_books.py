@@ -9,9 +9,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
+
 from autolrs_cli.contracts import FileSetting, Report
 from autolrs_cli.errors import ConfigError
-from autolrs_recipes.checks import whole_number
+from autolrs_cli.values import checked
 from autolrs_recipes.data import hub
 from autolrs_recipes.data.cache import cache_root, content_hash
 from autolrs_recipes.data.pretraining.sentence_splitting import (
@@ -19,7 +21,7 @@ from autolrs_recipes.data.pretraining.sentence_splitting import (
     ends_like_prose,
     split_sentences,
 )
-from autolrs_recipes.data.pretraining.source import PreparedText
+from autolrs_recipes.data.pretraining.source import DocumentSentences, PreparedText
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -29,6 +31,7 @@ _REPORT_EVERY = 100_000
 _NONE = "none"
 
 
+@checked
 @dataclass(kw_only=True, eq=False)
 class WikipediaBooks(PreparedText):
     """Encyclopedia articles, each a document, and books.
@@ -50,8 +53,8 @@ class WikipediaBooks(PreparedText):
     wikipedia_config: str | None
     books: Annotated[str | None, FileSetting(or_name=True, words=(_NONE,))]
     books_config: str | None
-    text_column: str
-    document_sentences: int
+    text_column: Annotated[str, Field(min_length=1)]
+    document_sentences: DocumentSentences
 
     def source(self) -> str:
         """Say where the text is from, in words."""
@@ -60,13 +63,7 @@ class WikipediaBooks(PreparedText):
 
     def source_problems(self) -> list[str]:
         """Return every problem with the settings; neither network nor rows are asked."""
-        found = whole_number("data.document_sentences", self.document_sentences, 2)
-        if not isinstance(self.text_column, str) or not self.text_column:
-            found.append(
-                f"`data.text_column` must name a column, but got data.text_column={self.text_column!r}. "
-                "Set data.text_column, for example to text."
-            )
-        found += hub.problems(
+        found = hub.problems(
             "data.wikipedia", self.wikipedia, "wikimedia/wikipedia (downloads 11 GB, 20231101.en)"
         )
         if self.books is None:

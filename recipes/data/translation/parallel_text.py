@@ -9,17 +9,18 @@ from typing import Annotated, Any, TypeAlias
 
 from autolrs_cli.contracts import FileSetting, Report
 from autolrs_cli.errors import ConfigError
-from autolrs_recipes.checks import share, whole_number
+from autolrs_cli.values import HeldOutFraction, PositiveInt, checked
 from autolrs_recipes.data.cache import cache_root, content_hash
 from autolrs_recipes.data.text_lines import count_lines, file_problems, read_lines
 from autolrs_recipes.data.translation.pairs import Pair
-from autolrs_recipes.data.translation.prepare import Corpus, Settings
-from autolrs_recipes.data.translation.source import PreparedTranslation
+from autolrs_recipes.data.translation.prepare import Corpus, PreparationSettings
+from autolrs_recipes.data.translation.source import MaxLength, PreparedTranslation, VocabularySize
 
 _File: TypeAlias = Annotated[str | None, FileSetting()]
 _WHAT = "one sentence a line"
 
 
+@checked
 @dataclass(kw_only=True, eq=False)
 class ParallelText(PreparedTranslation):
     """Pairs of text files, as `text_lines` reads them.
@@ -44,10 +45,10 @@ class ParallelText(PreparedTranslation):
     validation_target: _File
     test_source: _File
     test_target: _File
-    choose_fraction: float
-    choose_max_pairs: int
-    vocab_size: int
-    max_length: int
+    choose_fraction: HeldOutFraction
+    choose_max_pairs: PositiveInt
+    vocab_size: VocabularySize
+    max_length: MaxLength
     cache_dir: _File = None
 
     kind = "parallel_text"
@@ -60,19 +61,17 @@ class ParallelText(PreparedTranslation):
 
     def problems(self) -> list[str]:
         """Return every problem with settings and files; sentences are looked at when they are prepared."""
-        found = [
-            *share("data.choose_fraction", self.choose_fraction, "chooses LRs"),
-            *whole_number("data.choose_max_pairs", self.choose_max_pairs, 1),
-            *self.token_problems(),
-        ]
+        found: list[str] = []
         for pair in self._key_pairs():
             files = [problem for key in pair for problem in self._file_problems(key)]
             found += files or self._line_problems(*pair)
         return found + self._same_file_problems()
 
-    def settings(self) -> Settings:
+    def settings(self) -> PreparationSettings:
         """Return how the pairs are prepared."""
-        return Settings(self.vocab_size, self.max_length, self.choose_fraction, self.choose_max_pairs)
+        return PreparationSettings(
+            self.vocab_size, self.max_length, self.choose_fraction, self.choose_max_pairs
+        )
 
     def text(self, report: Report) -> tuple[dict[str, Any], Callable[[], Corpus]]:
         """Return what the text depends on, and what reads it."""

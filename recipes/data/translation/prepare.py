@@ -61,7 +61,7 @@ class Corpus:
 
 
 @dataclass(frozen=True)
-class Settings:
+class PreparationSettings:
     """How pairs are prepared.
 
     Args:
@@ -83,7 +83,7 @@ class Settings:
         return {"format": FORMAT, "tokenizers": tokenizers.__version__, **asdict(self)}
 
 
-def fill(folder: Path, corpus: Corpus, settings: Settings, report: Report) -> None:
+def fill(folder: Path, corpus: Corpus, settings: PreparationSettings, report: Report) -> None:
     """Fill an empty folder with what `PreparedPairs` reads.
 
     Raises:
@@ -95,7 +95,7 @@ def fill(folder: Path, corpus: Corpus, settings: Settings, report: Report) -> No
 class _Preparation:
     """One preparation; its parts share counts and the split."""
 
-    def __init__(self, folder: Path, corpus: Corpus, settings: Settings, report: Report) -> None:
+    def __init__(self, folder: Path, corpus: Corpus, settings: PreparationSettings, report: Report) -> None:
         self.folder, self.corpus, self.settings, self.report = folder, corpus, settings, report
         self.counts: Counter[str] = Counter()
         self.digest = hashlib.sha256()

@@ -7,38 +7,36 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
+from pydantic import Field
+
 from autolrs_cli.contracts import FileSetting, Report
-from autolrs_recipes.checks import whole_number
 from autolrs_recipes.data.cache import cache_root, prepared, quiet
 from autolrs_recipes.data.translation.bpe import SMALLEST_VOCABULARY
 from autolrs_recipes.data.translation.pairs import PreparedPairs
-from autolrs_recipes.data.translation.prepare import Corpus, Settings, fill
+from autolrs_recipes.data.translation.prepare import Corpus, PreparationSettings, fill
+
+VocabularySize = Annotated[int, Field(strict=True, ge=SMALLEST_VOCABULARY)]
+MaxLength = Annotated[int, Field(strict=True, ge=2)]
+"""Tokens of a sentence: one, and its end."""
 
 
 class PreparedTranslation(ABC):
     """Sentence pairs that are prepared when they are first asked for; its subclasses say which."""
 
-    vocab_size: int
-    max_length: int
+    vocab_size: VocabularySize
+    max_length: MaxLength
     cache_dir: Annotated[str | None, FileSetting()]
 
     kind: ClassVar[str]
     """Folder of the cache that its prepared folders lie in."""
 
     @abstractmethod
-    def settings(self) -> Settings:
+    def settings(self) -> PreparationSettings:
         """Return how the pairs are prepared."""
 
     @abstractmethod
     def text(self, report: Report) -> tuple[dict[str, Any], Callable[[], Corpus]]:
         """Return what the text depends on, as JSON, and what reads it; cheap, since it is asked at every start."""
-
-    def token_problems(self) -> list[str]:
-        """Return what is wrong with the settings of the tokens."""
-        return [
-            *whole_number("data.vocab_size", self.vocab_size, SMALLEST_VOCABULARY),
-            *whole_number("data.max_length", self.max_length, 2),
-        ]
 
     def prepare(self, report: Report) -> None:
         """Make `prepared`, unless it was made before.

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from autolrs_cli.contracts import FileSetting, Report
 from autolrs_cli.errors import ConfigError
-from autolrs_recipes.checks import share, whole_number
+from autolrs_cli.values import HeldOutFraction, PositiveInt, checked
 from autolrs_recipes.data import hub
 from autolrs_recipes.data.cache import cache_root, content_hash
 from autolrs_recipes.data.translation.pairs import Pair
-from autolrs_recipes.data.translation.prepare import Corpus, Settings
-from autolrs_recipes.data.translation.source import PreparedTranslation
+from autolrs_recipes.data.translation.prepare import Corpus, PreparationSettings
+from autolrs_recipes.data.translation.source import MaxLength, PreparedTranslation, VocabularySize
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -24,6 +24,7 @@ _COLUMN = "translation"
 _ROWS = 1000
 
 
+@checked
 @dataclass(kw_only=True, eq=False)
 class WMT14(PreparedTranslation):
     """Rows of {"translation": {language: sentence, ...}} in three splits.
@@ -50,10 +51,10 @@ class WMT14(PreparedTranslation):
     train_split: str
     validation_split: str
     test_split: str | None
-    choose_fraction: float
-    choose_max_pairs: int
-    vocab_size: int
-    max_length: int
+    choose_fraction: HeldOutFraction
+    choose_max_pairs: PositiveInt
+    vocab_size: VocabularySize
+    max_length: MaxLength
     cache_dir: Annotated[str | None, FileSetting()] = None
 
     kind = "wmt14"
@@ -65,12 +66,7 @@ class WMT14(PreparedTranslation):
 
     def problems(self) -> list[str]:
         """Return every problem with the settings; the network is not asked."""
-        found = [
-            *hub.problems("data.name", self.name, _EXAMPLE),
-            *share("data.choose_fraction", self.choose_fraction, "chooses LRs"),
-            *whole_number("data.choose_max_pairs", self.choose_max_pairs, 1),
-            *self.token_problems(),
-        ]
+        found = hub.problems("data.name", self.name, _EXAMPLE)
         splits = [s for s in (self.train_split, self.validation_split, self.test_split) if s is not None]
         if len(set(splits)) < len(splits):
             found.append(
@@ -79,9 +75,11 @@ class WMT14(PreparedTranslation):
             )
         return found
 
-    def settings(self) -> Settings:
+    def settings(self) -> PreparationSettings:
         """Return how the pairs are prepared."""
-        return Settings(self.vocab_size, self.max_length, self.choose_fraction, self.choose_max_pairs)
+        return PreparationSettings(
+            self.vocab_size, self.max_length, self.choose_fraction, self.choose_max_pairs
+        )
 
     def text(self, report: Report) -> tuple[dict[str, Any], Callable[[], Corpus]]:
         """Return what the text depends on, and what reads it; loads the data."""

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from autolrs_cli.contracts import FileSetting, Report
-from autolrs_recipes.checks import whole_number
+from autolrs_cli.values import NonNegativeInt, PositiveInt, checked
 from autolrs_recipes.data.cache import content_hash
 from autolrs_recipes.data.translation.pairs import Pair
-from autolrs_recipes.data.translation.prepare import Corpus, Settings
-from autolrs_recipes.data.translation.source import PreparedTranslation
+from autolrs_recipes.data.translation.prepare import Corpus, PreparationSettings
+from autolrs_recipes.data.translation.source import MaxLength, PreparedTranslation, VocabularySize
 
 _MAKERS = ("draws", "fillers", "frames", "make", "words")
 
 
+@checked
 @dataclass(kw_only=True, eq=False)
 class Phrases(PreparedTranslation):
     """Sentence frames whose blanks are filled with dates, numbers, prices, places; every English sentence once.
@@ -35,15 +36,16 @@ class Phrases(PreparedTranslation):
         cache_dir: where prepared data are kept; None: $AUTOLRS_CACHE_DIR, else the user's cache folder.
     """
 
-    num_pairs: int
-    generation_seed: int
-    choose_pairs: int
-    target_pairs: int
-    vocab_size: int
-    max_length: int
+    num_pairs: PositiveInt
+    generation_seed: NonNegativeInt
+    choose_pairs: PositiveInt
+    target_pairs: PositiveInt
+    vocab_size: VocabularySize
+    max_length: MaxLength
     cache_dir: Annotated[str | None, FileSetting()] = None
 
     kind = "phrases"
+    bundled = True  # nothing is to be given or loaded: it comes with what is installed
 
     def describe(self) -> str:
         """Say what the data is, in words."""
@@ -52,24 +54,17 @@ class Phrases(PreparedTranslation):
 
     def problems(self) -> list[str]:
         """Return every problem with the settings."""
-        found = [
-            *whole_number("data.num_pairs", self.num_pairs, 1),
-            *whole_number("data.generation_seed", self.generation_seed, 0),
-            *whole_number("data.choose_pairs", self.choose_pairs, 1),
-            *whole_number("data.target_pairs", self.target_pairs, 1),
-            *self.token_problems(),
+        if self.choose_pairs + self.target_pairs < self.num_pairs:
+            return []
+        return [
+            "Both held-out slices together must leave pairs for training, but got "
+            f"data.choose_pairs={self.choose_pairs}, data.target_pairs={self.target_pairs} of "
+            f"data.num_pairs={self.num_pairs}. Raise data.num_pairs."
         ]
-        if not found and self.choose_pairs + self.target_pairs >= self.num_pairs:
-            found.append(
-                "Both held-out slices together must leave pairs for training, but got "
-                f"data.choose_pairs={self.choose_pairs}, data.target_pairs={self.target_pairs} of "
-                f"data.num_pairs={self.num_pairs}. Raise data.num_pairs."
-            )
-        return found
 
-    def settings(self) -> Settings:
+    def settings(self) -> PreparationSettings:
         """Return how the pairs are prepared."""
-        return Settings(self.vocab_size, self.max_length, 1.0, self.choose_pairs)
+        return PreparationSettings(self.vocab_size, self.max_length, 1.0, self.choose_pairs)
 
     def text(self, report: Report) -> tuple[dict[str, Any], Callable[[], Corpus]]:
         """Return what the phrases depend on, and what makes them."""

@@ -6,10 +6,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from autolrs_cli.dashboard.formats import duration, lr, number
 from autolrs_cli.dashboard.run_state import State
-
-__all__ = ["duration", "lr", "number"]
+from autolrs_cli.terminal.formats import lr, number
 
 
 def headline(description: Mapping[str, Any]) -> str:
@@ -89,14 +87,20 @@ def measured(state: State, metric: str) -> float | None:
     return None
 
 
+def stage_name(stage: Mapping[str, Any], num_stages: int | None) -> str:
+    """Name a stage, and of how many it is where that is known beforehand."""
+    name = f"stage {stage['stage'] + 1}"
+    return name if num_stages is None else f"{name} of {num_stages}"
+
+
 def _place(state: State) -> str:
     stage = state.stage
     if stage is None:
         if state.lr is None:
             return "preparing the first step"
-        what = "warm-up" if state.num_stages else "training"
+        what = "warm-up" if state.is_searched else "training"
         return f"{what}: step {state.step} of {_segment_end(state)} at LR {lr(state.lr)}"
-    name = f"stage {stage['stage'] + 1} of {state.num_stages}"
+    name = stage_name(stage, state.num_stages)
     if not state.searching:
         return f"{name}: {_training(state)}"
     if not state.trials:
@@ -119,6 +123,6 @@ def _training(state: State) -> str:
 def _segment_end(state: State) -> int:
     """Return the kept step at which the warm-up, or the run without a search, ends."""
     segments = state.plan.get("segments", ())
-    if state.num_stages and segments:
+    if state.is_searched and segments:
         return int(segments[0]["first_step"]) + int(segments[0]["steps"])
     return int(state.plan.get("max_steps", 0))

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from autolrs_cli.durable import replace_whole
 from autolrs_cli.trackers.points import Point, Record
 
 
@@ -73,6 +74,4 @@ class Marks:
 
     def save(self) -> None:
         """Write them to the file, whole or not at all."""
-        aside = self._path.with_suffix(".part")
-        aside.write_text(json.dumps({"run": self.run, "last": self._last}), encoding="utf-8")
-        aside.replace(self._path)
+        replace_whole(self._path, json.dumps({"run": self.run, "last": self._last}))

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autolrs_cli.contracts import Phase
-from autolrs_cli.settings import BudgetSettings
-from autolrs_cli.training.stages import MIN_TRIAL_STEPS, plan_problems, plan_schedule, plan_search
+from autolrs_cli.search import StageBudget
+from autolrs_cli.search.stages import MIN_TRIAL_STEPS, plan_stages, stage_problems
 
 
 def budget(
     first: int = 1000, longest: int = 8000, share: float = 0.1, objective: str = "published"
-) -> BudgetSettings:
-    return BudgetSettings(
+) -> StageBudget:
+    return StageBudget(
         initial_stage_steps=first,
         max_stage_steps=longest,
         trial_fraction=share,
@@ -28,9 +28,8 @@ def phase(steps: int) -> Phase:
 
 
 def test_stages_double_up_to_the_longest_as_published() -> None:
-    plan = plan_search([phase(100 + 31000)], 100, budget())
+    plan = plan_stages([phase(100 + 31000)], 100, budget(), 10)
     assert [(s.kind, s.first_step, s.steps, s.trial_steps) for s in plan] == [
-        ("warm_up", 0, 100, 0),
         ("stage", 100, 1000, 100),
         ("stage", 1100, 2000, 200),
         ("stage", 3100, 4000, 400),
@@ -38,21 +37,21 @@ def test_stages_double_up_to_the_longest_as_published() -> None:
         ("stage", 15100, 8000, 800),
         ("stage", 23100, 8000, 800),
     ]
-    assert [s.objective for s in plan[1:]] == ["train", "train", "train", "train", "choose", "choose"]
+    assert [s.objective for s in plan] == ["train", "train", "train", "train", "choose", "choose"]
 
 
 def test_the_last_stage_is_cut_to_what_is_left() -> None:
-    plan = plan_search([phase(3500)], 0, budget())
+    plan = plan_stages([phase(3500)], 0, budget(), 10)
     assert [s.steps for s in plan] == [1000, 2000, 500]
 
 
 def test_a_rest_too_short_to_search_joins_the_stage_before() -> None:
-    plan = plan_search([phase(3150)], 0, budget())
+    plan = plan_stages([phase(3150)], 0, budget(), 10)
     assert [(s.steps, s.trial_steps) for s in plan] == [(1000, 100), (2150, 215)]
 
 
 def test_doubling_starts_anew_in_each_phase() -> None:
-    plan = plan_search([phase(3000), phase(3000)], 0, budget())
+    plan = plan_stages([phase(3000), phase(3000)], 0, budget(), 10)
     assert [(s.phase, s.stage, s.first_step, s.steps) for s in plan] == [
         (0, 0, 0, 1000),
         (0, 1, 1000, 2000),
@@ -63,7 +62,9 @@ def test_doubling_starts_anew_in_each_phase() -> None:
 
 @pytest.mark.parametrize("objective", ["train", "choose"])
 def test_the_objective_can_be_fixed(objective: str) -> None:
-    assert {s.objective for s in plan_search([phase(50000)], 0, budget(objective=objective))} == {objective}
+    assert {s.objective for s in plan_stages([phase(50000)], 0, budget(objective=objective), 10)} == {
+        objective
+    }
 
 
 @given(
@@ -76,32 +77,25 @@ def test_the_objective_can_be_fixed(objective: str) -> None:
 def test_any_plan_covers_each_step_once_and_can_be_searched(
     steps: int, warmup: int, first: int, doublings: int, share: float
 ) -> None:
-    plan = plan_search([phase(steps)], warmup, budget(first, first * 2**doublings, share))
-    at = 0
+    plan = plan_stages([phase(steps)], warmup, budget(first, first * 2**doublings, share), 10)
+    at = warmup
     for segment in plan:
         assert segment.first_step == at
         assert segment.steps > 0
         at += segment.steps
     assert at == steps
-    assert all(MIN_TRIAL_STEPS <= s.trial_steps <= s.steps for s in plan if s.kind == "stage")
-    assert not plan_problems(plan, [phase(steps)], warmup)
+    assert all(MIN_TRIAL_STEPS <= s.trial_steps <= s.steps for s in plan)
+    assert not stage_problems(plan, [phase(steps)], warmup)
 
 
 def test_a_trial_that_is_too_short_is_named_with_the_way_out() -> None:
     phases = [phase(1000)]
-    (problem,) = plan_problems(plan_search(phases, 0, budget(100, 100)), phases, 0)
+    (problem,) = stage_problems(plan_stages(phases, 0, budget(100, 100), 10), phases, 0)
     assert "20 steps or more" in problem
     assert "search.trial_fraction" in problem
 
 
 def test_a_warm_up_as_long_as_the_run_is_named() -> None:
     phases = [phase(1000)]
-    (problem,) = plan_problems(plan_search(phases, 1000, budget()), phases, 1000)
+    (problem,) = stage_problems(plan_stages(phases, 1000, budget(), 10), phases, 1000)
     assert "schedule.warmup_steps=1000" in problem
-
-
-def test_a_fixed_schedule_has_one_segment_per_phase() -> None:
-    assert [(s.kind, s.first_step, s.steps) for s in plan_schedule([phase(30), phase(20)])] == [
-        ("schedule", 0, 30),
-        ("schedule", 30, 20),
-    ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from autolrs_cli.dashboard.formats import lr
+from autolrs_cli.terminal.formats import lr
 
-SHORT_REASONS = {
+# How a trial diverged, in a few words.
+FAILURES: Mapping[str | None, str] = {
     "non_finite_loss": "loss not finite",
     "loss_above_untrained": "loss far above the untrained model's",
 }
@@ -15,7 +16,7 @@ SHORT_REASONS = {
 
 def diverged_trial(record: Mapping[str, Any]) -> str:
     """Say which trial diverged and how."""
-    return f"trial {record['trial'] + 1} diverged at LR {lr(record['lr'])}: {detail(record['reason'])}"
+    return f"trial {record['trial'] + 1} diverged at LR {lr(record['lr'])}: {record['reason']}"
 
 
 def all_failed(record: Mapping[str, Any]) -> str:
@@ -39,14 +40,3 @@ def resumed(record: Mapping[str, Any]) -> str:
     kept = f", {record['kept_trials']} finished trials kept" if record["kept_trials"] else ""
     changed = f"; changed since: {', '.join(record['changed'])}" if record.get("changed") else ""
     return f"resumed at step {record['from_step']}{kept}; {record['repeated_steps']} steps are made again{changed}"
-
-
-def detail(reason: str | None) -> str:
-    """Return the measured numbers of a failure's `code: detail`."""
-    return "" if reason is None else reason.partition(": ")[2] or reason
-
-
-def short_reason(reason: str | None) -> str:
-    """Return a failure's reason in a few words."""
-    code = (reason or "").partition(":")[0]
-    return SHORT_REASONS.get(code, code)

@@ -1,0 +1,151 @@
+"""What a search and the loop that trains tell each other: trials, their losses, and what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+from autolrs_cli.contracts import LossKind, WeightsKind
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One question of a search: train some steps at this LR and say how it went."""
+
+    index: int
+    """0-based within the stage."""
+    lr: float
+    steps: int = 0
+    """How many optimizer steps it has."""
+    kind: LossKind = "train"
+    """The loss that it is judged by."""
+    weights: WeightsKind = "raw"
+    """The weights that it is judged by; averaged ones have a held-out loss only."""
+    scored_at: tuple[int, ...] | None = None
+    """Steps since the trial's start, 1-based and ascending, at which the loss is taken; None: every step."""
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Trial:
+        """Return the trial that `asdict` made `state` of, JSON's lists for tuples."""
+        at = state["scored_at"]
+        return cls(**{**state, "scored_at": None if at is None else tuple(at)})
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The losses of one trial.
+
+    Args:
+        steps: steps since the trial's start at which a value was taken, 1-based and ascending.
+        values: mean loss at each of those steps, same length.
+        kind: which loss it is.
+        weights: the weights it was measured with.
+    """
+
+    steps: Sequence[int]
+    values: Sequence[float]
+    kind: LossKind
+    weights: WeightsKind = "raw"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A trial that diverged. It is a state, never a number told to the surrogate."""
+
+    reason: Literal["non_finite_loss", "loss_above_untrained"]
+    step: int
+    """Step since the trial's start at which it was found, 1-based."""
+    detail: str
+    """The measured numbers, for a person."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A policy's word that a trial is not worth its next step."""
+
+    reason: str
+    """For a person."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A trial that its policy ended early; what its losses still say is the policy's affair."""
+
+    curve: Curve
+    reason: str
+
+
+Verdict: TypeAlias = "Literal['go', 'stop'] | Stop"
+"""`go`: the trial's next step; `stop`: it diverged, and the failure rule has the last word; `Stop`: it is stopped."""
+TrialResult: TypeAlias = "Curve | Failure | Stopped"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The loss expected at the end of a stage, from the losses of a trial."""
+
+    mean: float
+    std: float | None = None
+    """None where the forecast has no uncertainty of its own (the published one)."""
+    flags: tuple[str, ...] = ()
+    """Why not to trust it: `negative`, `undetermined`, `few_points`, `overflow`."""
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A finished trial and what came of it: a forecast, a failure, or the reason why it was stopped."""
+
+    trial: Trial
+    forecast: Forecast | None = None
+    failure: Failure | None = None
+    stopped: str | None = None
+
+    @property
+    def status(self) -> Literal["ok", "diverged", "stopped"]:
+        """What came of it; the losses of a diverged trial say nothing."""
+        if self.failure is not None:
+            return "diverged"
+        return "ok" if self.stopped is None else "stopped"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the record as JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> TrialRecord:
+        """Rebuild the record; floats return bit for bit."""
+        forecast, failure = state["forecast"], state["failure"]
+        return cls(
+            Trial.from_state(state["trial"]),
+            Forecast(**{**forecast, "flags": tuple(forecast["flags"])}) if forecast else None,
+            Failure(**failure) if failure else None,
+            state["stopped"],
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a policy makes of the trials of a stage."""
+
+    lr: float
+    """Of the first step that is trained on; what follows is the policy's `lr`."""
+    trial: Trial | None
+    """The winner; None: every trial failed, and the LR is a safe one."""
+    keeps_end: bool = False
+    """Whether the winner's end state is where training goes on: its steps then are kept steps."""
+    predicted: float | None = None
+    """The loss that it is expected to lead to."""
+    flags: tuple[str, ...] = ()
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Choice:
+        """Return the choice that `asdict` made `state` of."""
+        trial = state["trial"]
+        return cls(
+            **{
+                **state,
+                "trial": None if trial is None else Trial.from_state(trial),
+                "flags": tuple(state["flags"]),
+            }
+        )

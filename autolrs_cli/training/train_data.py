@@ -1,0 +1,59 @@
+"""The run's training batches, by kept step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+
+from autolrs_cli.contracts import Batch, Phase, Recipe
+from autolrs_cli.training.loader import Notice, TrainLoader, unheard
+
+
+class TrainData:
+    """Opens the stream of the phase that is trained, and reads it from any step on.
+
+    Args:
+        recipe: whose streams are read.
+        phases: the run's phases, in order.
+        seed: the run's seed; fixes the order and augmentation of the data.
+        workers: loader processes.
+        device: where batches go.
+        notice: told what the streams have to say of their batches.
+        waiting: called now and then while a step's first batch is waited for; may raise, to stop there.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        phases: Sequence[Phase],
+        *,
+        seed: int,
+        workers: int,
+        device: torch.device,
+        notice: Notice = unheard,
+        waiting: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.phases = phases
+        self._recipe = recipe
+        self._seed = seed
+        self._workers = workers
+        self._device = device
+        self._notice = notice
+        self._waiting = waiting
+        self._loaders: dict[int, TrainLoader] = {}
+
+    def read(self, phase: int, step: int) -> tuple[Iterator[Batch], int]:
+        """Return the micro-batches of kept step `step` (0-based over the run), and how many they are."""
+        loader = self._loader(phase)
+        loader.seek(step - sum(p.steps for p in self.phases[:phase]))
+        return loader.read(), loader.micro_batches
+
+    def _loader(self, phase: int) -> TrainLoader:
+        if phase not in self._loaders:
+            stream = self._recipe.train_stream(phase, self._seed)
+            loader = TrainLoader(
+                stream, phase, self._workers, self._device, notice=self._notice, waiting=self._waiting
+            )
+            self._loaders = {phase: loader}
+        return self._loaders[phase]
