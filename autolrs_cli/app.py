@@ -209,9 +209,12 @@ def prepare(
     raise typer.Exit(run(list(overrides or ())))
 
 
-@data_app.command(context_settings=RAW_TAIL)
+@data_app.command(context_settings=OPTIONS_AND_OVERRIDES)
 def check(
     overrides: Annotated[list[str] | None, typer.Argument(help=OVERRIDES_HELP, show_default=False)] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read all of the data, not only what a run's start looks at.")
+    ] = False,
 ) -> None:
     r"""Check a recipe's settings and data, make the data ready, and show what a batch of each stream holds.
 
@@ -220,10 +223,12 @@ def check(
       autolrs data check recipe=resnet50 data=image_folder data.root=PATH
 
       autolrs data check recipe=bert data=text_files data.files=\[mine.txt]
+
+      autolrs data check --full recipe=resnet50 data=image_folder data.root=PATH      decode and hash every image
     """
     from autolrs_cli.commands.data import check as run
 
-    raise typer.Exit(run(list(overrides or ())))
+    raise typer.Exit(run(list(overrides or ()), full=full))
 
 
 def _share_cores_politely() -> None:

@@ -15,6 +15,23 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+
+@dataclass(frozen=True)
+class FileSetting:
+    """Marks a setting that names files: `root: Annotated[str | None, FileSetting()]`.
+
+    It is made absolute when a run starts, so that the run can go on from any folder; and when a run goes on, it may be
+    another one, if the data there have the same fingerprint.
+    """
+
+    or_name: bool = False
+    """Whether it may also be a name on the hub, which stays as it is unless there is such a file."""
+    pattern: bool = False
+    """Whether `*`, `?` and `[...]` stand for parts of names."""
+    words: tuple[str, ...] = ()
+    """Values with a meaning of their own, that are never files."""
+
+
 LossKind = Literal["train", "choose"]
 """`train`: the free training loss; `choose`: the loss on the held-out slice that picks LRs."""
 EvalSplit = Literal["choose", "target"]
@@ -82,6 +99,14 @@ class EvalStream(Protocol):
 
     def batch(self, index: int) -> Batch:
         """Return batch `index`, 0 <= index < num_batches, as CPU tensors."""
+
+
+@runtime_checkable
+class Noticing(Protocol):
+    """A stream, or what it reads with, that has something to say: an image that was replaced by another."""
+
+    def notices(self) -> list[str]:
+        """Return what was noticed since the last call, in words: the same words for the same thing."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +215,18 @@ class Preparable(Protocol):
         """
 
 
+@runtime_checkable
+class Verifiable(Protocol):
+    """A recipe whose data are looked at in part when a run starts, and can be looked at in full."""
+
+    def verify(self, report: Report) -> str:
+        """Read all of the data, make prepared data that are damaged again, and say in words what was looked at.
+
+        Raises:
+            ConfigError: if something is wrong with the data.
+        """
+
+
 @dataclass(frozen=True)
 class FullMeasure:
     """What a full evaluation found."""
@@ -213,6 +250,21 @@ class FullyMeasured(Protocol):
 
     def measure_fully(self, model: nn.Module, device: torch.device) -> FullMeasure:
         """Measure the slice that decides targets; `model` is in eval mode, without gradients."""
+
+
+@runtime_checkable
+class Portable(Protocol):
+    """A recipe whose model can be built and exported where its data are not."""
+
+    def keep(self, folder: Path) -> None:
+        """Write what `model` and `export` need to know of the data into the empty `folder`, a part of the run."""
+
+    def recall(self, folder: Path) -> None:
+        """Read that; from now on `model` and `export` need no data.
+
+        Raises:
+            OSError, ValueError: if it cannot be read.
+        """
 
 
 @runtime_checkable

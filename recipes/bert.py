@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -22,14 +22,20 @@ from autolrs_cli.contracts import (
     Phase,
     Report,
     TrainStream,
+    Verifiable,
 )
 from autolrs_cli.values import Fraction, PositiveInt, checked
 from autolrs_recipes.checks import divides
+from autolrs_recipes.data.pretraining.prepare import TOKENIZER
 from autolrs_recipes.data.pretraining.sentence_pairs import LEAST_LENGTH, NUM_SPECIAL
 from autolrs_recipes.data.pretraining.source import PretrainingData
 from autolrs_recipes.data.pretraining.streams import HeldOutSentencePairs, Task, TrainSentencePairs
 from autolrs_recipes.data.pretraining.wordpiece import SPECIAL_TOKENS
+from autolrs_recipes.data.tokenizer_file import read_tokenizer
 from autolrs_recipes.models.bert import PretrainingBert, losses, masked_and_next_logits
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 _TO_GET_THE_PAPERS = (
     "scale=paper data.wikipedia=NAME data.books=NAME, with English Wikipedia and BooksCorpus by their names on the "
@@ -92,6 +98,7 @@ class Bert:
         self.mask_fraction = mask_fraction
         self.choose_pairs = choose_pairs
         self.target_pairs = target_pairs
+        self._recalled: Tokenizer | None = None
 
     def describe(self) -> Description:
         """Say what is trained, in words."""
@@ -132,6 +139,12 @@ class Bert:
         """Train the vocabulary and tokenize the text, unless it was done before."""
         self.data.prepare(report)
 
+    def verify(self, report: Report) -> str:
+        """Look at all of the prepared data; say what was looked at."""
+        if isinstance(self.data, Verifiable):
+            return self.data.verify(report)
+        return "the data cannot be looked at further"
+
     def fingerprint(self) -> str:
         """Hash of the data's content, split and vocabulary."""
         return self.data.fingerprint()
@@ -154,7 +167,7 @@ class Bert:
 
     def model(self) -> nn.Module:
         """Build the encoder and its two heads with fresh weights."""
-        return self.architecture.build(self.data.tokenizer.get_vocab_size())
+        return self.architecture.build(self._tokenizer().get_vocab_size())
 
     def parameter_groups(self, model: nn.Module) -> list[ParameterGroup]:
         """Keep weight decay off biases and LayerNorm, as the public code does."""
@@ -216,6 +229,21 @@ class Bert:
         """Count the tokens of a micro-batch, special ones included, padding not."""
         return int(batch["attention_mask"].sum())
 
+    def keep(self, folder: Path) -> None:
+        """Write the tokenizer."""
+        self.data.tokenizer.save(str(folder / TOKENIZER))
+
+    def recall(self, folder: Path) -> None:
+        """Read it instead of asking the data.
+
+        Raises:
+            OSError, ValueError: if it is not there, or damaged.
+        """
+        self._recalled = read_tokenizer(folder / TOKENIZER)
+
+    def _tokenizer(self) -> Tokenizer:
+        return self._recalled or self.data.tokenizer
+
     def export(self, model: nn.Module, folder: Path) -> str:
         """Write model and tokenizer as transformers loads them; return code that fills in a masked word."""
         from transformers import BertTokenizer
@@ -223,7 +251,7 @@ class Bert:
 
         unknown, pad, cls, sep, mask = (SPECIAL_TOKENS[i] for i in (1, 0, 2, 3, 4))
         tokenizer = BertTokenizer(
-            vocab=self.data.tokenizer.get_vocab(),
+            vocab=self._tokenizer().get_vocab(),
             do_lower_case=True,
             unk_token=unknown,
             pad_token=pad,

@@ -22,10 +22,14 @@ from autolrs_cli.contracts import (
     Metric,
     ParameterGroup,
     Phase,
+    Preparable,
+    Report,
     TrainStream,
+    Verifiable,
 )
 from autolrs_cli.values import PositiveInt, checked
 from autolrs_recipes.checks import divides
+from autolrs_recipes.data.images.preprocessing import Preprocessed, Preprocessing
 from autolrs_recipes.data.images.streams import HeldOutImages, ImageData, TrainImages
 from autolrs_recipes.models.resnet50 import ImageModel
 
@@ -71,6 +75,7 @@ class ResNet50:
         self.global_batch = global_batch
         self.micro_batch = global_batch if micro_batch is None else micro_batch
         self.eval_batch = eval_batch
+        self._recalled: Preprocessing | None = None
 
     def describe(self) -> Description:
         """Say what is trained, in words."""
@@ -85,6 +90,17 @@ class ResNet50:
         """Return every problem with settings and data."""
         return [*divides(self.global_batch, self.micro_batch), *self.data.problems()]
 
+    def prepare(self, report: Report) -> None:
+        """Read what the fingerprint covers, if the data can say how that goes."""
+        if isinstance(self.data, Preparable):
+            self.data.prepare(report)
+
+    def verify(self, report: Report) -> str:
+        """Look at all of the data; say what was looked at."""
+        if isinstance(self.data, Verifiable):
+            return self.data.verify(report)
+        return "the data are always looked at in full"
+
     def fingerprint(self) -> str:
         """Hash of the data's content and split."""
         return self.data.fingerprint()
@@ -95,7 +111,7 @@ class ResNet50:
 
     def model(self) -> nn.Module:
         """Build the network with fresh weights, in the memory format that convolutions are fastest in."""
-        model = self.architecture.build(self.data.num_classes)
+        model = self.architecture.build(len(self._preprocessing().classes))
         return model.to(memory_format=torch.channels_last)
 
     def parameter_groups(self, model: nn.Module) -> list[ParameterGroup]:
@@ -142,13 +158,35 @@ class ResNet50:
         """Count the images of a micro-batch."""
         return len(batch["labels"])
 
+    def keep(self, folder: Path) -> None:
+        """Write how images are made ready, and the names of their classes."""
+        self._preprocessing().write(folder)
+
+    def recall(self, folder: Path) -> None:
+        """Read that instead of asking the data.
+
+        Raises:
+            OSError, ValueError, KeyError, TypeError: if it is not there, or damaged.
+        """
+        self._recalled = Preprocessing.read(folder)
+
+    def _preprocessing(self) -> Preprocessing:
+        if self._recalled is not None:
+            return self._recalled
+        if isinstance(self.data, Preprocessed):
+            return self.data.preprocessing()
+        return Preprocessing(tuple(map(str, range(self.data.num_classes))))
+
     def export(self, model: nn.Module, folder: Path) -> str:
-        """Write a state dict with torchvision's names, in safetensors; return code that loads it."""
+        """Write a state dict with torchvision's names, and how images are made ready; return code that loads both."""
         state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
         path = folder / "model.safetensors"
         save_file(state, path)
-        building = self.architecture.code(self.data.num_classes)
-        return f"from safetensors.torch import load_file\n{building}\nmodel.load_state_dict(load_file({str(path)!r}))"
+        preprocessing = self._preprocessing()
+        building = self.architecture.code(len(preprocessing.classes))
+        loading = f"model.load_state_dict(load_file({str(path)!r}))"
+        using = preprocessing.code(preprocessing.write(folder))
+        return f"from safetensors.torch import load_file\n{building}\n{loading}{using}"
 
 
 def _logits(model: nn.Module, batch: Batch) -> Tensor:

@@ -26,10 +26,12 @@ from autolrs_cli.contracts import (
     Phase,
     Report,
     TrainStream,
+    Verifiable,
 )
 from autolrs_cli.values import PositiveInt, checked
 from autolrs_recipes.data.translation.pairs import END, END_ID, PAD, PAD_ID, UNKNOWN, TranslationData
 from autolrs_recipes.data.translation.streams import HeldOutPairs, TrainPairs
+from autolrs_recipes.data.translation.vocabulary import Vocabulary
 from autolrs_recipes.models.beam_search import BeamSearch, bleu, encoded, spread
 from autolrs_recipes.models.marian import TranslationModel
 
@@ -94,6 +96,7 @@ class Transformer:
         self.bleu_sentences = bleu_sentences
         self.averaged_checkpoints = averaged_checkpoints
         self.checkpoint_every_steps = checkpoint_every_steps
+        self._recalled: Vocabulary | None = None
 
     def describe(self) -> Description:
         """Say what is trained, in words."""
@@ -128,6 +131,12 @@ class Transformer:
         """Make the tokens that the streams read, unless they were made before."""
         self.data.prepare(report)
 
+    def verify(self, report: Report) -> str:
+        """Look at all of the prepared data; say what was looked at."""
+        if isinstance(self.data, Verifiable):
+            return self.data.verify(report)
+        return "the data cannot be looked at further"
+
     def fingerprint(self) -> str:
         """Hash of the data's content and split."""
         return self.data.prepared.facts.fingerprint
@@ -138,13 +147,18 @@ class Transformer:
 
     def model(self) -> nn.Module:
         """Build the network with fresh weights."""
-        return self.architecture.build(
-            vocab_size=self.data.prepared.facts.vocabulary, pad_id=PAD_ID, end_id=END_ID
-        )
+        return self.architecture.build(vocab_size=self._vocabulary().size, pad_id=PAD_ID, end_id=END_ID)
 
     def parameter_groups(self, model: nn.Module) -> list[ParameterGroup]:
-        """Return one group: nothing sets parameters apart in [Vaswani2017]_ Sec. 5.3."""
-        return [ParameterGroup("weights", [p for p in model.parameters() if p.requires_grad])]
+        """Keep weight decay, of which [Vaswani2017]_ has none, off biases and LayerNorm where somebody wants it."""
+        norms = [m for m in model.modules() if isinstance(m, nn.LayerNorm)]
+        kept = {id(p) for m in norms for p in m.parameters(recurse=False)}
+        kept |= {id(p) for name, p in model.named_parameters() if name.endswith("bias")}
+        trained = [p for p in model.parameters() if p.requires_grad]
+        return [
+            ParameterGroup("weights", [p for p in trained if id(p) not in kept]),
+            ParameterGroup("bias_and_norm", [p for p in trained if id(p) in kept], decay=False),
+        ]
 
     def train_stream(self, phase: int, seed: int, world_size: int = 1) -> TrainStream:
         """Open the training stream; `seed` fixes the order, never the split."""
@@ -201,6 +215,21 @@ class Transformer:
         """Return the search that BLEU is computed with."""
         return BeamSearch(self.beam_size, self.length_penalty, self.eval_tokens)
 
+    def keep(self, folder: Path) -> None:
+        """Write the tokenizer, and a sentence to try it on."""
+        self._vocabulary().write(folder)
+
+    def recall(self, folder: Path) -> None:
+        """Read these instead of asking the data.
+
+        Raises:
+            OSError, ValueError, KeyError: if they are not there, or damaged.
+        """
+        self._recalled = Vocabulary.read(folder)
+
+    def _vocabulary(self) -> Vocabulary:
+        return self._recalled or Vocabulary.of(self.data.prepared)
+
     def export(self, model: nn.Module, folder: Path) -> str:
         """Write what transformers' `from_pretrained` loads; return code that loads it and translates a sentence."""
         assert isinstance(model, MarianMTModel)
@@ -215,14 +244,14 @@ class Transformer:
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         model.save_pretrained(folder)
         tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-            tokenizer_file=str(self.data.prepared.tokenizer_file),
+            tokenizer_file=str(self._vocabulary().tokenizer_file),
             pad_token=PAD,
             eos_token=END,
             unk_token=UNKNOWN,
             model_max_length=self.architecture.max_length,
         )
         tokenizer.save_pretrained(folder)
-        return _USAGE.format(folder=str(folder), sentence=self._test()[0][0])
+        return _USAGE.format(folder=str(folder), sentence=self._vocabulary().example)
 
 
 def _logits(model: nn.Module, batch: Batch) -> Tensor:

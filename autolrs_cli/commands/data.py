@@ -11,20 +11,25 @@ from autolrs_cli.settings import RunSettings, parse
 from autolrs_cli.terminal.console import PatientConsole, say
 
 if TYPE_CHECKING:
-    from autolrs_cli.contracts import Batch, Recipe
+    from autolrs_cli.contracts import Batch, Recipe, Report
 
 
 def prepare(overrides: Sequence[str]) -> int:
     """Make the data ready that the configuration asks for; return the exit code."""
-    return _with_recipe(overrides, read_batches=False)
+    return _with_recipe(overrides)
 
 
-def check(overrides: Sequence[str]) -> int:
-    """Make the data ready, read a batch of every stream, and say what is in them; return the exit code."""
-    return _with_recipe(overrides, read_batches=True)
+def check(overrides: Sequence[str], *, full: bool) -> int:
+    """Make the data ready, read a batch of every stream, and say what is in them; return the exit code.
+
+    Args:
+        overrides: Hydra's command line.
+        full: read all of the data.
+    """
+    return _with_recipe(overrides, read_batches=True, full=full)
 
 
-def _with_recipe(overrides: Sequence[str], *, read_batches: bool) -> int:
+def _with_recipe(overrides: Sequence[str], *, read_batches: bool = False, full: bool = False) -> int:
     console, errors = PatientConsole(), PatientConsole(stderr=True)
 
     def job(config: dict[str, Any]) -> None:
@@ -38,11 +43,20 @@ def _with_recipe(overrides: Sequence[str], *, read_batches: bool) -> int:
             recipe = build_recipe(config)
         with PreparationProgress(console) as progress:
             prepare_data(recipe, progress)
-        lines = [*_summary(recipe), *(_batches(recipe, run.max_steps) if read_batches else ())]
+            verified = _verified(recipe, progress) if full else ()
+        lines = [*_summary(recipe), *verified, *(_batches(recipe, run.max_steps) if read_batches else ())]
         for line in lines:
             say(console, line)
 
     return run_jobs(job, overrides, errors)
+
+
+def _verified(recipe: Recipe, report: Report) -> Sequence[str]:
+    from autolrs_cli.contracts import Verifiable
+
+    if isinstance(recipe, Verifiable):
+        return [f"  {recipe.verify(report)}"]
+    return [f"  the recipe {recipe.name} has no `verify` method that looks at more"]
 
 
 def _summary(recipe: Recipe) -> Iterator[str]:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from autolrs_cli.compose.hydra_app import compose_and_call, given_config_dir
 from autolrs_cli.errors import AutoLRSError, ConfigError
+from autolrs_cli.runner.path_settings import make_absolute
 from autolrs_cli.terminal.console import show_error
 
 
@@ -35,7 +36,9 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     if isinstance(schedule, dict) and isinstance(schedule.get("run"), str):
         # A run that is resumed or read elsewhere must still find the one that it replays.
         schedule["run"] = str(Path(schedule["run"]).expanduser().absolute())
-    return {str(key): value for key, value in plain.items()}
+    named = {str(key): value for key, value in plain.items()}
+    make_absolute(named)
+    return named
 
 
 def run_jobs(job: Callable[[dict[str, Any]], None], overrides: Sequence[str], errors: Console) -> int:

@@ -52,6 +52,7 @@ class RunDirectory:
         self.checkpoints = root / "checkpoints"
         self.last_weights = root / "checkpoints" / "averaging"
         self.summary = root / "summary.json"
+        self.preprocessing = root / "preprocessing"
         self._lock = root / "run.lock"
 
     @property
@@ -85,7 +86,13 @@ class RunDirectory:
             ConfigError: if one of its files is a link.
         """
         own = [self.config, self.journal, self.schedule, self.model, self.averaged_model, self.checkpoints]
-        own += [self.last_weights, self.summary, self._lock, self._lock.with_suffix(".holder")]
+        own += [
+            self.last_weights,
+            self.summary,
+            self.preprocessing,
+            self._lock,
+            self._lock.with_suffix(".holder"),
+        ]
         links = [path.name for path in own if path.is_symlink()]
         if links:
             raise ConfigError(

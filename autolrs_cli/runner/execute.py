@@ -26,9 +26,10 @@ from autolrs_cli.records.run_directory import (
 )
 from autolrs_cli.runner.code_version import code_version
 from autolrs_cli.runner.plan import Plan
+from autolrs_cli.runner.preparation import keep_preprocessing
 from autolrs_cli.runner.resume_point import ResumePoint, cut
 from autolrs_cli.runner.summary import summarize
-from autolrs_cli.runner.torch_runtime import prepare
+from autolrs_cli.runner.torch_runtime import prepare, require_shared_memory
 from autolrs_cli.runner.trainer_factory import make_search, make_trainer, run_started
 from autolrs_cli.search import preload
 from autolrs_cli.training.algorithm import search_and_train, train
@@ -106,6 +107,8 @@ def execute(
     prepare(plan.settings.runtime, plan.threads)
     if plan.search is not None:
         preload()
+    keep_preprocessing(plan.recipe, directory)
+    require_shared_memory(plan)
     first_started = started - (resume.t if resume else 0.0)
     if resume is not None:
         cut(directory, resume)

@@ -15,9 +15,10 @@ from autolrs_cli.contracts import FullyMeasured, Recipe
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.runner.config_outline import require_shape
+from autolrs_cli.runner.instantiate import build
 from autolrs_cli.runner.other_version import require_same_version
 from autolrs_cli.runner.plan import build_recipe
-from autolrs_cli.runner.preparation import prepare_data
+from autolrs_cli.runner.preparation import prepare_data, recall_preprocessing
 from autolrs_cli.runner.target_allowlist import require_trusted
 from autolrs_cli.seeding import isolated
 from autolrs_cli.training.weights import LastCheckpoints, load_weights
@@ -35,15 +36,17 @@ class StoredRun:
 
     Raises:
         ConfigError: if it is not a run directory, its configuration names code that is neither ours nor in the folder
-            that the run recorded, or its data are not what they were.
+            that the run recorded; or, where nothing was kept of its data, these are not what they were.
     """
 
     def __init__(self, root: Path) -> None:
         self.directory = RunDirectory(root)
         self.config = read_trusted_config(self.directory)
-        self.recipe: Recipe = build_recipe(self.config)
-        prepare_data(self.recipe)
-        self._require_same_data()
+        self.recipe: Recipe = build(self.config["recipe"], "recipe", self.config, kind=Recipe)
+        if not recall_preprocessing(self.recipe, self.directory):
+            self.recipe = build_recipe(self.config)
+            prepare_data(self.recipe)
+            self._require_same_data()
 
     def model(self) -> nn.Module:
         """Return the trained model on the CPU, with the weights that decided its target.

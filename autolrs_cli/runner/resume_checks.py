@@ -21,6 +21,7 @@ from autolrs_cli.overrides import override_in
 from autolrs_cli.records.journal import Record, read_verified
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, RunDirectory
 from autolrs_cli.runner.finished_run import read_trusted_config
+from autolrs_cli.runner.path_settings import path_keys, set_path
 from autolrs_cli.runner.plan import Plan, check
 from autolrs_cli.runner.preparation import prepare_data
 from autolrs_cli.runner.trainer_factory import run_started
@@ -35,7 +36,7 @@ def reopen(
 
     Args:
         directory: of the run, locked.
-        changes: KEY=VALUE of settings that cannot change results.
+        changes: KEY=VALUE of settings that cannot change results, and of paths that data were moved to.
         allowed: such keys that may differ between config.yaml and what the run began with.
         report: told how the preparation of data goes.
 
@@ -54,9 +55,11 @@ def reopen(
     now = orjson.loads(orjson.dumps(asdict(run_started(plan, config))))
     _require_same_plan(began, now)
     if now["data_fingerprint"] != began["data_fingerprint"]:
+        moved = [change for change in changes if change.partition("=")[0] in path_keys(config)]
         raise ConfigError(
-            f"The data must be those that the run began with, but their fingerprint is {now['data_fingerprint']} and "
-            f"the run recorded {began['data_fingerprint']}. Restore the data."
+            f"The data must be those that the run began with, but {', '.join(moved) or 'what is there now'} has the "
+            f"fingerprint {now['data_fingerprint']} and the run recorded {began['data_fingerprint']}. "
+            + ("Name the folder or files that the data were moved to." if moved else "Restore the data.")
         )
     return plan, config, _differences(began, now)
 
@@ -114,7 +117,8 @@ def _require_same_settings(
 ) -> None:
     then, now = flat(began), flat(config)
     changed = [key for key in sorted({*then, *now}) if then.get(key, _MISSING) != now.get(key, _MISSING)]
-    refused = [key for key in changed if key not in allowed or not _is_harmless(key)]
+    may = {*path_keys(began)}
+    refused = [key for key in changed if not (key in allowed and (_is_harmless(key) or key in may))]
     if refused:
         raise ConfigError(
             [
@@ -122,7 +126,7 @@ def _require_same_settings(
                 f"{now.get(key, _MISSING)} where the run began with {then.get(key, _MISSING)}. "
                 + (
                     f"Allow it with --allow-change {key}, or restore it."
-                    if _is_harmless(key)
+                    if _is_harmless(key) or key in may
                     else "Restore it, or begin a new run."
                 )
                 for key in refused
@@ -132,13 +136,18 @@ def _require_same_settings(
 
 def _changed(config: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
     problems: list[str] = []
+    paths = path_keys(config)
+    moves: dict[str, Any] = {}
     changed = OmegaConf.create(config)
     for change in changes:
         given = override_in(change)
+        if given is not None and given.type is OverrideType.CHANGE and given.key_or_group in paths:
+            moves[given.key_or_group] = given.value()
+            continue
         if given is None or given.is_sweep_override() or not _may_change(given, changed):
             problems.append(
                 f"Only settings that cannot change results may change, but got {change}. Give one of "
-                f"{', '.join(HARMLESS_KEYS)} as KEY=VALUE."
+                f"{', '.join([*HARMLESS_KEYS, *paths])} as KEY=VALUE."
             )
             continue
         key, value = given.key_or_group, given.value()
@@ -150,7 +159,10 @@ def _changed(config: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
         OmegaConf.update(changed, key, value, merge=False)
     if problems:
         raise ConfigError(problems)
-    return dict(OmegaConf.to_container(changed))  # type: ignore[arg-type]
+    plain: dict[str, Any] = dict(OmegaConf.to_container(changed))  # type: ignore[arg-type]
+    for key, value in moves.items():
+        set_path(plain, key, value)
+    return plain
 
 
 def _may_change(given: Override, config: DictConfig) -> bool:

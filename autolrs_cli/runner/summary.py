@@ -15,6 +15,9 @@ from autolrs_cli.training.outcome import finite
 from autolrs_cli.training.train_state import TrainState
 from autolrs_cli.training.trainer import Trainer
 
+# The journal has all of them.
+_MOST_NOTICES = 20
+
 
 def summarize(plan: Plan, trainer: Trainer, cause: EndCause, reason: str | None) -> dict[str, Any]:
     """Return the contents of summary.json."""
@@ -47,6 +50,10 @@ def summarize(plan: Plan, trainer: Trainer, cause: EndCause, reason: str | None)
         "raw_metrics": {name: finite(value) for name, value in state.outcome.raw_metrics.items()},
         "average": settings.average.name,
         "notes": state.outcome.notes,
+        "notices": {
+            "count": len(state.outcome.notices),
+            "first": state.outcome.notices[:_MOST_NOTICES],
+        },
         "resumed": state.outcome.resumed,
         "bit_exact": state.outcome.bit_exact,
         "untrained_loss": {kind: finite(value) for kind, value in state.untrained_loss.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict
 from typing import Any
 
@@ -60,6 +61,7 @@ def make_trainer(
     if plan.search is not None:
         state.policy = plan.search.policy(plan.outline)
         state.divergence = DivergenceWatch(state.policy.failure_rule)
+    notice = functools.partial(_note, state, journal)
     run = settings.run
     return Trainer(
         engine,
@@ -69,6 +71,8 @@ def make_trainer(
             seed=settings.seed,
             workers=settings.runtime.workers,
             device=plan.device,
+            notice=notice,
+            waiting=stop.check,
         ),
         state,
         cadence=Cadence(run.max_steps, run.eval_every_steps, run.log_every_steps, run.full_eval_every_steps),
@@ -81,6 +85,7 @@ def make_trainer(
             workers=settings.runtime.workers,
             last_weights=last_weights,
             batch_norm_batches=average.batchnorm_batches if average else 0,
+            notice=notice,
         ),
         resume_points=ResumePoints(
             Checkpoints(directory.checkpoints),
@@ -92,6 +97,13 @@ def make_trainer(
         ),
         last_weights=last_weights,
     )
+
+
+def _note(state: TrainState, journal: Journal, said: str) -> None:
+    """Write down what a stream has to say of its batches, once."""
+    if said not in state.outcome.notices:
+        state.outcome.notices.append(said)
+        journal.write(events.Warned(said))
 
 
 def make_search(plan: Plan, trainer: Trainer) -> tuple[Prober, RecordedPolicy]:

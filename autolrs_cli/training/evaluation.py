@@ -10,7 +10,7 @@ from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal
 from autolrs_cli.training.averaging import batch_norms
 from autolrs_cli.training.engine import Engine
-from autolrs_cli.training.loader import read_all, to_device
+from autolrs_cli.training.loader import Notice, read_all, to_device, unheard
 from autolrs_cli.training.outcome import finite
 from autolrs_cli.training.weights import LastCheckpoints
 
@@ -38,6 +38,7 @@ class Evaluator:
         last_weights: the checkpoints whose mean a full evaluation measures; None: the engine averages, or the recipe
             has no full evaluation.
         batch_norm_batches: micro-batches that BatchNorm's statistics of averaged weights are estimated on.
+        notice: told what streams have to say of their batches.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Evaluator:
         workers: int,
         last_weights: LastCheckpoints | None = None,
         batch_norm_batches: int = 0,
+        notice: Notice = unheard,
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -56,6 +58,7 @@ class Evaluator:
         self._workers = workers
         self._last_weights = last_weights
         self._batch_norm_batches = batch_norm_batches
+        self._notice = notice
         self._norm_batches: list[Batch] | None = None
         self._choose_batches: list[Batch] | None = None
 
@@ -128,9 +131,13 @@ class Evaluator:
     def _slice_that_chooses(self) -> list[Batch]:
         """Return its batches: it is small and measured many times a trial, so they stay on the device."""
         if self._choose_batches is None:
-            self._choose_batches = list(self._read("choose"))
+            # Copies: what workers read stays in shared memory, of which there may be little.
+            self._choose_batches = [
+                {name: tensor.clone() for name, tensor in batch.items()} if self._workers else batch
+                for batch in self._read("choose")
+            ]
         return self._choose_batches
 
     def _read(self, split: EvalSplit) -> Iterator[Batch]:
         stream = self._engine.recipe.eval_stream(split)
-        return read_all(stream, self._workers, self._engine.device)
+        return read_all(stream, self._workers, self._engine.device, self._notice)

@@ -32,6 +32,8 @@ class Outcome:
     """False once it went on with other libraries, code or hardware than it began with."""
     ruled_out: list[RuledOut] = field(default_factory=list)
     """LRs whose stages diverged, were taken back, and were searched again."""
+    notices: list[str] = field(default_factory=list)
+    """What streams had to say of their batches, each once: images that were replaced."""
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as strict JSON types."""
@@ -45,6 +47,7 @@ class Outcome:
             "resumed": self.resumed,
             "bit_exact": self.bit_exact,
             "ruled_out": [asdict(each) for each in self.ruled_out],
+            "notices": self.notices,
         }
 
     @classmethod
@@ -60,6 +63,7 @@ class Outcome:
             resumed=saved["resumed"],
             bit_exact=saved["bit_exact"],
             ruled_out=[RuledOut(**each) for each in saved["ruled_out"]],
+            notices=list(saved.get("notices", ())),
         )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
 from autolrs_cli.contracts import Batch, Phase, Recipe
-from autolrs_cli.training.loader import TrainLoader
+from autolrs_cli.training.loader import Notice, TrainLoader, unheard
 
 
 class TrainData:
@@ -19,16 +19,28 @@ class TrainData:
         seed: the run's seed; fixes the order and augmentation of the data.
         workers: loader processes.
         device: where batches go.
+        notice: told what the streams have to say of their batches.
+        waiting: called now and then while a step's first batch is waited for; may raise, to stop there.
     """
 
     def __init__(
-        self, recipe: Recipe, phases: Sequence[Phase], *, seed: int, workers: int, device: torch.device
+        self,
+        recipe: Recipe,
+        phases: Sequence[Phase],
+        *,
+        seed: int,
+        workers: int,
+        device: torch.device,
+        notice: Notice = unheard,
+        waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self.phases = phases
         self._recipe = recipe
         self._seed = seed
         self._workers = workers
         self._device = device
+        self._notice = notice
+        self._waiting = waiting
         self._loaders: dict[int, TrainLoader] = {}
 
     def read(self, phase: int, step: int) -> tuple[Iterator[Batch], int]:
@@ -40,5 +52,8 @@ class TrainData:
     def _loader(self, phase: int) -> TrainLoader:
         if phase not in self._loaders:
             stream = self._recipe.train_stream(phase, self._seed)
-            self._loaders = {phase: TrainLoader(stream, phase, self._workers, self._device)}
+            loader = TrainLoader(
+                stream, phase, self._workers, self._device, notice=self._notice, waiting=self._waiting
+            )
+            self._loaders = {phase: loader}
         return self._loaders[phase]

@@ -68,6 +68,7 @@ class TrainState:
         self._load_progress(start)
         self.outcome.resumed, self.outcome.bit_exact = now.resumed, now.bit_exact
         self.outcome.ruled_out = [*now.ruled_out, found]
+        self.outcome.notices = now.notices
 
     def _load_progress(self, state: Mapping[str, Any]) -> None:
         self.place.step = state["step"]

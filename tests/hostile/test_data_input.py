@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 import struct
 import zlib
@@ -16,10 +19,10 @@ from PIL import Image
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.runner.finished_run import read_trusted_config
+from autolrs_recipes.data.images.decoding import decode
 from autolrs_recipes.data.images.image_folder import ImageFolder
-from autolrs_recipes.data.images.listing import decode
 from autolrs_recipes.data.pretraining.sentence_splitting import split_sentences
-from autolrs_recipes.data.text_lines import MAX_LINE_BYTES, file_problems, read_lines
+from autolrs_recipes.data.text_lines import MAX_LINE_BYTES, count_lines, file_problems, read_lines
 
 
 def png(width: int, height: int) -> bytes:
@@ -41,7 +44,13 @@ def png(width: int, height: int) -> bytes:
 
 def folder(root: Path) -> ImageFolder:
     return ImageFolder(
-        root=str(root), image_size=16, choose_fraction=0.3, choose_max_examples=9, check_images=99
+        root=str(root),
+        image_size=16,
+        choose_fraction=0.3,
+        choose_max_examples=9,
+        check_images=99,
+        background="white",
+        on_error="fail",
     )
 
 
@@ -136,7 +145,19 @@ class TestTexts:
             (b"one\ntw\0o\n", "NUL bytes, but line 2"),
             (b"x" * (MAX_LINE_BYTES + 1), "line 1 of"),
             ("käse\n".encode("latin-1"), "must be UTF-8, but line 1"),
-            ("one\n".encode("utf-16"), "but line 1"),
+            ("one two\nthree\n".encode("utf-16-le"), "looks like UTF-16LE without a byte order mark: iconv"),
+            ("one two\nthree\n".encode("utf-16-be"), "looks like UTF-16BE without a byte order mark: iconv"),
+            ("one\ntwo\n".encode("utf-16")[:-1], "names, UTF-16, but"),
+            ("o\0ne\n".encode("utf-16"), "NUL bytes, but line 1"),
+            (("x" * (MAX_LINE_BYTES + 1)).encode("utf-16"), "line 1 of"),
+            (gzip.compress(b"one\ntwo\n" * 999)[:-9], "compressed file must be whole"),
+            (gzip.compress(b"one\ntwo\n" * 999)[:40] + b"x" * 40, "compressed file must be whole"),
+            (b"\x1f\x8b no gzip at all", "compressed file must be whole"),
+            (bz2.compress(b"one\ntwo\n" * 999)[:-9], "compressed file must be whole"),
+            (b"BZh9 no bzip2 at all", "compressed file must be whole"),
+            (lzma.compress(b"one\ntwo\n" * 999)[:-9], "compressed file must be whole"),
+            (lzma.compress(b"one\ntwo\n" * 999)[:40] + b"x" * 40, "compressed file must be whole"),
+            (gzip.compress(b"\0" * (64 << 20)), "1,048,576 bytes at most, but line 1"),
             (b"lone \xed\xa0\x80 surrogate\n", "must be UTF-8, but line 1"),
         ],
     )
@@ -151,6 +172,20 @@ class TestTexts:
             b"\xef\xbb\xbfone\r\ntwo\x85\xc2\x85\xe2\x80\xa8three\n".replace(b"\x85\xc2", b"\xc2")
         )
         assert list(read_lines(tmp_path / "text")) == ["one", "two\x85\u2028three"]
+
+    @pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+    def test_compressed_and_marked_text_is_read_whatever_its_name(
+        self, tmp_path: Path, pack: Callable[[bytes], bytes], encoding: str
+    ) -> None:
+        text = "käse\r\n\n\u2028zwei \u0a0a\n\U0001f9c0 ende"
+        (tmp_path / "text").write_bytes(pack(text.encode(encoding)))
+        assert list(read_lines(tmp_path / "text")) == ["käse", "", "\u2028zwei \u0a0a", "\U0001f9c0 ende"]
+        assert count_lines(tmp_path / "text") == 4
+        assert file_problems("data.source", str(tmp_path / "text"), "text") == []
+        (tmp_path / "text").write_bytes(pack(b""))
+        assert count_lines(tmp_path / "text") == 0
+        assert "is empty" in file_problems("data.source", str(tmp_path / "text"), "text")[0]
 
     @pytest.mark.parametrize("part", ["x", ". ", "(((", "a.b ", "\u3002", "e.g. "])
     def test_a_line_of_a_million_characters_is_split_in_time(self, part: str) -> None:

@@ -72,6 +72,8 @@ def folder() -> Callable[..., ImageFolder]:
             "choose_fraction": 0.2,
             "choose_max_examples": 1000,
             "check_images": 1000,
+            "background": "white",
+            "on_error": "fail",
         }
         return made(root=root if root is None else str(root), **{**settings, **changes})
 

@@ -50,7 +50,7 @@ def test_slice_is_bounded_but_takes_one_of_each_class(folder, image_root):
     assert folder(image_root, choose_fraction=1e-6).sizes["choose"] == 2
 
 
-def test_fingerprint_follows_names_and_sizes(folder, image_root, write_image):
+def test_fingerprint_follows_names_and_contents(folder, image_root, write_image):
     before = folder(image_root).fingerprint()
     (image_root / "val" / "cat" / "00.JPEG").rename(image_root / "val" / "cat" / "renamed.JPEG")
     renamed = folder(image_root).fingerprint()

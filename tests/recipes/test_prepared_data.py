@@ -59,7 +59,11 @@ class TestCache:
         process.send_signal(signal.SIGKILL)
         process.wait()
         folder = prepared(tmp_path, "kind", {}, lambda folder: (folder / "whole").touch())
-        assert sorted(path.name for path in folder.iterdir()) == ["ingredients.json", "whole"]
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "ingredients.json",
+            "manifest.json",
+            "whole",
+        ]
 
     def test_two_processes_make_it_once(self, tmp_path: Path) -> None:
         context = multiprocessing.get_context("fork")

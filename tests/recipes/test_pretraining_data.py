@@ -168,6 +168,7 @@ class TestCache:
         assert {path.name for path in folder.iterdir()} == {
             "choose",
             "ingredients.json",
+            "manifest.json",
             "summary.json",
             "target",
             "tokenizer.json",

@@ -205,11 +205,37 @@ class TestModel:
         assert built.lm_head.weight is built.model.encoder.embed_tokens.weight
         assert built.lm_head.weight is built.model.decoder.embed_tokens.weight
         positions = built.model.encoder.embed_positions.weight
-        (group,) = made.parameter_groups(built)
-        assert all(p is not positions for p in group.parameters)
-        assert len({id(p) for p in group.parameters}) == len(group.parameters)
+        grouped = [p for group in made.parameter_groups(built) for p in group.parameters]
+        assert all(p is not positions for p in grouped)
+        assert {id(p) for p in grouped} == {id(p) for p in built.parameters() if p.requires_grad}
+        assert len({id(p) for p in grouped}) == len(grouped)
         assert positions[3, 1].item() == pytest.approx(math.sin(3 / 10_000 ** (2 / 32)), rel=1e-5)
         assert positions[3, 17].item() == pytest.approx(math.cos(3 / 10_000 ** (2 / 32)), rel=1e-5)
+
+    def test_norms_and_biases_are_not_decayed(self, data):
+        made = recipe(data)
+        decayed, kept = made.parameter_groups(made.model())
+        assert (decayed.decay, kept.decay) == (True, False)
+        assert all(p.ndim == 2 for p in decayed.parameters)
+        assert all(p.ndim == 1 for p in kept.parameters)
+
+    @pytest.mark.parametrize("fused", [True, False])
+    def test_without_decay_one_group_gives_the_same_bits_as_two(self, data, fused):
+        def trained(groups_of):
+            torch.manual_seed(0)
+            made = recipe(data)
+            network = made.model()
+            groups = [{"params": each} for each in groups_of(made, network)]
+            optimizer = torch.optim.AdamW(groups, lr=1e-2, weight_decay=0.0, fused=fused, foreach=not fused)
+            for step in range(3):
+                optimizer.zero_grad()
+                made.loss(network.eval(), train_batch(made, step))[0].backward()
+                optimizer.step()
+            return network.state_dict()
+
+        one = trained(lambda _, network: [[p for p in network.parameters() if p.requires_grad]])
+        two = trained(lambda made, network: [g.parameters for g in made.parameter_groups(network)])
+        assert all(one[name].equal(two[name]) for name in one)
 
     def test_drawn_from_torchs_global_state(self, data):
         made = recipe(data)

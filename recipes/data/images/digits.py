@@ -18,6 +18,7 @@ from torch import Tensor
 from autolrs_cli.contracts import Batch
 from autolrs_cli.seeding import generator
 from autolrs_cli.values import Fraction, HeldOutFraction, checked
+from autolrs_recipes.data.images.preprocessing import Preprocessing
 from autolrs_recipes.data.images.streams import Draw, ImageReader, Slice
 from autolrs_recipes.data.splits import rank_in_class, taken_per_class
 
@@ -83,6 +84,12 @@ class Digits:
         for array in (*self._images, *self._slices.values()):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:32]
+
+    def preprocessing(self) -> Preprocessing:
+        """Return how digits are made ready, but for the black that `DigitsReader` sees around them."""
+        edges = (self.image_size, self.image_size)
+        names = tuple(map(str, range(self.num_classes)))
+        return Preprocessing(names, self.image_size, edges, (MEAN,) * 3, (STD,) * 3)
 
     def reader(self, which: Slice) -> ImageReader:
         """Open a slice."""

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from autolrs_recipes.checks import named
-from autolrs_recipes.data.images.listing import Listing, unreadable
+from autolrs_recipes.data.images.decoding import unreadable
+from autolrs_recipes.data.images.listing import Listing, left_out_in_words
 
 LAYOUT = "Point data.root at a folder in ImageNet layout: train/<class>/*.jpg and val/<class>/*.jpg."
 
@@ -28,7 +29,9 @@ def _folder_problems(root: Path, listing: Listing) -> list[str]:
     if not listing.classes:
         return [f"`data.root` must hold one folder per class, but {place} has none. {LAYOUT}"]
     if not len(listing.paths):
-        return [f"`data.root` must hold images, but the class folders of {place} have none. {LAYOUT}"]
+        left_out = left_out_in_words([listing])
+        but = f"have none (left out: {left_out})" if left_out else "have none"
+        return [f"`data.root` must hold images, but the class folders of {place} {but}. {LAYOUT}"]
     empty = [listing.classes[i] for i in np.flatnonzero(listing.class_sizes() == 0)]
     if not empty:
         return []
@@ -67,5 +70,6 @@ def image_problems(root: Path, listings: list[Listing], most: int) -> list[str]:
         return []
     return [
         f"Every image must be readable, but {len(broken):,} in data.root={root} are empty or corrupt "
-        f"({decoded:,} of {total:,} were decoded): {named(broken)}. Replace or delete them."
+        f"({decoded:,} of {total:,} were decoded): {named(broken)}. Replace or delete them, or set "
+        "data.on_error=replace to train on others of their class instead."
     ]

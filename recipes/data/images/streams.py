@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
-from autolrs_cli.contracts import Batch, Position
+from autolrs_cli.contracts import Batch, Noticing, Position
 from autolrs_recipes.data.epoch_order import EpochOrder
 
 if TYPE_CHECKING:
@@ -105,6 +105,10 @@ class TrainImages:
         self.micro_batch = micro_batch
         self.micro_batches = global_batch // (micro_batch * world_size)
 
+    def notices(self) -> list[str]:
+        """Return what the reader noticed since the last call."""
+        return self.reader.notices() if isinstance(self.reader, Noticing) else []
+
     def batch(self, position: Position) -> Batch:
         """Return one micro-batch of CPU tensors."""
         assert position.phase == self.phase, (position, self.phase)
@@ -122,6 +126,10 @@ class HeldOutImages:
         self.reader = reader
         self.batch_size = batch_size
         self.num_batches = math.ceil(len(reader) / batch_size)
+
+    def notices(self) -> list[str]:
+        """Return what the reader noticed since the last call."""
+        return self.reader.notices() if isinstance(self.reader, Noticing) else []
 
     def batch(self, index: int) -> Batch:
         """Return batch `index` as CPU tensors."""

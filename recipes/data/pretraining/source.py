@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, T
 
 from pydantic import Field
 
-from autolrs_cli.contracts import Report
+from autolrs_cli.contracts import FileSetting, Report
 from autolrs_cli.values import HeldOutFraction, PositiveInt
 from autolrs_recipes.data.cache import cache_root, prepared, quiet
 from autolrs_recipes.data.pretraining.prepare import SUMMARY, TOKENIZER, Documents, Split, prepare_text
@@ -79,7 +79,7 @@ class PreparedText(ABC):
     tokenizer_sentences: PositiveInt
     choose_fraction: HeldOutFraction
     target_fraction: HeldOutFraction
-    cache_dir: str | None
+    cache_dir: Annotated[str | None, FileSetting()]
 
     advice: ClassVar[str] = "Give more text."
     """What to do about too few documents."""
@@ -121,6 +121,11 @@ class PreparedText(ABC):
         if "_folder" not in self.__dict__:
             self._folder = self._prepared(report)
 
+    def verify(self, report: Report) -> str:
+        """Look for damage in every byte of what was prepared, and make it again if need be; say what was looked at."""
+        self._folder = self._prepared(report, full=True)
+        return f"every byte of the prepared data is sound: {self._folder}"
+
     def fingerprint(self) -> str:
         """Return a hash of content, split and vocabulary."""
         return str(self._summary["fingerprint"])
@@ -149,7 +154,7 @@ class PreparedText(ABC):
         summary: dict[str, Any] = json.loads((self._folder / SUMMARY).read_text(encoding="utf-8"))
         return summary
 
-    def _prepared(self, report: Report) -> Path:
+    def _prepared(self, report: Report, *, full: bool = False) -> Path:
         split = Split(
             self.vocab_size,
             self.tokenizer_sentences,
@@ -170,4 +175,5 @@ class PreparedText(ABC):
         def make(folder: Path) -> None:
             prepare_text(folder, self.documents(report), self.validation(), split, report)
 
-        return prepared(cache_root(self.cache_dir), "pretraining", ingredients, make)
+        root = cache_root(self.cache_dir)
+        return prepared(root, "pretraining", ingredients, make, report, full=full)

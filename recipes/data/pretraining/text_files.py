@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from autolrs_cli.contracts import Report
+from autolrs_cli.contracts import FileSetting, Report
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.values import checked
 from autolrs_recipes.checks import named
-from autolrs_recipes.data.cache import content_hash
+from autolrs_recipes.data.cache import cache_root, content_hash
 from autolrs_recipes.data.pretraining.sentence_splitting import cut_documents, split_sentences
 from autolrs_recipes.data.pretraining.source import DocumentSentences, PreparedText
 from autolrs_recipes.data.text_lines import file_problems, read_lines
@@ -27,7 +27,7 @@ _CONTENT = "sentences and blank lines between documents"
 @checked
 @dataclass(kw_only=True, eq=False)
 class TextFiles(PreparedText):
-    """Files of UTF-8 text.
+    """Files of text, as `text_lines` reads them.
 
     Args:
         files: names, or patterns with `*`, `?` and `[...]`.
@@ -39,8 +39,8 @@ class TextFiles(PreparedText):
             a paragraph.
     """
 
-    files: Sequence[str] | str | None
-    validation_files: Sequence[str] | str | None
+    files: Annotated[Sequence[str] | str | None, FileSetting(pattern=True)]
+    validation_files: Annotated[Sequence[str] | str | None, FileSetting(pattern=True)]
     format: Literal["sentences", "plain"]
     document_sentences: DocumentSentences
 
@@ -89,8 +89,8 @@ class TextFiles(PreparedText):
         return {
             "format": self.format,
             "document_sentences": self.document_sentences if self.format == "plain" else None,
-            "files": content_hash(train, report),
-            "validation_files": content_hash(held_out, report),
+            "files": content_hash(train, report, cache_root(self.cache_dir)),
+            "validation_files": content_hash(held_out, report, cache_root(self.cache_dir)),
         }
 
     def documents(self, report: Report) -> Iterator[list[str]]:

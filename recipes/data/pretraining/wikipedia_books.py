@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from autolrs_cli.contracts import Report
+from autolrs_cli.contracts import FileSetting, Report
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.values import checked
 from autolrs_recipes.data import hub
+from autolrs_recipes.data.cache import cache_root, content_hash
 from autolrs_recipes.data.pretraining.sentence_splitting import (
     cut_documents,
     ends_like_prose,
@@ -47,9 +49,9 @@ class WikipediaBooks(PreparedText):
         document_sentences: books are cut into documents of so many sentences.
     """
 
-    wikipedia: str | None
+    wikipedia: Annotated[str | None, FileSetting(or_name=True)]
     wikipedia_config: str | None
-    books: str | None
+    books: Annotated[str | None, FileSetting(or_name=True, words=(_NONE,))]
     books_config: str | None
     text_column: Annotated[str, Field(min_length=1)]
     document_sentences: DocumentSentences
@@ -75,14 +77,19 @@ class WikipediaBooks(PreparedText):
         return found
 
     def ingredients(self, report: Report) -> dict[str, Any]:
-        """Return what the datasets library calls these data, a hash that changes with them."""
+        """Return what the datasets library calls these data, and their content, of which that need not tell."""
         report("loading data.wikipedia and data.books", 0, None)
         return {
-            "wikipedia": [self._wikipedia._fingerprint, len(self._wikipedia)],
-            "books": [self._books._fingerprint, len(self._books)] if self._books is not None else None,
+            "wikipedia": self._identity(self._wikipedia, report),
+            "books": None if self._books is None else self._identity(self._books, report),
             "text_column": self.text_column,
             "document_sentences": self.document_sentences,
         }
+
+    def _identity(self, rows: Dataset, report: Report) -> list[Any]:
+        files = [Path(file["filename"]) for file in rows.cache_files]
+        content = content_hash(files, report, cache_root(self.cache_dir))
+        return [rows._fingerprint, len(rows), content]
 
     def documents(self, report: Report) -> Iterator[list[str]]:
         """Yield the articles, then the books."""

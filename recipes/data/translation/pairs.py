@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from autolrs_cli.contracts import Report
+from autolrs_cli.errors import TrainingError
 from autolrs_recipes.data.translation.token_table import TokenTable
 
 if TYPE_CHECKING:
@@ -131,9 +132,19 @@ class PreparedPairs:
         return PairTable(self.folder / f"{which}.arrow")
 
     def test_sentences(self) -> list[Pair]:
-        """Return the pairs that BLEU is computed on, as text, uncut, in their own order."""
-        with (self.folder / TEST_FILE).open(encoding="utf-8") as file:
-            return [(source, target) for source, target in map(json.loads, file)]
+        """Return the pairs that BLEU is computed on, as text, uncut, in their own order.
+
+        Raises:
+            TrainingError: if they have vanished since they were prepared.
+        """
+        try:
+            with (self.folder / TEST_FILE).open(encoding="utf-8") as file:
+                return [(source, target) for source, target in map(json.loads, file)]
+        except (OSError, ValueError) as error:
+            raise TrainingError(
+                f"Prepared data must stay where they are while training, but {self.folder / TEST_FILE} cannot be read: "
+                f"{error}. Resume the run: what is damaged is made again."
+            ) from error
 
 
 class PairTable:

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from autolrs_cli.contracts import Report
+from autolrs_cli.contracts import FileSetting, Report
+from autolrs_cli.errors import ConfigError
 from autolrs_cli.values import HeldOutFraction, PositiveInt, checked
-from autolrs_recipes.data.cache import content_hash
-from autolrs_recipes.data.text_lines import file_problems, read_lines
+from autolrs_recipes.data.cache import cache_root, content_hash
+from autolrs_recipes.data.text_lines import count_lines, file_problems, read_lines
 from autolrs_recipes.data.translation.pairs import Pair
 from autolrs_recipes.data.translation.prepare import Corpus, PreparationSettings
 from autolrs_recipes.data.translation.source import MaxLength, PreparedTranslation, VocabularySize
 
+_File: TypeAlias = Annotated[str | None, FileSetting()]
 _WHAT = "one sentence a line"
-_BLOCK_BYTES = 1 << 20
 
 
 @checked
 @dataclass(kw_only=True, eq=False)
 class ParallelText(PreparedTranslation):
-    """Pairs of text files, UTF-8.
+    """Pairs of text files, as `text_lines` reads them.
 
     Args:
         source: training sentences.
@@ -38,17 +39,17 @@ class ParallelText(PreparedTranslation):
         cache_dir: where prepared data are kept; None: $AUTOLRS_CACHE_DIR, else the user's cache folder.
     """
 
-    source: str | None
-    target: str | None
-    validation_source: str | None
-    validation_target: str | None
-    test_source: str | None
-    test_target: str | None
+    source: _File
+    target: _File
+    validation_source: _File
+    validation_target: _File
+    test_source: _File
+    test_target: _File
     choose_fraction: HeldOutFraction
     choose_max_pairs: PositiveInt
     vocab_size: VocabularySize
     max_length: MaxLength
-    cache_dir: str | None = None
+    cache_dir: _File = None
 
     kind = "parallel_text"
 
@@ -75,7 +76,10 @@ class ParallelText(PreparedTranslation):
     def text(self, report: Report) -> tuple[dict[str, Any], Callable[[], Corpus]]:
         """Return what the text depends on, and what reads it."""
         files = [self._path(key) for pair in self._key_pairs() for key in pair]
-        return {"files": len(files), "text": content_hash(files, report)}, self._corpus
+        return {
+            "files": len(files),
+            "text": content_hash(files, report, cache_root(self.cache_dir)),
+        }, self._corpus
 
     def _corpus(self) -> Corpus:
         train, target, *test = (self._reader(*pair) for pair in self._key_pairs())
@@ -104,7 +108,9 @@ class ParallelText(PreparedTranslation):
 
     def _line_problems(self, source: str, target: str) -> list[str]:
         try:
-            lines = [_count_lines(self._path(key)) for key in (source, target)]
+            lines = [count_lines(self._path(key)) for key in (source, target)]
+        except ConfigError as error:
+            return list(error.problems)
         except OSError as error:
             return [f"`data.{source}` and `data.{target}` must be readable, but are not: {error}."]
         if lines[0] == lines[1]:
@@ -129,13 +135,3 @@ class ParallelText(PreparedTranslation):
                 )
             first.setdefault(path, key)
         return found
-
-
-def _count_lines(path: Path) -> int:
-    """Count lines as `read_lines` yields them."""
-    lines, last = 0, b"\n"
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            lines += block.count(b"\n")
-            last = block[-1:]
-    return lines + (last != b"\n")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from autolrs_cli.contracts import Report
+from autolrs_cli.contracts import FileSetting, Report
 from autolrs_recipes.data.cache import cache_root, prepared, quiet
 from autolrs_recipes.data.translation.bpe import SMALLEST_VOCABULARY
 from autolrs_recipes.data.translation.pairs import PreparedPairs
@@ -25,7 +25,7 @@ class PreparedTranslation(ABC):
 
     vocab_size: VocabularySize
     max_length: MaxLength
-    cache_dir: str | None
+    cache_dir: Annotated[str | None, FileSetting()]
 
     kind: ClassVar[str]
     """Folder of the cache that its prepared folders lie in."""
@@ -47,12 +47,17 @@ class PreparedTranslation(ABC):
         if "prepared" not in self.__dict__:
             self.__dict__["prepared"] = self._prepare(report)
 
+    def verify(self, report: Report) -> str:
+        """Look for damage in every byte of `prepared`, and make it again if need be; say what was looked at."""
+        self.__dict__["prepared"] = self._prepare(report, full=True)
+        return f"every byte of the prepared data is sound: {self.prepared.folder}"
+
     @cached_property
     def prepared(self) -> PreparedPairs:
         """What was prepared; made now if need be."""
         return self._prepare(quiet)
 
-    def _prepare(self, report: Report) -> PreparedPairs:
+    def _prepare(self, report: Report, *, full: bool = False) -> PreparedPairs:
         settings = self.settings()
         ingredients, corpus = self.text(report)
         folder = prepared(
@@ -60,5 +65,7 @@ class PreparedTranslation(ABC):
             self.kind,
             {**settings.ingredients(), **ingredients},
             lambda folder: fill(folder, corpus(), settings, report),
+            report,
+            full=full,
         )
         return PreparedPairs(folder)

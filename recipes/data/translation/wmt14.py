@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from autolrs_cli.contracts import Report
+from autolrs_cli.contracts import FileSetting, Report
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.values import HeldOutFraction, PositiveInt, checked
 from autolrs_recipes.data import hub
-from autolrs_recipes.data.cache import content_hash
+from autolrs_recipes.data.cache import cache_root, content_hash
 from autolrs_recipes.data.translation.pairs import Pair
 from autolrs_recipes.data.translation.prepare import Corpus, PreparationSettings
 from autolrs_recipes.data.translation.source import MaxLength, PreparedTranslation, VocabularySize
@@ -44,7 +44,7 @@ class WMT14(PreparedTranslation):
         cache_dir: where prepared data are kept; None: $AUTOLRS_CACHE_DIR, else the user's cache folder.
     """
 
-    name: str | None
+    name: Annotated[str | None, FileSetting(or_name=True)]
     config: str | None
     source_language: str
     target_language: str
@@ -55,7 +55,7 @@ class WMT14(PreparedTranslation):
     choose_max_pairs: PositiveInt
     vocab_size: VocabularySize
     max_length: MaxLength
-    cache_dir: str | None = None
+    cache_dir: Annotated[str | None, FileSetting()] = None
 
     kind = "wmt14"
 
@@ -95,7 +95,7 @@ class WMT14(PreparedTranslation):
         ingredients = {
             "languages": [self.source_language, self.target_language],
             "splits": [split is not None for split in splits],
-            "rows": content_hash(files, report),
+            "rows": content_hash(files, report, cache_root(self.cache_dir)),
         }
         return ingredients, lambda: self._corpus(splits)
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from autolrs_cli.contracts import Report
+from autolrs_cli.contracts import FileSetting, Report
 from autolrs_cli.values import NonNegativeInt, PositiveInt, checked
 from autolrs_recipes.data.cache import content_hash
 from autolrs_recipes.data.translation.pairs import Pair
@@ -42,7 +42,7 @@ class Phrases(PreparedTranslation):
     target_pairs: PositiveInt
     vocab_size: VocabularySize
     max_length: MaxLength
-    cache_dir: str | None = None
+    cache_dir: Annotated[str | None, FileSetting()] = None
 
     kind = "phrases"
     bundled = True  # nothing is to be given or loaded: it comes with what is installed
