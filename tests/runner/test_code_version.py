@@ -280,17 +280,17 @@ def test_whatever_a_run_calls_counts_or_never_can(tmp_path: Path, schedule: str)
 
     def note(frame: Any, event: str, argument: object) -> None:
         # Not what an import executes, nor the methods that dataclasses make of fields.
-        if event == "call" and frame.f_code.co_name != "<module>" and frame.f_code.co_filename[0] != "<":
+        if frame.f_code.co_name != "<module>" and frame.f_code.co_filename[0] != "<":
             called.add(frame.f_globals.get("__name__", ""))
 
     overrides = ("recipe=toy", f"schedule={schedule}", "run.max_steps=50", "average=ema")
     preload()
-    before = sys.getprofile()
-    sys.setprofile(note)
+    before = sys.gettrace()
+    sys.settrace(note)
     try:
         toy(tmp_path / "run", *overrides[1:])
     finally:
-        sys.setprofile(before)
+        sys.settrace(before)
     ours = {name for name in called if name.split(".")[0] in (*OUR_PACKAGES, "toy_recipe")}
     counted = code_version(composed(*overrides)).modules
     never = {name for name in ours if any(f"{name}.".startswith(f"{each}.") for each in NEVER)}

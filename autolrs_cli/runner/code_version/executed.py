@@ -29,6 +29,8 @@ NEVER = {
     "autolrs_cli.compose": "likewise",
     "autolrs_cli.experiments": "starts runs by their command lines",
     "autolrs_cli.settings": "refuses values of the configuration and sets none",
+    "autolrs_cli.values": "likewise",
+    "autolrs_cli.config_keys": "names settings",
     "autolrs_cli.runner.config_outline": "likewise",
     "autolrs_cli.errors": "says why something is refused",
     "autolrs_cli.dashboard": "shows what a run writes down",
@@ -37,6 +39,9 @@ NEVER = {
     "autolrs_cli.reports": "reads what runs wrote down",
     "autolrs_cli.records": "writes down what happens",
     "autolrs_cli.runner.summary": "writes down how it ended",
+    "autolrs_cli.schedules.lengths": "says for the record what the run's length means",
+    "autolrs_cli.end_cause": "names how a run ended",
+    "autolrs_cli.signals": "when a run is stopped, not what it computes",
     "autolrs_cli.durable": "how a file gets to the disk, not what is in it",
     "autolrs_cli.runner.code_version": "this",
 }
