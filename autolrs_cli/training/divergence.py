@@ -66,7 +66,7 @@ class DivergenceWatch:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the losses of the open window, as JSON."""
-        return {"losses": self._losses}
+        return {"losses": list(self._losses)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Mapping
@@ -97,7 +98,8 @@ class ResumePoints:
     def open_stage(self) -> None:
         """Remember the start of a searched stage, on disk too: it may be gone back to."""
         self._open_step = self._state.place.step
-        self._opened = self._state.state_dict()
+        # By value: what others return may be what they go on changing.
+        self._opened = copy.deepcopy(self._state.state_dict())
         self.write_or_warn()
 
     def reopen_stage(self, first_step: int) -> None:

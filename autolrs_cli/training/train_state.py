@@ -68,6 +68,9 @@ class TrainState:
         self._load_progress(start)
         self.outcome.resumed, self.outcome.bit_exact = now.resumed, now.bit_exact
         self.outcome.ruled_out = [*now.ruled_out, found]
+        if self.policy is not None:
+            # The resume point of this step may be older than the stage: that of a warm-up's last step.
+            self.policy.next_stage(self.place.step)
         self.outcome.notices = now.notices
 
     def _load_progress(self, state: Mapping[str, Any]) -> None:

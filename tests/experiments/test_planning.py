@@ -10,7 +10,7 @@ from harness import events, planned, toy
 
 from autolrs_cli.experiments.cost.estimate import Measured, Shape, cost
 from autolrs_cli.experiments.cost.measure import measure, shape_of
-from autolrs_cli.training.stages import Segment
+from autolrs_cli.contracts import Segment
 
 MEASURED = Measured(
     timed_steps=10,
