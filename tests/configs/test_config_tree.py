@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.runner.plan import Plan, check
 from autolrs_cli.runner.target_allowlist import untrusted_targets
-from autolrs_cli.training.stages import MIN_TRIAL_STEPS
+from autolrs_cli.search.stages import MIN_TRIAL_STEPS
 
 TREE = Path(str(files("autolrs_configs")))
 FILES = sorted(path.relative_to(TREE).with_suffix("").as_posix() for path in TREE.rglob("*.yaml"))
