@@ -38,6 +38,7 @@ NEVER = {
     "autolrs_cli.records": "writes down what happens",
     "autolrs_cli.runner.summary": "writes down how it ended",
     "autolrs_cli.durable": "how a file gets to the disk, not what is in it",
+    "autolrs_cli.training.optimizer_probe": "tries an optimizer, and refuses it",
     "autolrs_cli.runner.code_version": "this",
 }
 # What counts for searched runs alone, though the loop that all runs share imports it. A person's own schedule may use
