@@ -15,7 +15,7 @@ from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal
 from autolrs_cli.training.checkpoint import Checkpoints
 from autolrs_cli.training.engine import Engine
-from autolrs_cli.training.snapshot import Snapshot
+from autolrs_cli.training.probe import Prober
 
 PATIENCE_SECONDS = 120
 
@@ -75,8 +75,8 @@ MOMENTS: dict[str, Callable[[], Any]] = {
     "between trials": lambda: mock.patch.object(Journal, "write", at_event(events.TrialFinished, 2)),
     "after the last trial": lambda: mock.patch.object(Journal, "write", at_event(events.TrialFinished, 3)),
     "LR chosen": lambda: mock.patch.object(Journal, "write", at_event(events.LrChosen, 1)),
-    "snapshot": lambda: mock.patch.object(Snapshot, "_copy_in", at_call(2, Snapshot._copy_in, after=True)),
-    "restore": lambda: mock.patch.object(Snapshot, "restore", at_call(2, Snapshot.restore)),
+    "snapshot": lambda: mock.patch.object(Prober, "save_start", at_call(1, Prober.save_start, after=True)),
+    "restore": lambda: mock.patch.object(Prober, "_restore", at_call(2, Prober._restore)),
     "training": lambda: mock.patch.object(Engine, "step", at_call(85, Engine.step)),
     "evaluation": lambda: mock.patch.object(Engine, "measure", at_call(2, Engine.measure)),
     "checkpoint half written": lambda: mock.patch.object(checkpoint_module, "save_file", half_written),
