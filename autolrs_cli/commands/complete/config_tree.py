@@ -19,6 +19,8 @@ from autolrs_cli.compose.user_configs import user_configs
 
 # Chosen from other groups, not by a person.
 INNER = ("size", "hydra", "tune")
+# A value that is another key's, or that with something in its place: ${a.b}, ${oc.select:a.b,1}.
+REFERENCE = re.compile(r"\$\{(?:oc\.select:)?(?P<key>[\w.]+)(?:,(?P<else>[^{}]*))?\}")
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -64,14 +66,21 @@ class Tree:
         """Return what `key` may be set to: a group's options, both truths, or the value that it has."""
         if "." not in key and self.options(key):
             return self.options(key)
-        section, _, name = key.rpartition(".")
-        value = self._section(section).get(name)
+        value = self._value(key)
         if isinstance(value, bool):
             return ["false", "true"]
-        plain = (
-            isinstance(value, int | float | str) and not str(value).startswith("${") and " " not in str(value)
-        )
+        plain = isinstance(value, int | float | str) and "${" not in str(value) and " " not in str(value)
         return [str(value)] if plain else []
+
+    def _value(self, key: str, left: int = 9) -> Any:
+        """Return the value of a key, after at most `left` references from one key to another."""
+        section, _, name = key.rpartition(".")
+        value = self._section(section).get(name)
+        refers = REFERENCE.fullmatch(value) if isinstance(value, str) else None
+        if refers is None or not left:
+            return value
+        found = self._value(refers["key"], left - 1)
+        return refers["else"] if found is None else found
 
     def _section(self, dotted: str) -> Mapping[str, Any]:
         node: Any = self._composed()
