@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from harness import events, planned, toy
 
+from autolrs_cli.contracts import Segment
 from autolrs_cli.experiments.cost.estimate import Measured, Shape, cost
 from autolrs_cli.experiments.cost.measure import measure, shape_of
-from autolrs_cli.contracts import Segment
 
 MEASURED = Measured(
     timed_steps=10,
@@ -33,13 +33,13 @@ MEASURED = Measured(
 )
 SEGMENTS = (
     Segment("warm_up", 0, 0, 20),
-    Segment("stage", 0, 20, 200, 0, 20, "train"),
-    Segment("stage", 0, 220, 400, 1, 40, "choose"),
+    Segment("stage", 0, 20, 200, 0, 20, "train", 5),
+    Segment("stage", 0, 220, 400, 1, 40, "choose", 5),
 )
 SHAPE = Shape(
     max_steps=620,
     segments=SEGMENTS,
-    num_trials=5,
+    search_steps=300,
     validation_points=16,
     eval_every_steps=100,
     full_eval_every_steps=None,
@@ -70,7 +70,7 @@ def test_the_arithmetic() -> None:
         }
     )
     points = 62 + (5 * 20 + 5 * 20) + 7
-    assert found.journal_bytes == points * 100 + 10 * 3_300
+    assert found.journal_bytes == points * 100 + 10 * 5_300
     assert found.disk_final_bytes == 3 * 110 + 110 + found.journal_bytes + 22 * 45 + 12_000
     assert found.disk_peak_bytes == found.disk_final_bytes + 3 * 250
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from autolrs_cli.contracts import Segment
 from autolrs_cli.training.checkpoint import KEPT
 
-# Bytes in the journal for each trial beside its losses: its beginning and end, and before it the surrogate's picture,
-# three lists of 48 numbers. Measured.
-TRIAL_BYTES = 3_300
+# Bytes in the journal for each trial beside its losses: its beginning and end, the state of a search of ten trials, and
+# before it the picture of the surrogate, three lists of 48 numbers. Measured.
+TRIAL_BYTES = 5_300
 # Of a line of schedule.csv; of config.yaml, summary.json and the journal's first record. Measured.
 SPAN_BYTES, FIXED_BYTES = 45, 12_000
 
