@@ -82,8 +82,21 @@ def references(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
     return reference
 
 
-@pytest.mark.parametrize("arm", ARMS)
-@pytest.mark.parametrize("moment", MOMENTS)
+# Every arm at two moments, and one arm at all of them; the others with `-m slow`.
+TELLING = ("inside the second trial", "kept steps are counted")
+KILLS = [
+    pytest.param(
+        arm,
+        moment,
+        marks=() if moment in TELLING or arm == "all of it" else pytest.mark.slow,
+        id=f"{arm}-{moment}",
+    )
+    for arm in ARMS
+    for moment in MOMENTS
+]
+
+
+@pytest.mark.parametrize(("arm", "moment"), KILLS)
 def test_killed_and_resumed_it_is_the_same_run(
     tmp_path: Path, references: Callable[[str], Path], arm: str, moment: str
 ) -> None:
