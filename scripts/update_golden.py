@@ -1,4 +1,7 @@
-"""Rewrite tests/golden/*.json after a change that is meant to alter results. Say why in the commit."""
+"""Rewrite tests/golden/*.json, or those of the schedules named, after a change that is meant to alter results.
+
+Say why in the commit.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from harness import GOLDEN_OVERRIDES, golden_losses  # noqa: E402
 
 
 def main() -> None:
-    """Run the toy recipe under every schedule, and keep its losses."""
-    for schedule in GOLDEN_OVERRIDES:
+    """Run the toy recipe under every schedule, or those named, and keep its losses."""
+    for schedule in sys.argv[1:] or GOLDEN_OVERRIDES:
         with tempfile.TemporaryDirectory() as directory:
             losses = golden_losses(Path(directory) / "run", schedule)
         path = TESTS / "golden" / f"{schedule}.json"

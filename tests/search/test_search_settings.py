@@ -29,8 +29,11 @@ def values_of(name, *overrides):
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.yaml")))
 def test_every_search_config_is_whole_and_valid(name):
+    node = composed("recipe=resnet50", f"search={name}", "scale=paper")["search"]
+    assert node["name"] == name
+    if node["_target_"] != "autolrs_cli.search.PublishedSearch":
+        return  # another policy has settings of its own
     values = values_of(name)
-    assert values["name"] == name
     assert set(values) == set(PublishedSearch.model_fields)
     assert parse(PublishedSearch, values, "search").problems(RUN) == []
 
