@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from rich.console import Console
 from autolrs_cli.compose.grid import GridPoint
 from autolrs_cli.end_cause import RESUMABLE, ExitCode
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.experiments.own_process import environment, python_module
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.arms import ArmPlan, Base
 from autolrs_cli.experiments.reproduce.cost import cost_table, time_needed
@@ -158,7 +158,8 @@ class RecipeReproduction:
         own += [f"average={average}", "dashboard=none", *self._request.overrides, "--dir", str(folder)]
         with Path(f"{folder}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "autolrs_cli", "tune", *own],
+                python_module("autolrs_cli", "tune", *own),
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from autolrs_cli.experiments.own_process import environment, python_module
 from autolrs_cli.experiments.sweep.jobs import Job, quoted
 from autolrs_cli.experiments.sweep.mailbox import Ended, SweepFiles
 from autolrs_cli.experiments.sweep.run_status import GOES_ON, RunState, state_of
@@ -60,7 +60,7 @@ def _once_free(root: Path, files: SweepFiles) -> RunState:
 
 
 def _command(job: Job, state: RunState) -> list[str]:
-    autolrs = [sys.executable, "-m", "autolrs_cli"]
+    autolrs = python_module("autolrs_cli")
     if state.state == "to come":
         RunDirectory(Path(job.root)).forget_if_not_begun()
         return [*autolrs, "train", *job.arguments, f"run.dir={quoted(job.root)}", "dashboard=none"]
@@ -76,6 +76,7 @@ def _in_a_process(command: list[str], files: SweepFiles, number: int, cwd: str) 
         process = subprocess.Popen(
             command,
             cwd=cwd,
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

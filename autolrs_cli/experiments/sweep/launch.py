@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from autolrs_cli.compose.grid import launcher_overrides
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.experiments.own_process import environment, python_module
 from autolrs_cli.experiments.process_log import last_words
 from autolrs_cli.experiments.sweep.display import SweepDisplay
 from autolrs_cli.experiments.sweep.job_process import KEY, KILLED_AT
@@ -52,10 +52,11 @@ def launch(
     Raises:
         ConfigError: if the launcher failed before it started any.
     """
-    command = [sys.executable, "-m", "autolrs_cli.experiments.sweep.launcher_process", str(files.folder)]
+    command = python_module("autolrs_cli.experiments.sweep.launcher_process", str(files.folder))
     with files.launcher_log.open("wb") as log, SweepDisplay(progress, console) as display:
         process = subprocess.Popen(
             [*command, *_launcher_arguments(todo, overrides, files)],
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

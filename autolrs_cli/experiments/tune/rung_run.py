@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import orjson
 
 from autolrs_cli.end_cause import RESUMABLE, EndCause
 from autolrs_cli.errors import TrainingError
+from autolrs_cli.experiments.own_process import environment, python_module
 from autolrs_cli.experiments.process_log import last_words
 from autolrs_cli.experiments.stopped import ExperimentStopped
 from autolrs_cli.records.journal import Record, read_journal
@@ -101,7 +101,8 @@ class RungRun:
         self.directory.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "autolrs_cli", *arguments],
+                python_module("autolrs_cli", *arguments),
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,34 @@
+"""Processes that an experiment starts: they run the code that started them, whatever lies in the current folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+# As -P, and inherited: Hydra's launchers start workers of their own, with `python -m` and `python -c`.
+_SAFE_PATH = "PYTHONSAFEPATH"
+_PATH = "PYTHONPATH"
+_ROOT = Path(__file__).parents[2]
+
+
+def python_module(name: str, *arguments: str) -> list[str]:
+    """Return the command that runs one of our modules.
+
+    Without -P, `python -m` looks in the current folder first: a random.py there would be taken for Python's own, and
+    another version of autolrs there would be run, unsaid.
+    """
+    return [sys.executable, "-P", "-m", name, *arguments]
+
+
+def environment() -> dict[str, str]:
+    """Return this process's environment, with which neither a child nor what it starts looks in the current folder."""
+    changed = {**os.environ, _SAFE_PATH: "1"}
+    if _only_here():
+        changed[_PATH] = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get(_PATH))))
+    return changed
+
+
+def _only_here() -> bool:
+    """Tell whether this is `python -m autolrs_cli` in a source tree, which a child would not find by itself."""
+    return not sys.flags.safe_path and sys.path[:1] == [str(_ROOT)] and str(_ROOT) not in sys.path[1:]
