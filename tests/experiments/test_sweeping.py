@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
+from rich.console import Console
 
 from autolrs_cli.experiments.sweep.jobs import Job
 from autolrs_cli.experiments.sweep.mailbox import Ended, SweepFiles, forget_finished
 from autolrs_cli.experiments.sweep.progress import SweepProgress, last_record
+from autolrs_cli.experiments.sweep.results import Ending, outcomes, print_ending
 from autolrs_cli.experiments.sweep.run_status import RunState, explain_exit, set_aside, state_of
 from autolrs_cli.records.run_directory import RunDirectory
 
@@ -140,6 +146,60 @@ class TestProgress:
         assert last_record(journal) is None
         journal.write_bytes(b'{"event":"step","t":1}\n{"event":"step","t":2}\n{"ev')
         assert last_record(journal) == {"event": "step", "t": 2}
+
+
+class TestEnding:
+    """What is said of runs when all processes have ended."""
+
+    @pytest.fixture
+    def said(self, tmp_path: Path) -> Callable[..., tuple[int, str]]:
+        """What is printed of one run whose process left with a code, and the exit code."""
+
+        def end(code: int, *records: dict[str, object], summary: dict[str, object] | None = None) -> Any:
+            root = begin(tmp_path / "run", *records, summary=summary)
+            files = SweepFiles.create(tmp_path / "s", [job(root)], fail_fast=False)
+            files.log(0).write_text("error: `a` must be 1.\n")
+            files.note_end(0, Ended(code, 1.0))
+            progress = SweepProgress([job(root)], [TO_COME], files)
+            progress.update()
+            console = Console(file=StringIO(), width=200)
+            ending = Ending(outcomes([job(root)], [TO_COME], progress), files, None)
+            returned = print_ending(ending, tmp_path / "s", console, compare=False)
+            assert isinstance(console.file, StringIO)
+            return returned, console.file.getvalue()
+
+        return end
+
+    def test_a_run_that_was_killed_goes_on_with_the_plain_command(
+        self, said: Callable[..., tuple[int, str]]
+    ) -> None:
+        code, text = said(-signal.SIGKILL, step(5, 1.0))
+        assert code == 1
+        assert "interrupted" in text
+        assert "killed by SIGKILL (out of memory?)" in text
+        assert "The same command goes on with the runs that are not done." in text
+        assert "--rerun-failed" not in text
+
+    def test_a_run_that_was_refused_needs_no_option_to_be_tried_again(
+        self, said: Callable[..., tuple[int, str]]
+    ) -> None:
+        code, text = said(2)
+        assert code == 1
+        assert "failed" in text
+        assert "`a` must be 1." in text
+        assert "The same command goes on" in text
+        assert "--rerun-failed" not in text
+
+    def test_a_run_that_failed_by_itself_is_begun_again_when_asked(
+        self, said: Callable[..., tuple[int, str]]
+    ) -> None:
+        ledger = {"training": {"seconds": 1.0, "steps": 5}}
+        ended = {"status": "failed", "reason": "no luck", "step": 5, "total_steps": 5, "ledger": ledger}
+        code, text = said(1, step(5, 1.0), summary=ended)
+        assert code == 1
+        assert "no luck" in text
+        assert "--rerun-failed begins the failed runs again" in text
+        assert "goes on with" not in text
 
 
 class TestFiles:

@@ -50,12 +50,14 @@ def outcomes(
 
 def _outcome(run: Progress, progress: SweepProgress) -> RunState:
     found = state_of(Path(run.job.root))
-    ended_badly = run.code is not None and run.code != 0 and run.code not in GOES_ON
-    if ended_badly and found.state in ("to come", "interrupted"):
-        assert run.code is not None
-        assert run.number is not None
-        return RunState("failed", explain_exit(run.code, progress.log(run.number)), found.summary)
-    return found
+    if run.code in (None, 0, *GOES_ON) or found.state not in ("to come", "interrupted"):
+        return found
+    assert run.code is not None
+    assert run.number is not None
+    reason = explain_exit(run.code, progress.log(run.number))
+    if run.code < 0 and found.state == "interrupted":  # killed: nothing is known to be wrong with the run
+        return RunState("interrupted", reason, found.summary)
+    return RunState("failed", reason, found.summary, goes_on=True)
 
 
 def print_ending(ending: Ending, directory: Path, console: Console, *, compare: bool) -> int:
@@ -112,13 +114,14 @@ def _result(state: RunState) -> str:
 def _next(ending: Ending, names: Sequence[str]) -> str:
     """Say what the person can do about runs that are not done."""
     lines = []
-    if set(names) & {"interrupted", "to come", "in use"}:
-        lines.append("The same command goes on with the runs that are not done.")
-    if "failed" in names:
+    failed = [(job, state) for job, state in ending.runs if state.state == "failed"]
+    ended = [(job, state) for job, state in failed if not state.goes_on]
+    if set(names) & {"interrupted", "to come", "in use"} or len(ended) < len(failed):
+        but = " and have not ended by themselves" if ended else ""
+        lines.append(f"The same command goes on with the runs that are not done{but}.")
+    if ended:
         lines.append("The same command with --rerun-failed begins the failed runs again.")
-        lines += [
-            f"  {job.label or 'run'}: {job.root}" for job, state in ending.runs if state.state == "failed"
-        ]
+        lines += [f"  {job.label or 'run'}: {job.root}" for job, _ in ended]
     if ending.files is not None and "failed" in names:
         lines.append(f"What they printed: {ending.files.folder / 'logs'}")
     return "\n".join(lines)

@@ -29,6 +29,8 @@ class RunState:
     summary: dict[str, Any] | None = None
     cause: EndCause | None = None
     """Why it ended; None: it has not, or was killed."""
+    goes_on: bool = False
+    """Of a failed one: whether it wrote no end, so that the next command goes on with it, or begins it, unasked."""
 
     @property
     def has_result(self) -> bool:
