@@ -27,6 +27,10 @@ def reproduce(
         Path, typer.Option("--dir", help="Where everything lies; the same command goes on there.")
     ] = Path("reproduction"),
     rerun_failed: Annotated[bool, typer.Option("--rerun-failed", help="Begin failed runs again.")] = False,
+    rerun_stale: Annotated[
+        bool,
+        typer.Option("--rerun-stale", help="Do all again whose data have changed since; the old is kept."),
+    ] = False,
     cost_only: Annotated[bool, typer.Option("--cost", help="Say what it costs, and run nothing.")] = False,
     calibrate: Annotated[
         bool,
@@ -69,5 +73,6 @@ def reproduce(
         rerun_failed=rerun_failed,
         cost_only=cost_only,
         calibrate=calibrate,
+        rerun_stale=rerun_stale,
     )
     raise typer.Exit(code)

@@ -20,12 +20,20 @@ def sweep(
     rerun_failed: Annotated[
         bool, typer.Option("--rerun-failed", help="Begin failed runs again; their records are kept beside.")
     ] = False,
+    rerun_stale: Annotated[
+        bool,
+        typer.Option(
+            "--rerun-stale",
+            help="Run those again whose data have changed since; the old ones are kept beside.",
+        ),
+    ] = False,
     no_compare: Annotated[bool, typer.Option("--no-compare", help="Leave the comparison out.")] = False,
 ) -> None:
     """Run a grid: every combination of the values given, each run in a process of its own.
 
     Typed again, the same command goes on: finished runs are recognised by their settings and skipped, interrupted and
-    killed ones are resumed, failed ones are left (or begun again with --rerun-failed). More values may be added.
+    killed ones are resumed, failed ones are left (or begun again with --rerun-failed). So are those whose data have
+    changed since (--rerun-stale). More values may be added.
 
     [bold]Examples[/bold]
 
@@ -48,5 +56,6 @@ def sweep(
         fail_fast=fail_fast,
         rerun_failed=rerun_failed,
         compare=not no_compare,
+        rerun_stale=rerun_stale,
     )
     raise typer.Exit(code)

@@ -33,6 +33,13 @@ def tune(
             show_default=False,
         ),
     ] = None,
+    rerun_stale: Annotated[
+        bool,
+        typer.Option(
+            "--rerun-stale",
+            help="Begin a study again whose data have changed since; the old one is kept beside.",
+        ),
+    ] = False,
 ) -> None:
     """Tune a baseline schedule, so that AutoLRS is compared with a rival that had as many steps to find its LRs.
 
@@ -58,4 +65,5 @@ def tune(
     """
     from autolrs_cli.experiments.tune.tune import main as run
 
-    raise typer.Exit(run(list(overrides or ()), trials, budget_steps, directory))
+    code = run(list(overrides or ()), trials, budget_steps, directory, rerun_stale=rerun_stale)
+    raise typer.Exit(code)

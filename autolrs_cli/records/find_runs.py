@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.run_directory import RunDirectory
+
+# As `autolrs sweep --rerun-stale` names them.
+_STALE = re.compile(r"\.stale-\d+$")
 
 
 def find_run_directories(paths: Sequence[Path]) -> list[Path]:
@@ -42,10 +46,13 @@ def find_run_directories(paths: Sequence[Path]) -> list[Path]:
 
 
 def runs_below(root: Path) -> Iterator[Path]:
-    """Yield the run directories that `root` is or holds, in order; nothing if it is not a folder."""
+    """Yield the run directories that `root` is or holds, in order; nothing if it is not a folder.
+
+    Those below it that were set aside, since their data have changed, are passed over.
+    """
     for folder, names, _ in os.walk(root):
         here = RunDirectory(Path(folder))
         if here.holds_run:
             names.clear()
             yield here.root
-        names[:] = sorted(name for name in names if not name.startswith("."))
+        names[:] = sorted(name for name in names if not (name.startswith(".") or _STALE.search(name)))

@@ -24,7 +24,7 @@ TO_COME = RunState("to come")
 
 
 def job(root: Path, kind: str = "a", steps: int = 100) -> Job:
-    return Job("seed=0", ("recipe=toy",), str(root), kind, "toy demo", steps)
+    return Job("seed=0", ("recipe=toy",), str(root), kind, "toy demo", steps, "data")
 
 
 def begin(root: Path, *records: dict[str, object], summary: dict[str, object] | None = None) -> Path:

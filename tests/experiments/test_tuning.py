@@ -204,7 +204,10 @@ class TestAStudyDirectoryOfAnother:
     @pytest.mark.parametrize(
         ("changes", "said"),
         [
-            ({"data_fingerprint": "xyz"}, "data_fingerprint was abc and is xyz"),
+            (
+                {"data_fingerprint": "xyz"},
+                "data_fingerprint was abc and is xyz. The same command with --rerun-stale",
+            ),
             ({"plan": {"budget_steps": 4000}}, "plan.budget_steps was 2000 and is 4000"),
             (
                 {"config": {"scale": "tiny", "tune": {"space": {"cycles": {"high": 3}}}}},
@@ -215,6 +218,20 @@ class TestAStudyDirectoryOfAnother:
     def test_what_differs_is_named(self, tmp_path: Path, changes: dict[str, Any], said: str) -> None:
         with pytest.raises(ConfigError, match=said):
             self.reopen(tmp_path, **changes)
+
+    def test_a_study_of_other_data_is_set_aside_and_one_with_other_settings_is_not(
+        self, tmp_path: Path
+    ) -> None:
+        root = tmp_path / "study"
+        self.reopen(root)
+        directory, other = StudyDirectory(root), {**self.IDENTITY, "data_fingerprint": "xyz"}
+        with directory.locked():
+            assert directory.set_aside_if_stale(self.IDENTITY) is None
+            assert directory.set_aside_if_stale({**other, "plan": {"budget_steps": 4000}}) is None
+            assert directory.set_aside_if_stale(other) == tmp_path / "study.stale-1"
+        assert (tmp_path / "study.stale-1" / "study.json").exists()
+        with directory.locked():
+            assert directory.open(other) is None
 
     def test_a_directory_with_something_else_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.tex").touch()

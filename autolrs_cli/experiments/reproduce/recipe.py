@@ -15,15 +15,17 @@ from autolrs_cli.compose.grid import GridPoint
 from autolrs_cli.end_cause import RESUMABLE, ExitCode
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.own_process import environment, python_module
+from autolrs_cli.experiments.process_log import last_words
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.arms import ArmPlan, Base
 from autolrs_cli.experiments.reproduce.cost import cost_table, time_needed
 from autolrs_cli.experiments.reproduce.request import ReproductionRequest, compose
 from autolrs_cli.experiments.reproduce.target import CalibratedTarget
 from autolrs_cli.experiments.stopped import ExperimentStopped
-from autolrs_cli.experiments.sweep.jobs import Job, make_jobs, quoted
+from autolrs_cli.experiments.sweep.jobs import Job, data_id, make_jobs, quoted
 from autolrs_cli.experiments.sweep.results import print_ending
 from autolrs_cli.experiments.sweep.run_status import state_of
+from autolrs_cli.experiments.sweep.stale import CurrentData, said_of_stale
 from autolrs_cli.experiments.sweep.sweep import run_jobs
 from autolrs_cli.records.find_runs import find_run_directories
 from autolrs_cli.reports.claims import ClaimCheck
@@ -49,6 +51,7 @@ class RecipeReproduction:
         self._folder = request.of(base.recipe)
         self._console = console
         self._errors = errors
+        self._data = CurrentData(console)
         self._whole = True
         self._studies: list[subprocess.Popen[bytes]] = []
 
@@ -101,7 +104,25 @@ class RecipeReproduction:
     def _known_target(self) -> CalibratedTarget | None:
         """Return what was calibrated here, or the recipe's own; what the person gives now goes before both."""
         kept = None if self._request.gives_target else CalibratedTarget.read(self._target_file)
-        return kept or self._shipped()
+        if kept is not None and self._is_of_these_data(kept):
+            return kept
+        return self._shipped()
+
+    def _is_of_these_data(self, target: CalibratedTarget) -> bool:
+        """Tell whether a target was calibrated on the data as they are now.
+
+        Raises:
+            ConfigError: if not, and nobody asked to do again what is stale.
+        """
+        (original,) = self._points(["schedule=original", "seed=0"])
+        now = self._data.fingerprint(data_id(original.composed.config))
+        if target.data_fingerprint in (None, now) or self._request.rerun_stale:
+            return target.data_fingerprint in (None, now)
+        raise ConfigError(
+            f"A reproduction must go on with the data that it began with, but those of {self._folder} had the "
+            f"fingerprint {target.data_fingerprint} and have {now} now. The same command with --rerun-stale does all "
+            "again that was done with the old ones, and keeps that beside; or restore the data, or set --dir."
+        )
 
     def _shipped(self) -> CalibratedTarget | None:
         """Return the target in the recipe's configuration, if it is for what is run here."""
@@ -143,9 +164,10 @@ class RecipeReproduction:
         failed = [study for study, code in zip(reproduction.STUDIES, codes, strict=True) if code]
         if failed:
             schedule, average = failed[0]
+            log = Path(f"{self._study_folder(schedule, average)}.log")
             raise ConfigError(
-                f"Every rival must be tuned, but the study of {schedule} (average={average}) failed. What it said: "
-                f"{self._study_folder(schedule, average)}.log"
+                f"Every rival must be tuned, but the study of {schedule} (average={average}) failed: "
+                f"{last_words(log)} All that it said: {log}"
             )
 
     def _study_folder(self, schedule: str, average: str) -> Path:
@@ -156,6 +178,7 @@ class RecipeReproduction:
         folder.parent.mkdir(parents=True, exist_ok=True)
         own = [f"recipe={self._base.recipe}", f"scale={self._base.scale}", f"schedule={schedule}"]
         own += [f"average={average}", "dashboard=none", *self._request.overrides, "--dir", str(folder)]
+        own += ["--rerun-stale"] * self._request.rerun_stale
         with Path(f"{folder}.log").open("ab") as log:
             process = subprocess.Popen(
                 python_module("autolrs_cli", "tune", *own),
@@ -199,18 +222,28 @@ class RecipeReproduction:
         return jobs
 
     def _points(self, own: Sequence[str]) -> list[GridPoint]:
-        return compose(self._request, self._base.recipe, own, self._errors)
+        points = compose(self._request, self._base.recipe, own, self._errors)
+        self._data.add(points)
+        return points
 
     def _run(self, jobs: Sequence[Job], folder: str) -> None:
         directory = self._folder / folder
+        self._require_none_stale(jobs)
         ending = run_jobs(
-            jobs, self._request.launcher, directory, False, self._request.rerun_failed, self._console
+            jobs, self._request.launcher, directory, False, self._request.again, self._data, self._console
         )
         if ending.signal is not None:
             raise ExperimentStopped(ExitCode[ending.signal])
         if any(state.state != "done" for _, state in ending.runs):
             print_ending(ending, directory, self._console, compare=False)
             self._whole = False
+
+    def _require_none_stale(self, jobs: Sequence[Job]) -> None:
+        if self._request.rerun_stale:
+            return
+        stale = said_of_stale(zip(jobs, self._data.states(jobs), strict=True))
+        if stale is not None:
+            raise ConfigError(f"The runs of a reproduction must be of the data as they are now, but {stale}")
 
     def _compare(self, jobs: dict[str, list[Job]]) -> ClaimCheck:
         done = [Path(job.root) for own in jobs.values() for job in own if state_of(Path(job.root)).has_result]

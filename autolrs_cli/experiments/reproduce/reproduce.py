@@ -32,6 +32,7 @@ def main(
     rerun_failed: bool,
     cost_only: bool,
     calibrate: bool,
+    rerun_stale: bool = False,
 ) -> int:
     """Carry it out; return the exit code.
 
@@ -45,10 +46,11 @@ def main(
         rerun_failed: begin failed runs again.
         cost_only: say what it costs, and run nothing.
         calibrate: calibrate the targets, and do nothing else.
+        rerun_stale: do all again that was done with data that have changed since.
     """
     console, errors = PatientConsole(), PatientConsole(stderr=True)
     request = ReproductionRequest(
-        tuple(range(seeds)), scale, jobs, directory, tuple(overrides), rerun_failed, calibrate
+        tuple(range(seeds)), scale, jobs, directory, tuple(overrides), rerun_failed, calibrate, rerun_stale
     )
     chosen = list(dict.fromkeys(recipes)) or list(reproduction.CLAIMS)
     # Tuned schedules of this reproduction lie with it, and do not replace the person's own.

@@ -41,6 +41,8 @@ class ReproductionRequest:
     rerun_failed: bool = False
     calibrate: bool = False
     """Whether targets are calibrated anew, and nothing else is done."""
+    rerun_stale: bool = False
+    """Whether all is done again that was done with data that have changed since."""
 
     @property
     def keeps_targets(self) -> bool:
@@ -55,6 +57,11 @@ class ReproductionRequest:
     @property
     def _keys(self) -> list[str]:
         return [key for key in map(key_in, self.overrides) if key]
+
+    @property
+    def again(self) -> list[str]:
+        """States whose runs are begun again."""
+        return ["failed"] * self.rerun_failed + ["stale"] * self.rerun_stale
 
     @property
     def launcher(self) -> list[str]:

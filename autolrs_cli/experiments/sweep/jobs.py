@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ class Job:
     group: str
     """Recipe and scale: only runs of one group can be compared."""
     steps: int
+    data: str
+    """Its `data_id`."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON; `Job(**...)` brings it back."""
@@ -49,8 +51,17 @@ def make_jobs(grid: Sequence[Composed], folder: Path) -> list[Job]:
         kind = config_id(config, (*HARMLESS_KEYS, "seed"))
         arguments = (*composed.config_dir, *composed.overrides)
         group = f"{config['recipe']['name']} {config['scale']}"
-        jobs.setdefault(root, Job(label, arguments, root, kind, group, composed.steps))
+        jobs.setdefault(root, Job(label, arguments, root, kind, group, composed.steps, data_id(config)))
     return list(jobs.values())
+
+
+def data_id(config: Mapping[str, Any]) -> str:
+    """Return the same for configurations whose recipes, and so their data, have the same settings.
+
+    Args:
+        config: resolved.
+    """
+    return config_id({"recipe": config["recipe"]}, HARMLESS_KEYS)
 
 
 def _labels(grid: Sequence[Sequence[str]]) -> list[str]:

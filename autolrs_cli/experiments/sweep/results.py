@@ -15,11 +15,19 @@ from autolrs_cli.experiments.sweep.jobs import Job
 from autolrs_cli.experiments.sweep.mailbox import SweepFiles, forget_finished
 from autolrs_cli.experiments.sweep.progress import Progress, SweepProgress
 from autolrs_cli.experiments.sweep.run_status import GOES_ON, RunState, explain_exit, state_of
+from autolrs_cli.experiments.sweep.stale import said_of_stale
 from autolrs_cli.terminal.console import say
 from autolrs_cli.terminal.formats import duration
 
 MOST_METRICS = 2  # the loss and the recipe's own, which come first
-STYLES = {"done": "green", "failed": "red", "interrupted": "yellow", "in use": "yellow", "to come": "yellow"}
+STYLES = {
+    "done": "green",
+    "failed": "red",
+    "stale": "red",
+    "interrupted": "yellow",
+    "in use": "yellow",
+    "to come": "yellow",
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,10 @@ def outcomes(
     """
     if progress is None:
         return list(zip(jobs, before, strict=True))
-    return [(run.job, _outcome(run, progress)) for run in progress.runs]
+    return [
+        (run.job, state if run.number is None and state.state == "stale" else _outcome(run, progress))
+        for run, state in zip(progress.runs, before, strict=True)
+    ]
 
 
 def _outcome(run: Progress, progress: SweepProgress) -> RunState:
@@ -75,7 +86,7 @@ def print_ending(ending: Ending, directory: Path, console: Console, *, compare: 
 def _exit_code(ending: Ending, names: Sequence[str]) -> ExitCode:
     if ending.signal is not None:
         return ExitCode[ending.signal]
-    if "failed" in names or "in use" in names:
+    if {"failed", "in use", "stale"} & set(names):
         return ExitCode.FAILED
     if any(state.cause is EndCause.TIME_LIMIT for _, state in ending.runs):
         return ExitCode.TIME_LIMIT
@@ -122,6 +133,9 @@ def _next(ending: Ending, names: Sequence[str]) -> str:
     if ended:
         lines.append("The same command with --rerun-failed begins the failed runs again.")
         lines += [f"  {job.label or 'run'}: {job.root}" for job, _ in ended]
+    stale = said_of_stale(ending.runs)
+    if stale is not None:
+        lines.append(stale)
     if ending.files is not None and "failed" in names:
         lines.append(f"What they printed: {ending.files.folder / 'logs'}")
     return "\n".join(lines)

@@ -15,7 +15,7 @@ from autolrs_cli.experiments.process_log import last_words
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.records.run_end import cause_of
 
-State = Literal["done", "failed", "interrupted", "in use", "to come"]
+State = Literal["done", "failed", "interrupted", "in use", "to come", "stale"]
 # How a process ends whose run can go on: those exit codes, and the signals themselves where they came too early.
 GOES_ON = (*RESUMABLE, -signal.SIGINT, -signal.SIGTERM)
 
@@ -65,10 +65,10 @@ def state_of(root: Path) -> RunState:
     return RunState("interrupted", reason or "killed", summary, cause)
 
 
-def set_aside(root: Path) -> Path:
-    """Move a failed run out of the way of a new one; return where it lies now."""
+def set_aside(root: Path, why: Literal["failed", "stale"] = "failed") -> Path:
+    """Move a run, or a study, out of the way of a new one; return where it lies now."""
     aside = next(
-        path for n in range(1, 10_000) if not (path := root.with_name(f"{root.name}.failed-{n}")).exists()
+        path for n in range(1, 10_000) if not (path := root.with_name(f"{root.name}.{why}-{n}")).exists()
     )
     return root.rename(aside)
 

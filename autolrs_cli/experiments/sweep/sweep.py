@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -15,13 +15,20 @@ from autolrs_cli.experiments.sweep.mailbox import SweepFiles
 from autolrs_cli.experiments.sweep.other_version import of_other_versions
 from autolrs_cli.experiments.sweep.progress import SweepProgress
 from autolrs_cli.experiments.sweep.results import Ending, outcomes, print_ending
-from autolrs_cli.experiments.sweep.run_status import RunState, set_aside, state_of
+from autolrs_cli.experiments.sweep.run_status import RunState, set_aside
+from autolrs_cli.experiments.sweep.stale import CurrentData
 from autolrs_cli.overrides import key_in
 from autolrs_cli.terminal.console import PatientConsole, say, show_error
 
 
 def main(
-    overrides: Sequence[str], *, directory: Path, fail_fast: bool, rerun_failed: bool, compare: bool
+    overrides: Sequence[str],
+    *,
+    directory: Path,
+    fail_fast: bool,
+    rerun_failed: bool,
+    compare: bool,
+    rerun_stale: bool = False,
 ) -> int:
     """Run a grid of configurations; return the exit code.
 
@@ -31,6 +38,7 @@ def main(
         fail_fast: stop everything when a run fails.
         rerun_failed: begin failed runs again.
         compare: end in the comparison, if runs of two arms or more are done.
+        rerun_stale: begin runs again whose data have changed since.
     """
     console, errors = PatientConsole(), PatientConsole(stderr=True)
     try:
@@ -45,7 +53,10 @@ def main(
                 console,
                 f"{len(grid) - len(jobs)} of {len(grid)} are the same experiment as another: run once.",
             )
-        ending = run_jobs(jobs, overrides, directory, fail_fast, rerun_failed, console)
+        data = CurrentData(console)
+        data.add(grid)
+        again = ["failed"] * rerun_failed + ["stale"] * rerun_stale
+        ending = run_jobs(jobs, overrides, directory, fail_fast, again, data, console)
     except AutoLRSError as error:
         return show_error(errors, error)
     return print_ending(ending, directory, console, compare=compare)
@@ -65,7 +76,8 @@ def run_jobs(
     overrides: Sequence[str],
     directory: Path,
     fail_fast: bool,
-    rerun_failed: bool,
+    again: Collection[str],
+    data: CurrentData,
     console: Console,
 ) -> Ending:
     """Bring jobs to their end: skip those that are done, go on with those that were stopped, show how they go.
@@ -75,14 +87,15 @@ def run_jobs(
         overrides: Hydra's command line, of which its own settings (the launcher's) are used.
         directory: of the sweep.
         fail_fast: stop everything when a run fails.
-        rerun_failed: begin failed runs again.
+        again: states whose runs are set aside and begun again: failed, stale.
+        data: those of the jobs, as they are now.
         console: where it is shown.
 
     Raises:
         ConfigError: if nothing could be started.
     """
-    states = [state_of(Path(job.root)) for job in jobs]
-    todo = [job for job, state in zip(jobs, states, strict=True) if _is_to_run(state, rerun_failed)]
+    states = data.states(jobs)
+    todo = [job for job, state in zip(jobs, states, strict=True) if _is_to_run(state, again)]
     _announce(states, len(todo), directory, console)
     others = of_other_versions(directory, jobs)
     if others:
@@ -92,9 +105,7 @@ def run_jobs(
     # What another process is just leaving comes last.
     in_use = {job.root for job, state in zip(jobs, states, strict=True) if state.state == "in use"}
     todo.sort(key=lambda job: job.root in in_use)
-    failed = [job for job, state in zip(jobs, states, strict=True) if state.state == "failed"]
-    for job in failed if rerun_failed else ():
-        set_aside(Path(job.root))
+    states = [_out_of_the_way(job, state, again) for job, state in zip(jobs, states, strict=True)]
     try:
         files = SweepFiles.create(directory, todo, fail_fast=fail_fast)
     except OSError as error:
@@ -107,8 +118,16 @@ def run_jobs(
     return Ending(outcomes(jobs, states, progress), files, asked[0] if asked else None)
 
 
-def _is_to_run(state: RunState, rerun_failed: bool) -> bool:
-    return state.state in ("to come", "interrupted", "in use") or (state.state == "failed" and rerun_failed)
+def _is_to_run(state: RunState, again: Collection[str]) -> bool:
+    return state.state in ("to come", "interrupted", "in use", *again)
+
+
+def _out_of_the_way(job: Job, state: RunState, again: Collection[str]) -> RunState:
+    """Set a run aside that is begun again; return what has become of it then."""
+    if state.state not in again or state.state not in ("failed", "stale"):
+        return state
+    set_aside(Path(job.root), state.state)
+    return RunState("to come")
 
 
 def _announce(states: Sequence[RunState], todo: int, directory: Path, console: Console) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from autolrs_cli.config_keys import flat, lies_below
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.experiments.sweep.run_status import set_aside
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, write_json
 
 # 2: the first points are drawn by SciPy's Latin hypercube, and classes lie in other modules.
@@ -85,6 +86,12 @@ class StudyDirectory:
         known = self._read()
         now = orjson.loads(orjson.dumps(identity))
         differences = list(_differences(known, now))
+        if _is_data_alone(differences):
+            raise ConfigError(
+                f"A study goes on with the data that it began with, but those of {self.root} have changed: "
+                f"{differences[0]}. The same command with --rerun-stale begins it again, the old one kept beside as "
+                f"{self.root.name}.stale-1; or restore the data, or set --dir."
+            )
         if differences:
             raise ConfigError(
                 f"A study goes on with what it began with, but {self.root} is another study: "
@@ -98,6 +105,28 @@ class StudyDirectory:
             "losses of the two may not be comparable"
         )
 
+    def set_aside_if_stale(self, identity: Mapping[str, Any]) -> Path | None:
+        """Move the directory away if the study in it differs in its data alone; only while it is locked.
+
+        Args:
+            identity: as for `open`.
+
+        Returns:
+            Where it lies now.
+
+        Raises:
+            ConfigError: if it cannot be moved.
+        """
+        if not _is_data_alone(list(_differences(self._read(), orjson.loads(orjson.dumps(identity))))):
+            return None
+        try:
+            return set_aside(self.root.absolute(), "stale")
+        except OSError as error:
+            raise ConfigError(
+                f"A study is set aside in the folder that it lies in, but {self.root} cannot be moved: "
+                f"{error.strerror}. Set --dir."
+            ) from error
+
     def _read(self) -> dict[str, Any]:
         try:
             known = orjson.loads(self.study.read_bytes())
@@ -108,6 +137,10 @@ class StudyDirectory:
         raise ConfigError(
             f"A study directory must hold a study of this version of autolrs, but {self.study} is not one. Set --dir."
         )
+
+
+def _is_data_alone(differences: Sequence[str]) -> bool:
+    return len(differences) == 1 and differences[0].startswith("data_fingerprint ")
 
 
 def _differences(known: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -115,15 +115,27 @@ class TuningTask:
         Raises:
             ConfigError: if the directory holds another study.
         """
+        return self.directory.open(self._identity())
+
+    def set_aside_if_stale(self) -> Path | None:
+        """Move a study away that is this one but for its data, which have changed since; return where it lies now.
+
+        Raises:
+            ConfigError: if another process works on it, or it cannot be moved.
+        """
+        if not self.directory.study.exists():
+            return None
+        with self.directory.locked():
+            return self.directory.set_aside_if_stale(self._identity())
+
+    def _identity(self) -> dict[str, Any]:
         config = {**self.config, "schedule": self._untuned()}
-        return self.directory.open(
-            {
-                "config": {**config, "tune": self.settings.model_dump()},
-                "plan": asdict(self.plan),
-                "data_fingerprint": self.run_plan.recipe.fingerprint(),
-                "code_version": self._code_version,
-            }
-        )
+        return {
+            "config": {**config, "tune": self.settings.model_dump()},
+            "plan": asdict(self.plan),
+            "data_fingerprint": self.run_plan.recipe.fingerprint(),
+            "code_version": self._code_version,
+        }
 
     def carry_out(self, watcher: Watcher) -> Configuration:
         """Make every run that is still to be made; return the best configuration."""

@@ -32,7 +32,12 @@ from autolrs_cli.terminal.console import PatientConsole, say, show_error
 
 
 def main(
-    overrides: Sequence[str], trials: int | None, budget_steps: int | None, directory: Path | None
+    overrides: Sequence[str],
+    trials: int | None,
+    budget_steps: int | None,
+    directory: Path | None,
+    *,
+    rerun_stale: bool = False,
 ) -> int:
     """Tune the schedule that `overrides` name; return the exit code.
 
@@ -41,13 +46,14 @@ def main(
         trials: the most configurations; None: as many as the budget pays for.
         budget_steps: None: as many as AutoLRS's search costs.
         directory: of the study; None: tuning/<recipe>/<scale>/<schedule>.
+        rerun_stale: set a study aside whose data have changed since, and begin it again.
     """
     console, errors = PatientConsole(), PatientConsole(stderr=True)
     codes: list[int] = []
 
     def job(config: DictConfig) -> None:
         try:
-            codes.append(_tune(config, trials, budget_steps, directory, console))
+            codes.append(_tune(config, trials, budget_steps, directory, console, rerun_stale=rerun_stale))
         except AutoLRSError as error:
             codes.append(show_error(errors, error))
 
@@ -85,6 +91,8 @@ def _tune(
     budget_steps: int | None,
     directory: Path | None,
     console: PatientConsole,
+    *,
+    rerun_stale: bool,
 ) -> int:
     _require_tunable(config)
     given = given_overrides()
@@ -97,6 +105,8 @@ def _tune(
         task = TuningTask.of(plain, node, [*given_config_dir()], given, trials, budget_steps, directory)
     with PreparationProgress(console) as progress:
         task.prepare(progress)
+    if rerun_stale and (aside := task.set_aside_if_stale()):
+        say(console, f"the data have changed since: the study of the old ones lies in {aside} now")
     with task.directory.locked(), _asked_to_stop():
         warning = task.open()
         lines = [*statement(task), *([f"warning: {warning}"] if warning else [])]
