@@ -15,7 +15,7 @@ import typer
 from autolrs_cli.commands.compare import compare
 from autolrs_cli.commands.completion import completion
 from autolrs_cli.commands.doctor import doctor
-from autolrs_cli.commands.options import OPTIONS_AND_OVERRIDES
+from autolrs_cli.commands.options import OPTIONS_AND_OVERRIDES, expanded
 from autolrs_cli.commands.plan import plan
 from autolrs_cli.commands.plot import plot
 from autolrs_cli.commands.range_test import range_test
@@ -154,7 +154,9 @@ def list_(
     ] = None,
     config_dir: Annotated[
         Path | None,
-        typer.Option("--config-dir", help="Show your own configurations too.", show_default=False),
+        typer.Option(
+            "--config-dir", help="Show your own configurations too.", show_default=False, callback=expanded
+        ),
     ] = None,
 ) -> None:
     """Show what there is to choose from: recipes with their data, target and cost; data, schedules, searches, ...

@@ -1,9 +1,12 @@
-"""Dotted keys of nested settings: `run.max_steps`."""
+"""How settings are named: dotted keys (`run.max_steps`), and where more of them lie."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
+
+CONFIG_DIR_FLAGS = ("--config-dir", "-cd")
+"""Hydra's, for the folder of a person's own configurations."""
 
 
 def flat(node: Any, prefix: str = "") -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from autolrs_cli.commands.options import expanded
+
 
 def compare(
     run_dirs: Annotated[
@@ -15,7 +17,11 @@ def compare(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for report.html, table.csv, table.md and the figures.", show_default=False),
+        typer.Option(
+            help="Folder for report.html, table.csv, table.md and the figures.",
+            show_default=False,
+            callback=expanded,
+        ),
     ] = None,
     baseline: Annotated[
         str | None,

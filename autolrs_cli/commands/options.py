@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from autolrs_cli.config_keys import CONFIG_DIR_FLAGS
 
 # Typer takes out the options that the command declares, wherever they stand; everything else, flags that it does not
 # know included, is left in its order as the list of overrides, which goes to Hydra. Declare long options only: Hydra's
@@ -20,7 +23,17 @@ OVERRIDES_HELP = (
 SWEEP_HELP = (
     "Hydra overrides; a key may take several values: seed=0,1,2, seed=range(0,5), schedule=choice(a,b)."
 )
-CONFIG_DIR_FLAGS = ("--config-dir", "-cd")
+
+
+def expanded(path: Path | None) -> Path | None:
+    """Return the path with the person's home folder for `~`, which shells leave as it is in --dir=~/x.
+
+    The callback of every option that takes a path; None: it was left out.
+    """
+    try:
+        return path.expanduser() if path is not None else None
+    except RuntimeError:  # the home of somebody who is not known here
+        return path
 
 
 def names_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
+from autolrs_cli.commands.options import expanded
+
 
 def plot(
     run_dir: Annotated[
         Path, typer.Argument(help="A run directory; the run may still be going on.", show_default=False)
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the figures.", show_default="RUN_DIR/plots")
+        Path | None,
+        typer.Option(help="Folder for the figures.", show_default="RUN_DIR/plots", callback=expanded),
     ] = None,
 ) -> None:
     """Draw a run: LRs, losses and metric, and each stage's search, as PNG and SVG.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autolrs_cli.commands.options import OVERRIDES_HELP
+from autolrs_cli.commands.options import OVERRIDES_HELP, expanded
 
 
 def range_test(
@@ -27,7 +27,11 @@ def range_test(
     steps: Annotated[int, typer.Option(min=20, help="Optimizer steps.")] = 200,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the figure (PNG, SVG) and the points (CSV).", show_default=False),
+        typer.Option(
+            help="Folder for the figure (PNG, SVG) and the points (CSV).",
+            show_default=False,
+            callback=expanded,
+        ),
     ] = None,
 ) -> None:
     """Train a few steps with an LR that grows from step to step, and propose an interval for the search.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autolrs_cli.commands.options import names_and_overrides
+from autolrs_cli.commands.options import expanded, names_and_overrides
 
 
 def reproduce(
@@ -24,7 +24,10 @@ def reproduce(
     scale: Annotated[str, typer.Option(help="The scale of every run.")] = "bench",
     jobs: Annotated[int, typer.Option(min=1, help="Runs at once; more than one needs autolrs[joblib].")] = 1,
     directory: Annotated[
-        Path, typer.Option("--dir", help="Where everything lies; the same command goes on there.")
+        Path,
+        typer.Option(
+            "--dir", help="Where everything lies; the same command goes on there.", callback=expanded
+        ),
     ] = Path("reproduction"),
     rerun_failed: Annotated[bool, typer.Option("--rerun-failed", help="Begin failed runs again.")] = False,
     rerun_stale: Annotated[

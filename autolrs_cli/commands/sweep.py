@@ -7,14 +7,18 @@ from typing import Annotated
 
 import typer
 
-from autolrs_cli.commands.options import SWEEP_HELP
+from autolrs_cli.commands.options import SWEEP_HELP, expanded
 
 
 def sweep(
     overrides: Annotated[list[str] | None, typer.Argument(help=SWEEP_HELP, show_default=False)] = None,
     directory: Annotated[
         Path,
-        typer.Option("--dir", help="Where the run directories lie; the same sweep finds them again there."),
+        typer.Option(
+            "--dir",
+            help="Where the run directories lie; the same sweep finds them again there.",
+            callback=expanded,
+        ),
     ] = Path("runs/sweep"),
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop all runs when one fails.")] = False,
     rerun_failed: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autolrs_cli.commands.options import OVERRIDES_HELP
+from autolrs_cli.commands.options import OVERRIDES_HELP, expanded
 
 
 def tune(
@@ -31,6 +31,7 @@ def tune(
             "--dir",
             help="The study's directory; tuning/RECIPE/SCALE/SCHEDULE if left out.",
             show_default=False,
+            callback=expanded,
         ),
     ] = None,
     rerun_stale: Annotated[

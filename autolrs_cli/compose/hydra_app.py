@@ -18,6 +18,7 @@ from rich.console import Console
 
 from autolrs_cli.compose.hydra_errors import explain, explain_flag, explain_lists
 from autolrs_cli.compose.hydra_search_path import register_user_configs
+from autolrs_cli.config_keys import CONFIG_DIR_FLAGS
 from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.terminal.console import show_problem
 
@@ -109,7 +110,7 @@ def _command_line(overrides: Sequence[str]) -> Iterator[None]:
     # Hydra puts the person's own folder on its search path for YAML; their recipe's Python lies there too.
     argv, path, full_error = sys.argv, list(sys.path), os.environ.get(FULL_ERROR)
     register_user_configs()
-    sys.argv = ["autolrs", *_overrides_first(overrides)]
+    sys.argv = ["autolrs", *_overrides_first(_at_home(overrides))]
     sys.path += config_dirs(overrides)
     os.environ[FULL_ERROR] = "1"
     try:
@@ -153,6 +154,19 @@ def config_dirs(overrides: Sequence[str]) -> list[str]:
     """Return the folders named with Hydra's `--config-dir` (`-cd`)."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     # That a folder is named at all is Hydra's to check.
-    parser.add_argument("--config-dir", "-cd", nargs="?")
-    folder = parser.parse_known_args(list(overrides))[0].config_dir
+    parser.add_argument(*CONFIG_DIR_FLAGS, nargs="?")
+    folder = parser.parse_known_args(_at_home(overrides))[0].config_dir
     return [] if folder is None else [str(Path(folder).resolve())]
+
+
+def _at_home(arguments: Sequence[str]) -> list[str]:
+    """Return the command line with the person's home folder for the `~` of `--config-dir=~/x`."""
+    words = []
+    for before, word in zip(("", *arguments), arguments, strict=False):
+        start = f"{flag}=" if (flag := word.partition("=")[0]) in CONFIG_DIR_FLAGS and "=" in word else ""
+        if start or before in CONFIG_DIR_FLAGS:
+            # Path.expanduser refuses a home that is not known here; Hydra says that there is no such folder.
+            words.append(start + os.path.expanduser(word.removeprefix(start)))  # noqa: PTH111
+        else:
+            words.append(word)
+    return words

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 
 from autolrs_cli.commands.complete.config_tree import Tree
 from autolrs_cli.commands.complete.paths import paths
-from autolrs_cli.commands.options import CONFIG_DIR_FLAGS
+from autolrs_cli.config_keys import CONFIG_DIR_FLAGS
 
 # Hydra's flags, which go through to it; see `autolrs train --hydra-help`.
 HYDRA_FLAGS = ("--cfg", "--config-dir", "--info", "--multirun", "--package", "--resolve")
