@@ -7,6 +7,8 @@ from typing import Any
 
 CONFIG_DIR_FLAGS = ("--config-dir", "-cd")
 """Hydra's, for the folder of a person's own configurations."""
+PATH_KEYS = ("run.dir", "schedule.run")
+"""Settings of every recipe that name a folder."""
 
 
 def flat(node: Any, prefix: str = "") -> dict[str, Any]:

@@ -21,6 +21,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.wording import as_text
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -171,7 +172,7 @@ def complaint(key: str, error: Mapping[str, Any]) -> str:
     given = error["input"]
     way_out = f"Set {key}."
     if error["type"] == "string_type" and isinstance(given, int | float):
-        way_out = f"If that is meant as text, quote it: '{key}=\"{given}\"'."
+        way_out = f"If that is meant as text, quote it: {as_text(key, str(given))}."
     return f"`{key}` must {_wanted(error)}, but got {key}={given!r}. {way_out}"
 
 

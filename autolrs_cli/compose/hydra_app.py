@@ -16,10 +16,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
+from autolrs_cli.compose.byte_order_mark import require_no_mark
 from autolrs_cli.compose.hydra_errors import explain, explain_flag, explain_lists
 from autolrs_cli.compose.hydra_search_path import register_user_configs
+from autolrs_cli.compose.user_configs import user_configs
 from autolrs_cli.config_keys import CONFIG_DIR_FLAGS
 from autolrs_cli.end_cause import ExitCode
+from autolrs_cli.errors import ConfigError
+from autolrs_cli.overrides import override_in
 from autolrs_cli.terminal.console import show_problem
 
 # Hydra's flags that take no value; whatever follows another flag may be that flag's.
@@ -56,7 +60,10 @@ def _compose_and_call(job: Callable[[DictConfig], None], overrides: Sequence[str
     crashed: list[Exception] = []
     begun: list[DictConfig] = []
 
+    own = [*config_dirs(overrides), str(user_configs())]
+
     def task(config: DictConfig) -> None:
+        require_no_mark(own, HydraConfig.get().runtime.choices)
         # Composition is over: from here on standard error is the person's again, and an exception is our mistake.
         begun.append(config)
         with redirect_stderr(stderr):
@@ -81,10 +88,22 @@ def _compose_and_call(job: Callable[[DictConfig], None], overrides: Sequence[str
         forced = None if begun else _forced(overrides, error)
         if forced:
             return _compose_and_call(job, forced, errors)
-        problem = explain(error, overrides)
+        problem = _hidden_line(own, overrides) or explain(error, overrides)
     else:
         return ExitCode.DONE
     return _refuse(problem, errors)
+
+
+def _hidden_line(own: Sequence[str], overrides: Sequence[str]) -> str | None:
+    """Return what is said of files whose byte order mark hides a line from Hydra; None: there are none."""
+    given = [
+        each for each in map(override_in, overrides) if each is not None and each.is_sweep_override() is False
+    ]
+    try:
+        require_no_mark(own, {each.key_or_group: each.value() for each in given})
+    except ConfigError as error:
+        return str(error)
+    return None
 
 
 def _refuse(problem: str, errors: Console) -> int:

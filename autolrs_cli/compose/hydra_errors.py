@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 
 from hydra.errors import MissingConfigException, OverrideParseException
+
+from autolrs_cli.config_keys import PATH_KEYS
+from autolrs_cli.errors import ConfigError
+from autolrs_cli.wording import as_text, look_alike
 
 SEE_SETTINGS = "To see what there is: autolrs train recipe=NAME --cfg job"
 
@@ -17,6 +22,8 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         error: what Hydra raised.
         overrides: the command line.
     """
+    if isinstance(error, ConfigError):
+        return str(error)
     if isinstance(error, OverrideParseException):
         return _unparsable(error)
     text = str(error).partition("\nConfig search path:")[0].strip()
@@ -55,7 +62,8 @@ def _unknown_option(error: MissingConfigException) -> str | None:
     if error.options is None or not slash:
         return None
     way_out = f"Set {group} to one of: {', '.join(error.options)}" if error.options else f"Remove {group}."
-    return f"`{group}` must be one of the known options, but got {group}={name}. {way_out}"
+    twin = look_alike(name, error.options)
+    return f"`{group}` must be one of the known options, but got {group}={name}. {way_out}{'.' if twin else ''}{twin}"
 
 
 def _unknown_key(text: str) -> str | None:
@@ -71,9 +79,13 @@ def _wrong_kind(text: str, overrides: Sequence[str]) -> str | None:
     swept = re.match(r"Ambiguous value for argument '(.*)'", text)
     if swept:
         key, _, values = swept[1].partition("=")
+        given = f"A single run takes one value for each key, but got {swept[1]}."
+        text = f"quote it: {as_text(key, values)}."
+        if key in PATH_KEYS:
+            return f"{given} If the comma is part of a name, {text}"
         return (
-            f"A single run takes one value for each key, but got {swept[1]}. Add -m for one run with each value, "
-            f"or write a list: {key}=[{values}]."
+            f"{given} Add -m for one run with each value, or write a list: {shlex.quote(f'{key}=[{values}]')}. If the "
+            f"comma is part of a text, {text}"
         )
     if "Config group override must be a string" in text:
         return (
@@ -98,7 +110,7 @@ def _unparsable(error: OverrideParseException) -> str:
     if not (key and equals):
         return f"{given}. Write {key or 'KEY'}=VALUE."
     bare = value.strip("'\"")
-    return f"{given}, whose value Hydra cannot read. If it is meant as text, quote it: '{key}=\"{bare}\"'."
+    return f"{given}, whose value Hydra cannot read. If it is meant as text, quote it: {as_text(key, bare)}."
 
 
 def _options(text: str) -> str:

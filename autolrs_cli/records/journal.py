@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -92,7 +93,8 @@ class Journal:
     def _unwritable(self, error: OSError) -> UnwritableError:
         return UnwritableError(
             f"The journal must stay writable, but {self._file.name} is not: {error.strerror}. Free space or mend the "
-            f"folder, then go on from the last checkpoint: autolrs resume {Path(self._file.name).parent}"
+            f"folder, then go on from the last checkpoint: autolrs resume "
+            + shlex.quote(str(Path(self._file.name).parent))
         )
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import shlex
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -188,7 +189,7 @@ class RunDirectory:
         if self.config.exists() or self.journal.exists():
             raise ConfigError(
                 f"A run directory holds one run, but {self.root} already holds one. Set run.dir to another folder, or "
-                f"go on with that one: autolrs resume {self.root}"
+                f"go on with that one: autolrs resume {shlex.quote(str(self.root))}"
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from bisect import bisect_right
 from functools import cached_property
 from pathlib import Path
@@ -77,7 +78,7 @@ class Replay:
         if status != "done":
             raise ConfigError(
                 f"A replay must be of a run that is done, but {self.run} is {status}. "
-                f"Go on with it first: autolrs resume {self.run}"
+                f"Go on with it first: autolrs resume {shlex.quote(str(self.run))}"
             )
 
     @cached_property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -209,7 +211,15 @@ GRAMMAR = {
     "an open brace": (("seed=${",), "but got 'seed=${'"),
     "an open quote": (("seed='1",), "quote it: 'seed=\"1\"'."),
     "a home folder": (("run.dir=~/x",), "quote it: 'run.dir=\"~/x\"'."),
-    "two values without -m": (("seed=1,2",), "Add -m for one run with each value"),
+    "two values without -m": (
+        ("seed=1,2",),
+        "Add -m for one run with each value, or write a list: 'seed=[1,2]'. If the comma is part of a text, quote it: "
+        "'seed=\"1,2\"'.",
+    ),
+    "a folder with a comma": (
+        ("run.dir=a,b",),
+        "got run.dir=a,b. If the comma is part of a name, quote it: 'run.dir=\"a,b\"'.",
+    ),
     "null for a group": (("recipe=null",), "Write GROUP=OPTION."),
     "an unknown flag": (("--frobnicate",), "unrecognized arguments: --frobnicate"),
     "a flag without its value": (("--cfg",), "expected one argument"),
@@ -425,3 +435,31 @@ class TestShownWithoutTraining:
         assert "_target_: toy_recipe.ToyRecipe" in said.out
         listed = train("--config-dir", str(USER))
         assert "one of: bert, decoding, failing, resnet50, toy, transformer" in listed.err
+
+
+class TestOwnFiles:
+    """A person's own configurations, as editors and systems may leave them."""
+
+    @pytest.fixture
+    def experiment(self, tmp_path: Path) -> Path:
+        path = tmp_path / "mine" / "experiment" / "short.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text("# @package _global_\nrun:\n  max_steps: 20\n")
+        return path
+
+    @pytest.mark.parametrize("mark", [codecs.BOM_UTF8, codecs.BOM_UTF16_LE])
+    def test_a_byte_order_mark_is_named(self, refused: Refused, experiment: Path, mark: bytes) -> None:
+        experiment.write_bytes(mark + experiment.read_bytes())
+        said = refused("--config-dir", str(experiment.parents[1]), "recipe=resnet50", "+experiment=short")
+        assert f"{experiment} begins with a byte order mark (BOM)" in said
+        assert "Save it as UTF-8 without BOM." in said
+
+    def test_an_option_that_differs_in_its_unicode_form_only(
+        self, refused: Refused, experiment: Path
+    ) -> None:
+        composed, parted = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+        experiment.rename(experiment.with_name(f"{composed}.yaml"))
+        said = refused(
+            "--config-dir", str(experiment.parents[1]), "recipe=resnet50", f'+experiment="{parted}"'
+        )
+        assert "the first is in NFD, the second in NFC" in said

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 
 from autolrs_cli.commands.complete.config_tree import Tree
 from autolrs_cli.commands.complete.paths import paths
-from autolrs_cli.config_keys import CONFIG_DIR_FLAGS
+from autolrs_cli.config_keys import CONFIG_DIR_FLAGS, PATH_KEYS
 
 # Hydra's flags, which go through to it; see `autolrs train --hydra-help`.
 HYDRA_FLAGS = ("--cfg", "--config-dir", "--info", "--multirun", "--package", "--resolve")
@@ -25,7 +25,6 @@ ITS_OWN = ("recipe=", "scale=", "seed=")
 # Arguments and options of ours that name a folder.
 FOLDERS = ("run_dir", "run_dirs", "config_dir", "folder", "directory", "out")
 # Settings whose value is a path, beside those that end in one of these words.
-PATH_KEYS = ("run.dir", "schedule.run")
 PATH_ENDINGS = ("root", "files", "source", "target", "dir", "folder")
 
 

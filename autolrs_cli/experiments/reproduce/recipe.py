@@ -22,7 +22,7 @@ from autolrs_cli.experiments.reproduce.cost import cost_table, time_needed
 from autolrs_cli.experiments.reproduce.request import ReproductionRequest, compose
 from autolrs_cli.experiments.reproduce.target import CalibratedTarget
 from autolrs_cli.experiments.stopped import ExperimentStopped
-from autolrs_cli.experiments.sweep.jobs import Job, data_id, make_jobs, quoted
+from autolrs_cli.experiments.sweep.jobs import Job, data_id, make_jobs
 from autolrs_cli.experiments.sweep.results import print_ending
 from autolrs_cli.experiments.sweep.run_status import state_of
 from autolrs_cli.experiments.sweep.stale import CurrentData, said_of_stale
@@ -40,6 +40,7 @@ from autolrs_cli.runner.preparation import prepare_data
 from autolrs_cli.schedules.lengths import schedule_key
 from autolrs_cli.signals import handling
 from autolrs_cli.terminal.console import say
+from autolrs_cli.wording import quoted
 
 
 class RecipeReproduction:

@@ -13,8 +13,8 @@ import yaml
 from autolrs_cli.contracts import Direction
 from autolrs_cli.durable import write_whole
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.experiments.sweep.jobs import quoted
 from autolrs_cli.settings import TargetSettings
+from autolrs_cli.wording import quoted
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from autolrs_cli.experiments.own_process import environment, python_module
-from autolrs_cli.experiments.sweep.jobs import Job, quoted
+from autolrs_cli.experiments.sweep.jobs import Job
 from autolrs_cli.experiments.sweep.mailbox import Ended, SweepFiles
 from autolrs_cli.experiments.sweep.run_status import GOES_ON, RunState, state_of
 from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.wording import quoted
 
 POLL_SECONDS = 0.1
 # A sweep that was killed a moment ago leaves runs that are still writing their checkpoint.

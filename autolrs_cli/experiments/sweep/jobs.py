@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,11 +67,3 @@ def _labels(grid: Sequence[Sequence[str]]) -> list[str]:
     """Return, for each list of overrides, those in which the lists differ; all of them if there is only one."""
     shared = set.intersection(*(set(overrides) for overrides in grid)) if len(grid) > 1 else set()
     return [" ".join(each.lstrip("+") for each in overrides if each not in shared) for overrides in grid]
-
-
-def quoted(path: str) -> str:
-    """Return `path` as a value in Hydra's grammar."""
-    if re.fullmatch(r"[\w./-]+", path, re.ASCII):
-        return path
-    inner = re.sub(r'(\\*)("|$)', lambda m: m[1] * 2 + (f"\\{m[2]}" if m[2] else ""), path)
-    return '"' + inner.replace("${", "\\${") + '"'

@@ -17,11 +17,12 @@ from autolrs_cli.experiments.own_process import environment, python_module
 from autolrs_cli.experiments.process_log import last_words
 from autolrs_cli.experiments.sweep.display import SweepDisplay
 from autolrs_cli.experiments.sweep.job_process import KEY, KILLED_AT
-from autolrs_cli.experiments.sweep.jobs import Job, quoted
+from autolrs_cli.experiments.sweep.jobs import Job
 from autolrs_cli.experiments.sweep.mailbox import SweepFiles
 from autolrs_cli.experiments.sweep.progress import SweepProgress
 from autolrs_cli.signals import handling
 from autolrs_cli.terminal.console import show_problem
+from autolrs_cli.wording import quoted
 
 FRAME_SECONDS = 0.25
 

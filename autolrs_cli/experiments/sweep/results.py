@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +158,6 @@ def _compare(done: Sequence[Job], directory: Path, console: Console) -> None:
         if compare([Path(job.root) for job in jobs], out=own):
             say(
                 console,
-                f"The runs are done, but not compared. With one of these arms as NAME: autolrs compare {directory} "
-                f"--baseline 'NAME' --out {own}",
+                f"The runs are done, but not compared. With one of these arms as NAME: autolrs compare "
+                f"{shlex.quote(str(directory))} --baseline 'NAME' --out {shlex.quote(str(own))}",
             )

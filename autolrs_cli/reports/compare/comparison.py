@@ -23,6 +23,7 @@ from autolrs_cli.reports.compare.speedups import Speedup, speedup
 from autolrs_cli.reports.compare.target import choose_goal, final_values, usual_length
 from autolrs_cli.reports.compare.target_curve import TargetCurve, target_curves, target_grid
 from autolrs_cli.reports.compare.time_to_target import Goal
+from autolrs_cli.wording import look_alike, named
 
 BASELINE = "original"
 
@@ -142,7 +143,7 @@ def _read(paths: Sequence[Path], *, force: bool) -> tuple[list[RunRecord], list[
 
 def _baseline_first(arms: list[Arm], wanted: str | None) -> list[Arm]:
     names = [arm.name for arm in arms]
-    listed = ", ".join(f"'{name}'" for name in names)
+    listed = ", ".join(map(named, names))
     if len(arms) < 2:
         raise ConfigError(
             f"A comparison needs two arms or more, but every run is of {listed}. Add runs of another schedule, for "
@@ -150,8 +151,11 @@ def _baseline_first(arms: list[Arm], wanted: str | None) -> list[Arm]:
         )
     chosen = wanted if wanted is not None else _usual_baseline(names)
     if chosen not in names:
-        given = "is not clear from the runs" if chosen is None else f"is '{chosen}'"
-        raise ConfigError(f"The baseline must be one of the arms {listed}, but {given}. Set --baseline.")
+        given = "is not clear from the runs" if chosen is None else f"is {named(chosen)}"
+        twin = look_alike(chosen, names) if chosen is not None else ""
+        raise ConfigError(
+            f"The baseline must be one of the arms {listed}, but {given}. Set --baseline.{twin}"
+        )
     return sorted(arms, key=lambda arm: arm.name != chosen)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from autolrs_cli.wording import look_alike
 from autolrs_recipes.checks import named
 from autolrs_recipes.data.images.decoding import unreadable
 from autolrs_recipes.data.images.listing import Listing, left_out_in_words
@@ -58,6 +59,7 @@ def _class_problems(root: Path, train: Listing, val: Listing) -> list[str]:
         found.append(
             f"train/ and val/ must have the same classes, but in data.root={root} {len(only):,} differ: "
             f"{named(only)}. Rename, add or delete class folders."
+            + next(filter(None, (look_alike(name, in_val) for name in sorted(in_train - in_val))), "")
         )
     return found
 
