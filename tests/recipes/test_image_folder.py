@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,15 @@ class TestLayout:
         (image_root / "val" / "dog").rename(image_root / "val" / "dig")
         problem = only(folder(image_root).problems())
         assert "dog (only in train/), dig (only in val/)" in problem
+        assert "look alike" not in problem
+
+    def test_classes_differ_in_their_unicode_form_only(self, folder, image_root):
+        for part, form in (("train", "NFC"), ("val", "NFD")):
+            (image_root / part / "dog").rename(image_root / part / unicodedata.normalize(form, "ñandú"))
+        problem = only(folder(image_root).problems())
+        assert (
+            "look alike, but differ in their Unicode form: the first is in NFC, the second in NFD" in problem
+        )
         assert "2 differ" in problem
 
 
