@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,7 @@ from autolrs_cli.reports.compare.target import choose_goal, final_values
 from autolrs_cli.reports.render.write_report import write_report
 from autolrs_cli.runner.preparation import prepare_data
 from autolrs_cli.schedules.lengths import schedule_key
-from autolrs_cli.signals import handling
+from autolrs_cli.signals import LIKE_TERM, handling
 from autolrs_cli.terminal.console import say
 
 
@@ -206,7 +207,7 @@ class RecipeReproduction:
             jobs, self._request.launcher, directory, False, self._request.rerun_failed, self._console
         )
         if ending.signal is not None:
-            raise ExperimentStopped(ExitCode[ending.signal])
+            raise ExperimentStopped(ExitCode.of_signal(signal.Signals[ending.signal]))
         if any(state.state != "done" for _, state in ending.runs):
             print_ending(ending, directory, self._console, compare=False)
             self._whole = False
@@ -245,10 +246,14 @@ def _terminating(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]
     """Stop `processes` when this one is asked to stop, and wait for them.
 
     Raises:
-        ExperimentStopped: after SIGINT or SIGTERM.
+        ExperimentStopped: after a signal that asks to stop.
     """
+    heard: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
+        if heard and number in LIKE_TERM:  # these come again by themselves, while the studies are waited for
+            return
+        heard.append(number)
         for process in processes:
             if process.poll() is None:
                 process.send_signal(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def print_ending(ending: Ending, directory: Path, console: Console, *, compare: 
 
 def _exit_code(ending: Ending, names: Sequence[str]) -> ExitCode:
     if ending.signal is not None:
-        return ExitCode[ending.signal]
+        return ExitCode.of_signal(signal.Signals[ending.signal])
     if "failed" in names or "in use" in names:
         return ExitCode.FAILED
     if any(state.cause is EndCause.TIME_LIMIT for _, state in ending.runs):
