@@ -42,11 +42,13 @@ def _resume(
     started: float,
     console: PatientConsole,
 ) -> int:
+    from autolrs_cli.runner.after_the_end import require_nothing_new
     from autolrs_cli.runner.resume_checks import is_done, reopen
     from autolrs_cli.runner.resume_point import find_resume_point
 
     directory.require_run()
     if is_done(directory):
+        require_nothing_new(directory, changes)
         text = f"{directory.root} is done; there is nothing to resume."
         say(console, text)
         return ExitCode.DONE
