@@ -47,7 +47,7 @@ def reopen(
     began = first_record(directory)
     if began is not None:
         _require_same_settings(config, began["config"], allowed)
-    plan = check(_changed(copy.deepcopy(config), changes))
+    plan = check(_changed(copy.deepcopy(config), changes), begins=False)
     prepare_data(plan.recipe, report)
     if began is None:
         return plan, config, []
