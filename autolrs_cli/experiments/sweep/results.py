@@ -141,6 +141,6 @@ def _compare(done: Sequence[Job], directory: Path, console: Console) -> None:
         if compare([Path(job.root) for job in jobs], out=own):
             say(
                 console,
-                f"The runs are done, but not compared. With one of these arms as NAME: autolrs compare {directory} "
-                f"--baseline 'NAME' --out {own}",
+                "The runs are done, but not compared. With one of these arms, or its number, as NAME: autolrs compare "
+                f"{directory} --baseline 'NAME' --out {own}",
             )
