@@ -21,11 +21,12 @@ class ExitCode(IntEnum):
     SIGINT = 130
     """128 and the signal's number, as shells have it; can be resumed, like the next one."""
     SIGTERM = 143
+    """And for the signals that are taken like it: batch systems know this code."""
 
     @classmethod
     def of_signal(cls, number: int) -> ExitCode:
-        """Return the code of a command that SIGINT or SIGTERM stopped."""
-        return cls(128 + number)
+        """Return the code of a command that one of `signals.STOPPING` stopped."""
+        return cls.SIGINT if number == signal.SIGINT else cls.SIGTERM
 
 
 RESUMABLE = (ExitCode.SIGINT, ExitCode.SIGTERM, ExitCode.TIME_LIMIT)
@@ -38,6 +39,11 @@ class EndCause(StrEnum):
     DONE = "done"
     SIGINT = "sigint"
     SIGTERM = "sigterm"
+    SIGHUP = "sighup"
+    """The terminal or connection is gone; this and the next three are obeyed as SIGTERM is."""
+    SIGUSR1 = "sigusr1"
+    SIGUSR2 = "sigusr2"
+    SIGXCPU = "sigxcpu"
     TIME_LIMIT = "time_limit"
     """`runtime.max_seconds` is over."""
     DIVERGED = "diverged"
@@ -74,12 +80,16 @@ class EndCause(StrEnum):
 
     @classmethod
     def of_signal(cls, number: int) -> EndCause:
-        """Return the cause that SIGINT or SIGTERM is."""
+        """Return the cause that one of `signals.STOPPING` is."""
         return cls(signal.Signals(number).name.lower())
 
 
 _INTERRUPTED = {
     EndCause.SIGINT: ExitCode.SIGINT,
     EndCause.SIGTERM: ExitCode.SIGTERM,
+    EndCause.SIGHUP: ExitCode.SIGTERM,
+    EndCause.SIGUSR1: ExitCode.SIGTERM,
+    EndCause.SIGUSR2: ExitCode.SIGTERM,
+    EndCause.SIGXCPU: ExitCode.SIGTERM,
     EndCause.TIME_LIMIT: ExitCode.TIME_LIMIT,
 }

@@ -95,6 +95,9 @@ class RunSettings(Section):
 
     dir: Annotated[str, Field(min_length=1)] | None
     """Run directory; null: runs/<recipe>/<schedule>/seed<seed>/<time>-<id>."""
+    init_from: Annotated[str, Field(min_length=1)] | None
+    """Directory of a run of the same model that is done: this one starts from its final weights (`model.safetensors`),
+    with an optimizer and a schedule of its own. null: from weights drawn from the seed."""
     max_steps: PositiveInt
     """Kept optimizer steps: warm-up and training, discarded search steps not counted."""
     eval_every_steps: PositiveInt

@@ -113,6 +113,12 @@ class Terminal:
     def type(self, keys: bytes) -> None:
         os.write(self._master, keys)
 
+    def hang_up(self) -> None:
+        """Close the terminal while the process runs, as a connection does that breaks."""
+        self.closed = True
+        os.close(self._slave)
+        os.close(self._master)
+
     def wait(self) -> int:
         """Return the exit code, once everything printed has been read."""
         try:

@@ -26,7 +26,9 @@ def compare(
     baseline: Annotated[
         str | None,
         typer.Option(
-            help="Arm that the others are compared with, by its name in the table.", show_default="original"
+            help="Arm that the others are compared with, by its name in the table, or by its number where they are "
+            "listed.",
+            show_default="original",
         ),
     ] = None,
     target: Annotated[

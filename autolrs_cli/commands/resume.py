@@ -42,11 +42,14 @@ def _resume(
     started: float,
     console: PatientConsole,
 ) -> int:
-    from autolrs_cli.runner.resume_checks import is_done, reopen
+    from autolrs_cli.runner.after_the_end import require_nothing_new
+    from autolrs_cli.runner.initial_weights import require_same
+    from autolrs_cli.runner.resume_checks import first_record, is_done, reopen
     from autolrs_cli.runner.resume_point import find_resume_point
 
     directory.require_run()
     if is_done(directory):
+        require_nothing_new(directory, changes)
         text = f"{directory.root} is done; there is nothing to resume."
         say(console, text)
         return ExitCode.DONE
@@ -55,6 +58,9 @@ def _resume(
             plan, config, changed = reopen(directory, changes, allowed, progress)
         Trackers.require(plan.settings.tracker)
         point = find_resume_point(directory, changed)
+        if point is None or point.checkpoint is None:
+            began = first_record(directory) if point else None
+            require_same(began, plan.settings.run.init_from)
         state = State() if point is None else _seen(directory, point.journal_bytes)
         return run_shown(
             plan,

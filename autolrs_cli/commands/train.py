@@ -56,6 +56,7 @@ def main(overrides: Sequence[str], *, started: float) -> int:
 
 def _run(config: DictConfig, started: float, console: Console, errors: Console) -> int:
     from autolrs_cli.runner.execute import open_directory
+    from autolrs_cli.runner.initial_weights import initial_weights, require_fitting
     from autolrs_cli.runner.plan import check
     from autolrs_cli.runner.preparation import prepare_data
     from autolrs_cli.runner.target_allowlist import untrusted_targets
@@ -66,6 +67,7 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
         Trackers.require(plan.settings.tracker)
     with PreparationProgress(console) as progress:
         prepare_data(plan.recipe, progress)
+    require_fitting(plan.recipe, initial_weights(plan.settings.run.init_from))
     warnings = [
         *_without_effect(plan.settings.schedule["name"], config),
         *_not_resumable(untrusted_targets(plain, plan.settings.run.config_dir)),

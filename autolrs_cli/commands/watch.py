@@ -28,7 +28,8 @@ def watch(
 ) -> None:
     """Look at a run from its journal: running, finished, or killed; several give a table, one line each.
 
-    Nothing is written there, and a running run does not notice. Without --follow, one frame is printed.
+    Nothing is written there, and a running run does not notice. Without --follow, one frame is printed. With it, keys
+    open a run of the table: up, down or its number, then Enter; Esc or q goes back.
 
     [bold]Examples[/bold]
 

@@ -36,6 +36,9 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     if isinstance(schedule, dict) and isinstance(schedule.get("run"), str):
         # A run that is resumed or read elsewhere must still find the one that it replays.
         schedule["run"] = str(Path(schedule["run"]).expanduser().absolute())
+    run = plain.get("run")
+    if isinstance(run, dict) and isinstance(run.get("init_from"), str) and run["init_from"]:
+        run["init_from"] = str(Path(run["init_from"]).expanduser().absolute())
     named = {str(key): value for key, value in plain.items()}
     make_absolute(named)
     return named

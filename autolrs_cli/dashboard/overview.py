@@ -28,10 +28,13 @@ LEFT_ALIGNED = (3, 4)
 MIN_NAME = 12
 STYLES = {"running": "bold", "done": "green", "failed": "red", "killed": "red", "stopped": "yellow"}
 # Those that change come first where rows are short.
+OPEN_BY_KEY = "up, down or a number, then Enter: open a run; q: leave"
 ORDER = ("running", "starting", "killed", "failed", "stopped", "empty", "done")
 
 
-def overview(runs: Sequence[WatchedRun], width: int, height: int, *, unicode: bool = True) -> list[Text]:
+def overview(
+    runs: Sequence[WatchedRun], width: int, height: int, *, unicode: bool = True, marked: int | None = None
+) -> list[Text]:
     """Return a table of the runs, and how to look at one.
 
     Args:
@@ -39,24 +42,34 @@ def overview(runs: Sequence[WatchedRun], width: int, height: int, *, unicode: bo
         width: columns.
         height: rows; the table leaves one for the cursor.
         unicode: False gives ASCII characters only.
+        marked: place of the run that a key would open, where keys are read; the runs then have numbers.
     """
     room = max(1, height - 4)
     shown = list(runs)
     if len(shown) > room:
-        ranked = sorted(range(len(runs)), key=lambda i: (ORDER.index(runs[i].status), i))[:room]
+        ranked = sorted(range(len(runs)), key=lambda i: (i != marked, ORDER.index(runs[i].status), i))[:room]
         shown = [runs[i] for i in sorted(ranked)]
     names = _names([run.directory.root.as_posix() for run in runs])
+    numbers = [_number(i, len(runs), marked) for i in range(len(runs))]
     wide = width >= WIDE
     columns = (STATUS, STEP, LR, CURVE[wide], METRIC[wide], LEFT)
     name_room = max(MIN_NAME, width - sum(columns) - len(columns))
     rows: list[tuple[str, ...]] = [("run", "status", "step", "LR", "LR, log", "metric", "left")]
-    rows += [(names[runs.index(run)], *_values(run, wide, unicode)) for run in shown]
-    styles = ["bold", *(STYLES.get(run.status, "") for run in shown)]
+    places = [runs.index(run) for run in shown]
+    rows += [(names[i], *_values(runs[i], wide, unicode)) for i in places]
+    before = [" " * len(numbers[0]), *(numbers[i] for i in places)]
+    styles = ["bold", *(f"{'reverse ' * (i == marked)}{STYLES.get(runs[i].status, '')}" for i in places)]
     lines = [
-        line(_row(row, name_room, columns, unicode), width, style)
-        for row, style in zip(rows, styles, strict=True)
+        line(number + _row(row, name_room - len(number), columns, unicode), width, style)
+        for number, row, style in zip(before, rows, styles, strict=True)
     ]
-    return [*lines, line(_totals(runs, len(shown)), width), line(_open_one(runs), width, "dim")]
+    hint = _open_one(runs) if marked is None else OPEN_BY_KEY
+    return [*lines, line(_totals(runs, len(shown)), width), line(hint, width, "dim")]
+
+
+def _number(place: int, count: int, marked: int | None) -> str:
+    """Return what stands before a run's name: its number, and a mark where Enter would open it."""
+    return "" if marked is None else f"{'>' if place == marked else ' '}{place + 1:>{len(str(count))}} "
 
 
 def _values(run: WatchedRun, wide: bool, unicode: bool) -> tuple[str, ...]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 from rich.console import Console
 from rich.text import Text
 
 from autolrs_cli.dashboard import plain, status_text
+from autolrs_cli.dashboard.head import line
+from autolrs_cli.dashboard.keys import Keys, pressed_keys
+from autolrs_cli.dashboard.navigation import Navigation
 from autolrs_cli.dashboard.outlet import Outlet
 from autolrs_cli.dashboard.overview import overview
 from autolrs_cli.dashboard.painter import Painter
@@ -18,6 +22,7 @@ from autolrs_cli.dashboard.state import State, reduce
 from autolrs_cli.dashboard.watched import WatchedRun
 
 LOOK_SECONDS = 1.0
+BACK_BY_KEY = "Esc or q: back to the table"
 # Rows of a frame that goes to a file or a pipe, which has no height.
 PIPE_SIZE = 100, 40
 
@@ -51,6 +56,8 @@ class Viewer:
         self._single = single
         self._unicode = console.encoding.lower().startswith("utf")
         self._painter = Painter(console)
+        self._navigation: Navigation | None = None
+        """What keys do; None: none are read."""
 
     def show(self) -> None:
         """Print the present state once."""
@@ -62,20 +69,40 @@ class Viewer:
         self._console.file.flush()
 
     def follow(self) -> None:
-        """Show what happens until nobody works on the runs any more; a table, until the person leaves."""
+        """Show what happens until nobody works on the runs any more; a table, until the person leaves.
+
+        In a terminal, keys open a run of the table.
+        """
         capable = self._console.is_terminal and not self._console.is_dumb_terminal
         outlet = Outlet(self._console.file)
         try:
-            look = self._paint if capable else self._write_lines
-            while not outlet.gone:
-                ended = look(outlet)
-                if ended and self._single:
-                    break
-                time.sleep(LOOK_SECONDS)
+            with pressed_keys() if capable and not self._single else nullcontext() as keys:
+                self._navigation = Navigation() if keys else None
+                self._go_on(outlet, self._paint if capable else self._write_lines, keys)
             while not outlet.push() and not outlet.out_of_patience:
                 time.sleep(0.02)
         finally:
             outlet.close()
+
+    def _go_on(self, outlet: Outlet, look: Callable[[Outlet], bool], keys: Keys | None) -> None:
+        while not outlet.gone:
+            ended = look(outlet)
+            if ended and self._single:
+                return
+            if keys is None:
+                time.sleep(LOOK_SECONDS)
+            elif self._obey(keys, outlet):
+                return
+
+    def _obey(self, keys: Keys, outlet: Outlet) -> bool:
+        """Take in keys until it is time to look at the runs again; return whether the person leaves."""
+        assert self._navigation is not None
+        until = time.monotonic() + LOOK_SECONDS
+        while (seconds := until - time.monotonic()) > 0 and not self._navigation.left:
+            for key in keys.wait(seconds):
+                self._navigation.press(key, len(self._runs))
+            self._draw(outlet)
+        return self._navigation.left
 
     def _refresh(self) -> bool:
         """Bring everything up to date; return whether nobody works on any run."""
@@ -87,10 +114,13 @@ class Viewer:
 
     def _paint(self, outlet: Outlet) -> bool:
         ended = self._refresh()
+        self._draw(outlet)
+        return ended
+
+    def _draw(self, outlet: Outlet) -> None:
         if outlet.push():
             size = self._console.size
             outlet.write(self._painter.paint(self._lines(size), size))
-        return ended
 
     def _write_lines(self, outlet: Outlet) -> bool:
         """For pipes: the lines of one run as `dashboard=plain` gives them, or a table whenever a status changes."""
@@ -115,13 +145,20 @@ class Viewer:
         return [Text(status_text.activity(state)), *([Text(f"to go on: {command}")] if command else [])]
 
     def _lines(self, size: tuple[int, int]) -> list[Text]:
+        keys = self._navigation
         if self._single:
-            run = self._runs[0]
-            if not run.state.description:
-                return [Text(_NOT_BEGUN[run.worked_on])]
-            return frame(run.state, *size, unicode=self._unicode)
-        lines = overview(self._runs, *size, unicode=self._unicode)
+            return self._one(self._runs[0], size)
+        if keys is not None and keys.opened:
+            width, height = size
+            return [*self._one(self._runs[keys.marked], (width, height - 1)), line(BACK_BY_KEY, width, "dim")]
+        marked = None if keys is None else keys.marked
+        lines = overview(self._runs, *size, unicode=self._unicode, marked=marked)
         return lines if self._unicode else [ascii_only(each) for each in lines]
+
+    def _one(self, run: WatchedRun, size: tuple[int, int]) -> list[Text]:
+        if not run.state.description:
+            return [line(_NOT_BEGUN[run.worked_on], size[0])]
+        return frame(run.state, *size, unicode=self._unicode)
 
 
 _NOT_BEGUN = {

@@ -31,6 +31,8 @@ class RunStarted:
     """Module -> hash, of that code: two runs of different arms have not executed the same modules."""
     length: RunLength | None = None
     """What the run's length means to its schedule; None: a journal of a version that did not say."""
+    initial_weights: str | None = None
+    """Hash of the weights of another run that it starts from (`run.init_from`); None: it draws them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from autolrs_cli.records.run_directory import (
     write_schedule,
 )
 from autolrs_cli.runner.code_version import code_version
+from autolrs_cli.runner.initial_weights import digest_of, initial_weights
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.preparation import keep_preprocessing
 from autolrs_cli.runner.resume_point import ResumePoint, cut
@@ -117,10 +118,13 @@ def execute(
     )
     limit = plan.settings.runtime.max_seconds
     stop = StopRequest(None if limit is None else started + limit)
-    trainer = make_trainer(plan, directory, journal, Ledger(first_started, started), stop)
+    begins = resume is None or resume.checkpoint is None
     try:
-        if resume is None or resume.checkpoint is None:
-            journal.write(run_started(plan, config))
+        trainer = make_trainer(plan, directory, journal, Ledger(first_started, started), stop, begins=begins)
+        if begins:
+            initial = digest_of(initial_weights(plan.settings.run.init_from))
+            trainer.state.outcome.initial_weights = initial
+            journal.write(run_started(plan, config, initial))
         if resume is not None:
             _go_on_from(resume, trainer, config)
         for message in warnings:

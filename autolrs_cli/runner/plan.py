@@ -23,6 +23,7 @@ from autolrs_cli.contracts import (
 )
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.runner.config_outline import require_shape
+from autolrs_cli.runner.initial_weights import initial_weights
 from autolrs_cli.runner.instantiate import build
 from autolrs_cli.runner.optimizer_factory import optimizer_factory
 from autolrs_cli.schedules import LinearWarmup
@@ -88,11 +89,12 @@ class _Problems:
             return None
 
 
-def check(config: Mapping[str, Any]) -> Plan:
+def check(config: Mapping[str, Any], *, begins: bool = True) -> Plan:
     """Turn a resolved configuration into a plan.
 
     Args:
         config: plain containers, as composed by Hydra.
+        begins: whether the run is to begin, and so needs what only its first step does.
 
     Raises:
         ConfigError: carrying every problem found in settings, data and hardware.
@@ -102,6 +104,8 @@ def check(config: Mapping[str, Any]) -> Plan:
     # `run` is parsed twice, so that a mistake in another section does not hide those in the plan.
     run = problems.attempt(lambda: schema.parse(schema.RunSettings, config["run"], "run"))
     settings: schema.Settings | None = problems.attempt(lambda: schema.parse(schema.Settings, config))
+    if begins and run is not None:
+        problems.attempt(lambda: initial_weights(run.init_from))
     device = problems.attempt(lambda: _device(config["runtime"].get("device")))
     recipe: Recipe | None = problems.attempt(lambda: build_recipe(config))
     optimizer = problems.attempt(lambda: optimizer_factory(config["optimizer"]))

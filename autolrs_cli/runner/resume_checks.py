@@ -47,7 +47,7 @@ def reopen(
     began = first_record(directory)
     if began is not None:
         _require_same_settings(config, began["config"], allowed)
-    plan = check(_changed(copy.deepcopy(config), changes))
+    plan = check(_changed(copy.deepcopy(config), changes), begins=False)
     prepare_data(plan.recipe, report)
     if began is None:
         return plan, config, []
@@ -118,7 +118,7 @@ def _require_same_settings(
     then, now = flat(began), flat(config)
     changed = [key for key in sorted({*then, *now}) if then.get(key, _MISSING) != now.get(key, _MISSING)]
     may = {*path_keys(began)}
-    refused = [key for key in changed if not (key in allowed and (_is_harmless(key) or key in may))]
+    refused = [key for key in changed if not (key in allowed and (is_harmless(key) or key in may))]
     if refused:
         raise ConfigError(
             [
@@ -126,7 +126,7 @@ def _require_same_settings(
                 f"{now.get(key, _MISSING)} where the run began with {then.get(key, _MISSING)}. "
                 + (
                     f"Allow it with --allow-change {key}, or restore it."
-                    if _is_harmless(key) or key in may
+                    if is_harmless(key) or key in may
                     else "Restore it, or begin a new run."
                 )
                 for key in refused
@@ -170,7 +170,7 @@ def _may_change(given: Override, config: DictConfig) -> bool:
     group, _, name = given.key_or_group.rpartition(".")
     node = OmegaConf.select(config, group) if group else config
     known = OmegaConf.is_dict(node) and name in node
-    return given.type is OverrideType.CHANGE and _is_harmless(given.key_or_group) and known
+    return given.type is OverrideType.CHANGE and is_harmless(given.key_or_group) and known
 
 
 def _listed(value: Any) -> list[Any]:
@@ -188,7 +188,8 @@ def _tracker(option: Any, problems: list[str]) -> dict[str, Any]:
     return dict(yaml.safe_load(options[option].read_text(encoding="utf-8")))
 
 
-def _is_harmless(key: str) -> bool:
+def is_harmless(key: str) -> bool:
+    """Return whether a setting may change when a run goes on: it cannot change its results."""
     if key in ("run.dir", "run.config_dir"):
         return False  # they say where the run lies, which is where it lies
     return lies_below(key, HARMLESS_KEYS)

@@ -49,6 +49,7 @@ def summarize(plan: Plan, trainer: Trainer, cause: EndCause, reason: str | None)
         "metrics": {name: finite(value) for name, value in state.outcome.metrics.items()},
         "raw_metrics": {name: finite(value) for name, value in state.outcome.raw_metrics.items()},
         "average": settings.average.name,
+        "init_from": _source(settings.run.init_from, state),
         "notes": state.outcome.notes,
         "notices": {
             "count": len(state.outcome.notices),
@@ -62,6 +63,10 @@ def summarize(plan: Plan, trainer: Trainer, cause: EndCause, reason: str | None)
         "chosen": _chosen(state),
         "rolled_back": [asdict(each) for each in state.outcome.ruled_out],
     }
+
+
+def _source(run: str | None, state: TrainState) -> dict[str, Any] | None:
+    return None if run is None else {"run": run, "weights": state.outcome.initial_weights}
 
 
 def _target(state: TrainState) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from autolrs_cli.records.journal import Journal
 from autolrs_cli.records.provenance import versions
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.runner.code_version import code_version
+from autolrs_cli.runner.initial_weights import initial_weights
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.torch_runtime import device_name
 from autolrs_cli.settings import EmaSettings
@@ -33,9 +34,28 @@ from autolrs_cli.training.weights import LastCheckpoints
 
 
 def make_trainer(
-    plan: Plan, directory: RunDirectory, journal: Journal, ledger: Ledger, stop: StopRequest
+    plan: Plan,
+    directory: RunDirectory,
+    journal: Journal,
+    ledger: Ledger,
+    stop: StopRequest,
+    *,
+    begins: bool = True,
 ) -> Trainer:
-    """Build model, optimizer and loop of a plan, at the beginning of the run."""
+    """Build model, optimizer and loop of a plan, at the beginning of the run.
+
+    Args:
+        plan: from `check`.
+        directory: of the run.
+        journal: where it writes.
+        ledger: what its time is charged to.
+        stop: who may end it.
+        begins: whether the run starts here, from the weights of `run.init_from` if it has any; else they are loaded
+            afterwards.
+
+    Raises:
+        ConfigError: if those weights cannot be loaded.
+    """
     settings, recipe = plan.settings, plan.recipe
     average = settings.average if isinstance(settings.average, EmaSettings) else None
     last_weights = None
@@ -50,6 +70,7 @@ def make_trainer(
         device=plan.device,
         precision=settings.runtime.precision,
         average=average,
+        initial=initial_weights(plan.settings.run.init_from) if begins else None,
     )
     ledger.synchronize = engine.synchronize
     state = TrainState(
@@ -118,8 +139,14 @@ def make_search(plan: Plan, trainer: Trainer) -> tuple[Prober, RecordedPolicy]:
     return Prober(trainer, policy, snapshot), policy
 
 
-def run_started(plan: Plan, config: dict[str, Any]) -> events.RunStarted:
-    """Return the journal's first record: the plan, and what it is carried out with."""
+def run_started(plan: Plan, config: dict[str, Any], initial_weights: str | None = None) -> events.RunStarted:
+    """Return the journal's first record: the plan, and what it is carried out with.
+
+    Args:
+        plan: from `check`.
+        config: the resolved configuration, as recorded.
+        initial_weights: hash of the weights of another run that it starts from.
+    """
     settings, code = plan.settings, code_version(config)
     return events.RunStarted(
         description={
@@ -148,4 +175,5 @@ def run_started(plan: Plan, config: dict[str, Any]) -> events.RunStarted:
         code_version=code.total,
         code=dict(code.modules),
         length=plan.length,
+        initial_weights=initial_weights,
     )

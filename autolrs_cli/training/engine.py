@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from autolrs_cli.training.checkpoint import Checkpoint
 from autolrs_cli.training.engine_state import load_training_tensors, training_tensors
 from autolrs_cli.training.optimizer_state import evaluation_weights, make_ready, set_lr
 from autolrs_cli.training.snapshot import random_states, set_random_states
+from autolrs_cli.training.weights import load_weights
 from autolrs_cli.training.world import World
 
 
@@ -37,6 +39,10 @@ class Engine:
         precision: "fp32", or "bf16" for autocast.
         world: the processes that share each global batch.
         average: how weights are averaged beside the raw ones; None: they are not.
+        initial: a file of weights to begin with, by `save_weights`; None: those that were drawn.
+
+    Raises:
+        ConfigError: if the weights in `initial` are not of this model.
     """
 
     def __init__(
@@ -49,6 +55,7 @@ class Engine:
         precision: str = "fp32",
         world: World | None = None,
         average: EmaSettings | None = None,
+        initial: Path | None = None,
     ) -> None:
         self.recipe = recipe
         self.device = device
@@ -56,6 +63,8 @@ class Engine:
         self._precision = precision
         torch.manual_seed(derive_seed(seed, "initialisation"))
         self.model: nn.Module = recipe.model().to(device).train()
+        if initial is not None:  # before the optimizer and the average, which may copy the weights
+            load_weights(self.model, initial)
         self.optimizer: torch.optim.Optimizer = make_optimizer(recipe.parameter_groups(self.model))
         make_ready(self.optimizer)
         self._is_judged = False

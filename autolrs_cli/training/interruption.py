@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from types import FrameType
 
 from autolrs_cli.end_cause import EndCause
-from autolrs_cli.signals import handling
+from autolrs_cli.signals import STOPPING, handling
 
 REASONS = {
-    EndCause.SIGINT: "SIGINT",
-    EndCause.SIGTERM: "SIGTERM",
+    **{EndCause.of_signal(number): number.name for number in STOPPING},
     EndCause.TIME_LIMIT: "max_seconds",
 }
 
@@ -59,7 +58,7 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:
-        """Take SIGINT and SIGTERM as requests; a second SIGINT raises KeyboardInterrupt at once."""
+        """Take the signals that ask to stop as requests; a second SIGINT raises KeyboardInterrupt at once."""
         with handling(self._asked):
             yield self
 

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from autolrs_cli.contracts import Batch, EvalStream, Noticing, Position, TrainStream
 from autolrs_cli.errors import AutoLRSError, TrainingError, WorkerDiedError
+from autolrs_cli.signals import LIKE_TERM
 from autolrs_cli.training.shared_memory import PREFETCH, shared, travels_in_pipe
 
 WORKER_DIED = (
@@ -278,6 +279,7 @@ def _require_pinning(batches: Iterator[_Read]) -> None:
 
 
 def _ignore_interrupts(_: int) -> None:
-    # Ctrl-C reaches the whole process group; the training process alone decides when to stop. SIGTERM must still
-    # end a worker: it is what a leaving training process sends to those that have not ended by themselves.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and a lost terminal reach the whole process group; the training process alone decides when to stop.
+    # SIGTERM must still end a worker: a leaving training process sends it to those that have not ended by themselves.
+    for number in (signal.SIGINT, *LIKE_TERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -35,6 +35,9 @@ class Outcome:
     notices: list[str] = field(default_factory=list)
     """What streams had to say of their batches, each once: images that were replaced."""
 
+    initial_weights: str | None = None
+    """Hash of the weights of another run that this one started from."""
+
     def as_json(self) -> dict[str, Any]:
         """Return everything as strict JSON types."""
         return {
@@ -48,6 +51,7 @@ class Outcome:
             "bit_exact": self.bit_exact,
             "ruled_out": [asdict(each) for each in self.ruled_out],
             "notices": self.notices,
+            "initial_weights": self.initial_weights,
         }
 
     @classmethod
@@ -64,6 +68,7 @@ class Outcome:
             bit_exact=saved["bit_exact"],
             ruled_out=[RuledOut(**each) for each in saved["ruled_out"]],
             notices=list(saved.get("notices", ())),
+            initial_weights=saved.get("initial_weights"),
         )
 
 

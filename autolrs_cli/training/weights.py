@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -49,9 +49,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     try:
         stored = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise ConfigError(
-            f"The weights must be a whole safetensors file, but {path} is not: {error}. Train again."
-        ) from error
+        raise _unreadable(path, error) from error
     own = _untied(model.state_dict())
     if {name: t.shape for name, t in own.items()} != {name: t.shape for name, t in stored.items()}:
         raise ConfigError(
@@ -61,6 +59,30 @@ def load_weights(model: nn.Module, path: Path) -> None:
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(stored[name])
+
+
+def shapes_of(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Return names and shapes of what `save_weights` writes of `model`."""
+    return {name: tuple(tensor.shape) for name, tensor in _untied(model.state_dict()).items()}
+
+
+def stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return names and shapes of the weights in a file, without reading them.
+
+    Raises:
+        ConfigError: if it cannot be read.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"The weights must be a whole safetensors file, but {path} is not: {error}. Train again."
+    )
 
 
 class LastCheckpoints:

@@ -51,6 +51,15 @@ def offered(line: str) -> list[str]:
         ("autolrs completion ", ["bash", "fish", "zsh"]),
         ("autolrs reproduce s", ["schedule.", "schedule=", "search.", "search="]),
         ("autolrs train 'recipe=re", ["recipe=resnet50"]),
+        ("autolrs tune schedule=cosine tun", ["tune."]),
+        (
+            "autolrs tune schedule=clr tune.space.",
+            [f"tune.space.{key}." for key in ("half_period_steps", "min_lr", "peak_lr")],
+        ),
+        ("autolrs tune schedule=cosine tune.space.peak_lr.lo", ["tune.space.peak_lr.low="]),
+        ("autolrs tune schedule=cosine tune.space.peak_lr.low=", ["tune.space.peak_lr.low=0.1"]),
+        ("autolrs tune tune.reduction", ["tune.reduction_factor="]),
+        ("autolrs train schedule=cosine tun", []),
         ("autolrs nonsense wo", []),
     ],
 )

@@ -13,9 +13,20 @@ from typing import Any
 
 import psutil
 import pytest
-from processes import TOY, Terminal, autolrs, interrupt_group, start, wait_for_event, wait_until
+from processes import (
+    PATIENCE_SECONDS,
+    TOY,
+    Terminal,
+    autolrs,
+    interrupt_group,
+    start,
+    wait_for_event,
+    wait_until,
+)
 
 from autolrs_cli.records.journal import read_journal
+from autolrs_cli.signals import LIKE_TERM
+from autolrs_cli.training.interruption import RunInterrupted, StopRequest
 
 # Hours, unless stopped.
 LONG = (*TOY, "run.dir=run", "run.max_steps=50000", "run.log_every_steps=10", "search.max_stage_steps=40")
@@ -33,7 +44,7 @@ def assert_stopped_cleanly(
     assert (records[-1]["event"], records[-1]["reason"]) == ("interrupted", reason)
     summary = json.loads((directory / "summary.json").read_text())
     assert (summary["status"], summary["reason"]) == ("interrupted", reason)
-    cause = {"SIGINT": "sigint", "SIGTERM": "sigterm", "max_seconds": "time_limit"}[reason]
+    cause = {"max_seconds": "time_limit"}.get(reason, reason.lower())
     assert records[-1]["cause"] == summary["cause"] == cause
     assert (summary["step"], summary["total_steps"]) == (records[-1]["step"], records[-1]["total_steps"])
     assert f"interrupted after {summary['step']} kept steps" in out
@@ -41,7 +52,7 @@ def assert_stopped_cleanly(
     assert err == ""
     assert not (directory / "model.safetensors").exists()
     assert (directory / "schedule.csv").exists()
-    assert code == {"SIGINT": 130, "SIGTERM": 143, "max_seconds": 75}[reason]
+    assert code == {"SIGINT": 130, "max_seconds": 75}.get(reason, 143)
     return records
 
 
@@ -80,6 +91,72 @@ def test_sigterm_to_the_whole_group_ends_workers_too(tmp_path: Path) -> None:
     assert_stopped_cleanly(tmp_path / "run", "SIGTERM", *finished(process))
     _, alive = psutil.wait_procs(workers, timeout=20)
     assert alive == []
+
+
+class TestSignalsLikeSigterm:
+    """What ends a process by default, and so would end a run without a checkpoint."""
+
+    def test_a_lost_connection_reaches_the_whole_group_twice(self, tmp_path: Path) -> None:
+        """From the kernel and from the shell; the second comes while the run writes down how it ended."""
+        process = start(*TRAINING, "runtime.workers=2", cwd=tmp_path)
+        wait_for_event(tmp_path / "run", "eval", process)
+        os.killpg(process.pid, signal.SIGHUP)
+        while process.poll() is None:
+            process.send_signal(signal.SIGHUP)
+            time.sleep(0.01)
+        records = assert_stopped_cleanly(tmp_path / "run", "SIGHUP", *finished(process))
+        (kept,) = (tmp_path / "run" / "checkpoints").glob("step-*")
+        assert int(kept.name.removeprefix("step-")) == records[-1]["step"]
+
+    @pytest.mark.parametrize("number", LIKE_TERM)
+    def test_each_stops_a_run_by_its_name(self, number: signal.Signals) -> None:
+        """And those that come later (SIGXCPU: every second) change nothing, when the run listens no more, too."""
+        before = signal.getsignal(number)
+        try:
+            with StopRequest().listening() as stop:
+                os.kill(os.getpid(), number)
+                with pytest.raises(RunInterrupted, match=number.name) as obeyed:
+                    stop.check()
+            os.kill(os.getpid(), number)
+            assert (obeyed.value.cause, obeyed.value.cause.exit_code) == (number.name.lower(), 143)
+        finally:
+            signal.signal(number, before)
+
+    def test_a_hangup_ignored_from_the_start_stays_ignored(self, tmp_path: Path) -> None:
+        earlier = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does; a child inherits it
+        try:
+            process = start(*TRAINING, cwd=tmp_path)
+        finally:
+            signal.signal(signal.SIGHUP, earlier)
+        wait_for_event(tmp_path / "run", "eval", process)
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.1)  # not obeyed after the next steps either
+        process.send_signal(signal.SIGTERM)
+        assert_stopped_cleanly(tmp_path / "run", "SIGTERM", *finished(process))
+
+    def test_a_terminal_that_is_closed(self, tmp_path: Path, terminal: Callable[..., Terminal]) -> None:
+        """The kernel sends SIGHUP, and whatever is shown after that goes nowhere."""
+        shown = terminal(*LONG, cwd=tmp_path)
+        wait_until(lambda: "trials of stage" in shown.output, shown.process)
+        shown.hang_up()
+        assert shown.process.wait(PATIENCE_SECONDS) == 143
+        assert list(read_journal(tmp_path / "run" / "journal.jsonl"))[-1]["reason"] == "SIGHUP"
+        assert json.loads((tmp_path / "run" / "summary.json").read_text())["cause"] == "sighup"
+
+    def test_a_sweep_passes_it_on_once(self, tmp_path: Path) -> None:
+        process = start("sweep", *TRAINING[1:3], "recipe=toy", *TRAINING[5:], "--dir", "s", cwd=tmp_path)
+        wait_until(lambda: any(_has_evaluated(path) for path in tmp_path.rglob("journal.jsonl")), process)
+        for _ in range(5):  # the third Ctrl-C would kill the run
+            process.send_signal(signal.SIGHUP)
+            time.sleep(0.05)
+        code, _, err = finished(process)
+        assert (code, err) == (143, "")
+        (summary,) = (tmp_path / "s").rglob("summary.json")
+        assert json.loads(summary.read_text())["cause"] == "sighup"
+
+
+def _has_evaluated(journal: Path) -> bool:
+    return any(record["event"] == "eval" for record in read_journal(journal))
 
 
 def test_the_time_limit(tmp_path: Path) -> None:

@@ -67,6 +67,36 @@ def test_several_runs_are_a_table(runs: Path) -> None:
     assert "to open one: autolrs watch killed" in said.stdout
 
 
+def test_a_run_of_the_table_is_opened_by_keys(runs: Path, terminal: Callable[..., Terminal]) -> None:
+    shown = terminal("watch", ".", "--follow", cwd=runs)
+    display = pyte.Screen(COLUMNS, ROWS)
+
+    def sees(words: str) -> bool:
+        display.reset()
+        pyte.Stream(display).feed(shown.output)
+        return words in "\n".join(display.display)
+
+    wait_until(lambda: sees(">1 done"), shown.process)
+    shown.type(b"\x1b[B")
+    wait_until(lambda: sees(">2 killed"), shown.process)
+    shown.type(b"\r")
+    wait_until(lambda: sees("killed in stage"), shown.process)
+    assert sees("Esc or q: back to the table")
+    shown.type(b"\x1b")
+    wait_until(lambda: sees(">2 killed"), shown.process)
+    shown.type(b"q")
+    assert shown.wait() == 0
+    assert shown.settings_after == shown.settings_before
+
+
+def test_a_table_that_is_ended_gives_the_terminal_back(runs: Path, terminal: Callable[..., Terminal]) -> None:
+    shown = terminal("watch", ".", "--follow", cwd=runs)
+    wait_until(lambda: "Enter: open a run" in shown.output, shown.process)
+    shown.process.send_signal(signal.SIGTERM)
+    assert shown.wait() == 143
+    assert shown.settings_after == shown.settings_before
+
+
 def test_a_place_without_runs_is_an_error_that_names_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -191,6 +191,16 @@ def test_the_overview_fits_and_drops_what_is_done_first(
         assert "2 more not shown" in "".join(lines)
 
 
+def test_a_marked_run_is_always_shown_under_its_number(several: list[WatchedRun]) -> None:
+    for height in (6, 24):
+        for marked in range(4):
+            lines = [line.plain for line in overview(several, 80, height, marked=marked)]
+            (shown,) = [line for line in lines if line.startswith(">")]
+            assert shown.split()[:2] == [f">{marked + 1}", f"seed={marked}"]
+            assert max(map(len, lines)) <= 80
+            assert "Enter: open a run" in lines[-1]
+
+
 def test_a_table_that_is_followed_takes_in_new_runs(several: list[WatchedRun]) -> None:
     console = Console(file=io.StringIO(), width=80)
     viewer = Viewer(several[:1], console, lambda known: several[1:] if len(known) == 1 else [], single=False)

@@ -11,6 +11,7 @@ from made_runs import SECONDS_PER_STEP, make_run
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.reports.compare.comparison import Comparison, compare
+from autolrs_cli.reports.compare.provenance import command
 from autolrs_cli.reports.render import format as words
 
 # Reaches 0.9 at its second, third and last evaluation; never.
@@ -365,6 +366,26 @@ def test_a_baseline_that_is_no_arm_or_not_clear(tmp_path: Path) -> None:
     assert "is not clear" in refused(tmp_path)
     assert "'nobody'" in refused(tmp_path, baseline="nobody")
     assert names(compare([tmp_path], baseline="cosine"))[0] == "cosine"
+
+
+def test_a_baseline_by_its_number_in_the_list(tmp_path: Path) -> None:
+    for schedule in ("cosine", "constant", "autolrs"):
+        make_run(tmp_path, schedule, 0, LAST)
+    assert refused(tmp_path).splitlines()[-3:] == ["  1  autolrs", "  2  constant", "  3  cosine"]
+    comparison = compare([tmp_path], baseline="3")
+    assert names(comparison)[0] == "cosine"
+    assert "--baseline cosine" in command(comparison), "numbers change with the runs"
+    for wrong in ("0", "4", "-1", "²"):
+        assert f"got '{wrong}'" in refused(tmp_path, baseline=wrong)
+
+
+def test_the_original_is_the_baseline_whatever_its_averaging(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, LAST, averaged=LAST)
+    make_run(tmp_path, "cosine", 0, LAST)
+    make_run(tmp_path, "autolrs", 0, LAST)
+    assert names(compare([tmp_path]))[0] == "original + ema"
+    make_run(tmp_path, "original", 0, LAST)
+    assert names(compare([tmp_path]))[0] == "original", "as it was published, if there are both"
 
 
 def test_no_run_directories(tmp_path: Path) -> None:

@@ -30,11 +30,13 @@ class Tree:
     Args:
         words: the overrides so far, which decide which options' keys there are.
         folders: of the person, named with --config-dir.
+        tunes: whether it is that of `autolrs tune`, which has a search space beside: that of the schedule.
     """
 
-    def __init__(self, words: Sequence[str], folders: Iterable[Path]) -> None:
+    def __init__(self, words: Sequence[str], folders: Iterable[Path], *, tunes: bool = False) -> None:
         self._roots = [Path(str(files("autolrs_configs"))), *folders, user_configs()]
         pairs = (word.lstrip("+").partition("=") for word in words)
+        self._tunes = tunes
         self._given = {key: value for key, equals, value in pairs if equals}
 
     def groups(self) -> list[str]:
@@ -107,6 +109,9 @@ class Tree:
                     chosen[group] = str(value)
         if recipe:
             chosen["size"] = f"{recipe}/{chosen.get('scale', 'demo')}"
+        if self._tunes:
+            schedule = chosen.get("schedule")
+            chosen["tune"] = schedule if schedule in self.options("tune") else "hyperband"
         composed: dict[str, Any] = train
         for group, option in chosen.items():
             for name in option.strip("[]").split(","):

@@ -75,7 +75,7 @@ def _next(command: Any, given: Sequence[str], last: str) -> Iterable[str]:
 
 
 def _words(command: Any, given: Sequence[str], last: str, takes_overrides: bool) -> Iterable[str]:
-    tree = Tree(given, _config_dirs(given))
+    tree = Tree(given, _config_dirs(given), tunes=command.name == "tune")
     if command.name == "reproduce" and "=" not in last:
         return [*tree.options("recipe"), *(each for each in _overrides(tree, last) if each not in ITS_OWN)]
     if takes_overrides or (command.name == "resume" and _positionals(command, given)):

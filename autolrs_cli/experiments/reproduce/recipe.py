@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +39,7 @@ from autolrs_cli.reports.compare.target import choose_goal, final_values
 from autolrs_cli.reports.render.write_report import write_report
 from autolrs_cli.runner.preparation import prepare_data
 from autolrs_cli.schedules.lengths import schedule_key
-from autolrs_cli.signals import handling
+from autolrs_cli.signals import LIKE_TERM, handling
 from autolrs_cli.terminal.console import say
 from autolrs_cli.wording import quoted
 
@@ -234,7 +235,7 @@ class RecipeReproduction:
             jobs, self._request.launcher, directory, False, self._request.again, self._data, self._console
         )
         if ending.signal is not None:
-            raise ExperimentStopped(ExitCode[ending.signal])
+            raise ExperimentStopped(ExitCode.of_signal(signal.Signals[ending.signal]))
         if any(state.state != "done" for _, state in ending.runs):
             print_ending(ending, directory, self._console, compare=False)
             self._whole = False
@@ -280,10 +281,14 @@ def _terminating(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]
     """Stop `processes` when this one is asked to stop, and wait for them.
 
     Raises:
-        ExperimentStopped: after SIGINT or SIGTERM.
+        ExperimentStopped: after a signal that asks to stop.
     """
+    heard: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
+        if heard and number in LIKE_TERM:  # these come again by themselves, while the studies are waited for
+            return
+        heard.append(number)
         for process in processes:
             if process.poll() is None:
                 process.send_signal(number)

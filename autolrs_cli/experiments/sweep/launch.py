@@ -20,7 +20,7 @@ from autolrs_cli.experiments.sweep.job_process import KEY, KILLED_AT
 from autolrs_cli.experiments.sweep.jobs import Job
 from autolrs_cli.experiments.sweep.mailbox import SweepFiles
 from autolrs_cli.experiments.sweep.progress import SweepProgress
-from autolrs_cli.signals import handling
+from autolrs_cli.signals import LIKE_TERM, handling
 from autolrs_cli.terminal.console import show_problem
 from autolrs_cli.wording import quoted
 
@@ -29,10 +29,12 @@ FRAME_SECONDS = 0.25
 
 @contextmanager
 def passing_on_signals(files: SweepFiles) -> Iterator[list[str]]:
-    """Take SIGINT and SIGTERM as requests to stop all runs; yield the names of those that came."""
+    """Take the signals that ask to stop as requests to stop all runs; yield the names of those that came."""
     asked: list[str] = []
 
     def ask(number: int, _: FrameType | None) -> None:
+        if asked and number in LIKE_TERM:  # nobody's impatience: these come again by themselves
+            return
         asked.append(signal.Signals(number).name)
         files.ask_to_stop(asked[0], len(asked))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +87,7 @@ def print_ending(ending: Ending, directory: Path, console: Console, *, compare: 
 
 def _exit_code(ending: Ending, names: Sequence[str]) -> ExitCode:
     if ending.signal is not None:
-        return ExitCode[ending.signal]
+        return ExitCode.of_signal(signal.Signals[ending.signal])
     if {"failed", "in use", "stale"} & set(names):
         return ExitCode.FAILED
     if any(state.cause is EndCause.TIME_LIMIT for _, state in ending.runs):
@@ -158,6 +159,6 @@ def _compare(done: Sequence[Job], directory: Path, console: Console) -> None:
         if compare([Path(job.root) for job in jobs], out=own):
             say(
                 console,
-                f"The runs are done, but not compared. With one of these arms as NAME: autolrs compare "
+                "The runs are done, but not compared. With one of these arms, or its number, as NAME: autolrs compare "
                 f"{shlex.quote(str(directory))} --baseline 'NAME' --out {shlex.quote(str(own))}",
             )

@@ -14,10 +14,11 @@ from autolrs_cli.errors import ConfigError, RunInUseError
 from autolrs_cli.experiments.process_log import last_words
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.records.run_end import cause_of
+from autolrs_cli.signals import STOPPING
 
 State = Literal["done", "failed", "interrupted", "in use", "to come", "stale"]
 # How a process ends whose run can go on: those exit codes, and the signals themselves where they came too early.
-GOES_ON = (*RESUMABLE, -signal.SIGINT, -signal.SIGTERM)
+GOES_ON = (*RESUMABLE, *(-number for number in STOPPING))
 
 
 @dataclass(frozen=True)

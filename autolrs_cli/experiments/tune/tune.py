@@ -27,7 +27,7 @@ from autolrs_cli.experiments.stopped import ExperimentStopped
 from autolrs_cli.experiments.tune.display import TuningScreen, results, statement
 from autolrs_cli.experiments.tune.task import TuningTask
 from autolrs_cli.overrides import key_in, override_in
-from autolrs_cli.signals import handling
+from autolrs_cli.signals import LIKE_TERM, handling
 from autolrs_cli.terminal.console import PatientConsole, say, show_error
 
 
@@ -159,10 +159,13 @@ def _how_to_go_on(task: TuningTask) -> str:
 
 @contextmanager
 def _asked_to_stop() -> Iterator[None]:
-    """Turn SIGTERM into `ExperimentStopped`, as Ctrl-C is an exception too."""
+    """Turn the first SIGTERM, or signal like it, into `ExperimentStopped`, as Ctrl-C is an exception too."""
+    heard: list[int] = []
 
     def asked(number: int, _: FrameType | None) -> None:
-        raise ExperimentStopped(ExitCode.of_signal(number))
+        heard.append(number)
+        if len(heard) == 1:
+            raise ExperimentStopped(ExitCode.of_signal(number))
 
-    with handling(asked, (signal.SIGTERM,)):
+    with handling(asked, (signal.SIGTERM, *LIKE_TERM)):
         yield

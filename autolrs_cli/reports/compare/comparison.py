@@ -85,7 +85,8 @@ def compare(
         run_dirs: run directories, or folders that hold them at any depth.
         target: value of the metric to race for; None: that of the runs' configuration, else the baseline's median
             final value, which makes no claim.
-        baseline: name of the arm to compare with; None: `original`, or the other arm beside a searched one.
+        baseline: name of the arm to compare with, or its number in the order of names; None: `original`, whatever its
+            averaging, or the other arm beside a searched one.
         force: compare runs that may not be compared; what speaks against it goes into `refused`.
         titles: absolute run directory -> a better name for its arm than the one that its settings give.
 
@@ -110,7 +111,8 @@ def compare(
     _require_pairs(speedups)
     budget = usual_length(arms)
     return Comparison(
-        ComparisonRequest(tuple(run_dirs), target, baseline, force),
+        # By its name: numbers change with the runs.
+        ComparisonRequest(tuple(run_dirs), target, None if baseline is None else arms[0].name, force),
         goal,
         tuple(arms),
         budget,
@@ -149,21 +151,36 @@ def _baseline_first(arms: list[Arm], wanted: str | None) -> list[Arm]:
             f"A comparison needs two arms or more, but every run is of {listed}. Add runs of another schedule, for "
             "example schedule=original."
         )
-    chosen = wanted if wanted is not None else _usual_baseline(names)
+    chosen = _usual_baseline(arms) if wanted is None else _numbered(names, wanted)
     if chosen not in names:
-        given = "is not clear from the runs" if chosen is None else f"is {named(chosen)}"
-        twin = look_alike(chosen, names) if chosen is not None else ""
+        given = "which one is not clear from the runs" if wanted is None else f"got {named(wanted)}"
+        twin = look_alike(wanted, names) if wanted is not None else ""
+        choices = "\n".join(f"  {number}  {name}" for number, name in enumerate(names, 1))
         raise ConfigError(
-            f"The baseline must be one of the arms {listed}, but {given}. Set --baseline.{twin}"
+            f"The baseline must be one of the arms, but {given}. Set --baseline to a name or a number:{twin}\n{choices}"
         )
     return sorted(arms, key=lambda arm: arm.name != chosen)
 
 
-def _usual_baseline(names: Sequence[str]) -> str | None:
+def _numbered(names: Sequence[str], wanted: str) -> str:
+    """Return the name that `wanted` is, or is the 1-based number of."""
+    if wanted in names or not wanted.isdecimal() or not 1 <= int(wanted) <= len(names):
+        return wanted
+    return names[int(wanted) - 1]
+
+
+def _usual_baseline(arms: Sequence[Arm]) -> str | None:
+    """Return the name of the original schedule's arm, if it is one; else of the one that is not ours."""
+    names = [arm.name for arm in arms]
     if BASELINE in names:
         return BASELINE
-    others = [name for name in names if not name.startswith("autolrs")]
+    original = [arm.name for arm in arms if _schedule_of(arm) == BASELINE]
+    others = original or [name for name in names if not name.startswith("autolrs")]
     return others[0] if len(others) == 1 else None
+
+
+def _schedule_of(arm: Arm) -> str:
+    return str(arm.all_runs[0].config["schedule"].get("name"))
 
 
 def _outcomes(own: Mapping[int, Racer], goal: Goal) -> dict[int, TargetOutcome]:

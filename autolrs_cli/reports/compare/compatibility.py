@@ -74,7 +74,20 @@ def differences(runs: Sequence[RunRecord], *, target_matters: bool) -> list[str]
     if target_matters:
         shared["target"] = lambda run: _target(run.description.get("target"))
     found = [message for what, value in shared.items() for message in _disagreement(runs, what, value)]
-    return [*found, *_other_code(runs)]
+    return [*found, *_other_beginnings(runs), *_other_code(runs)]
+
+
+def _other_beginnings(runs: Sequence[RunRecord]) -> list[str]:
+    """Compare the weights of other runs that runs of one seed start from."""
+    return [
+        message
+        for seed in sorted({run.seed for run in runs})
+        for message in _disagreement(
+            [run for run in runs if run.seed == seed],
+            f"initial weights (run.init_from), by seed (here {seed})",
+            lambda run: run.started.get("initial_weights") or "random ones",
+        )
+    ]
 
 
 def _other_code(runs: Sequence[RunRecord]) -> list[str]:
