@@ -23,7 +23,7 @@ from autolrs_cli.commands.reproduce import reproduce
 from autolrs_cli.commands.sweep import sweep
 from autolrs_cli.commands.tune import tune
 from autolrs_cli.commands.watch import watch
-from autolrs_cli.end_cause import ExitCode
+from autolrs_cli.exit_codes import ExitCode
 
 STARTED = time.perf_counter()
 OVERRIDES_HELP = (

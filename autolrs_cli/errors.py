@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar
 
-from autolrs_cli.end_cause import EndCause, ExitCode
+from autolrs_cli.exit_codes import EndCause, ExitCode
 
 # What a person gave is quoted in messages; more than this of it helps nobody.
 _LONGEST = 1_500

@@ -32,7 +32,7 @@ from autolrs_cli.runner.plan import Plan, check
 from autolrs_cli.runner.torch_runtime import prepare
 from autolrs_cli.runner.trainer_factory import make_trainer
 from autolrs_cli.search import PublishedSearch, SearchSettings, StageSearch, preload
-from autolrs_cli.search.trials import Curve
+from autolrs_cli.search.ask_tell import Curve
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.interruption import StopRequest
 from autolrs_cli.training.ledger import Ledger

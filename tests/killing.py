@@ -15,7 +15,7 @@ from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal
 from autolrs_cli.training.checkpoint import Checkpoints
 from autolrs_cli.training.engine import Engine
-from autolrs_cli.training.probe import Prober
+from autolrs_cli.training.trials import Prober
 
 PATIENCE_SECONDS = 120
 

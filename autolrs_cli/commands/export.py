@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from autolrs_cli.durable import written_aside
-from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
+from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.terminal.console import PatientConsole, say, show_error
 
 README = """# {recipe}, trained by autolrs

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autolrs_cli.compose.user_configs import user_configs
-from autolrs_cli.end_cause import ExitCode
+from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.terminal.console import PatientConsole, say, show_problem
 
 GROUPS = (

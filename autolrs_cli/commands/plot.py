@@ -34,8 +34,8 @@ def plot(
 
 def main(run_dir: Path, *, out: Path | None = None) -> int:
     """Write the figures of `run_dir` and say where they are; return the exit code."""
-    from autolrs_cli.end_cause import ExitCode
     from autolrs_cli.errors import AutoLRSError
+    from autolrs_cli.exit_codes import ExitCode
     from autolrs_cli.records.run_directory import RunDirectory
     from autolrs_cli.reports.figures.one_run import write_run_figures
     from autolrs_cli.terminal.console import PatientConsole, say, show_error

@@ -9,8 +9,8 @@ from pathlib import Path
 from autolrs_cli.commands.shown_run import leaving_at_once, run_shown
 from autolrs_cli.dashboard.preparation import PreparationProgress
 from autolrs_cli.dashboard.state import State, reduce
-from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
+from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.records.journal import read_verified
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.terminal.console import PatientConsole, say, show_error

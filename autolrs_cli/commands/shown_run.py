@@ -11,7 +11,7 @@ from rich.console import Console
 
 from autolrs_cli.dashboard.screen import Screen
 from autolrs_cli.dashboard.state import State
-from autolrs_cli.end_cause import ExitCode
+from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.reports.closing_card import closing_card
 from autolrs_cli.terminal.console import say

@@ -15,8 +15,8 @@ from autolrs_cli.compose.hydra_app import NoMoreJobs, compose_and_call, given_co
 from autolrs_cli.compose.resolve import resolve
 from autolrs_cli.config_keys import lies_below
 from autolrs_cli.dashboard.preparation import PreparationProgress, announced
-from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError
+from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.overrides import key_in
 from autolrs_cli.settings import SEARCHED
 from autolrs_cli.terminal.console import PatientConsole, say, show_error

@@ -51,8 +51,8 @@ def main(places: Sequence[Path], *, follow: bool) -> int:
     """
     from autolrs_cli.dashboard.viewer import Viewer
     from autolrs_cli.dashboard.watched import WatchedRun
-    from autolrs_cli.end_cause import ExitCode
     from autolrs_cli.errors import ConfigError
+    from autolrs_cli.exit_codes import ExitCode
     from autolrs_cli.terminal.console import PatientConsole, show_error
 
     try:

@@ -21,8 +21,8 @@ from autolrs_cli.compose.hydra_errors import explain, explain_flag, explain_list
 from autolrs_cli.compose.hydra_search_path import register_user_configs
 from autolrs_cli.compose.user_configs import user_configs
 from autolrs_cli.config_keys import CONFIG_DIR_FLAGS
-from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.overrides import override_in
 from autolrs_cli.terminal.console import show_problem
 

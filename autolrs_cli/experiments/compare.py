@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError
+from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.reports.compare.comparison import compare as compare_runs
 from autolrs_cli.reports.render.terminal import render
 from autolrs_cli.reports.render.write_report import write_report

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from autolrs_cli.contracts import RunLength
-from autolrs_cli.end_cause import EndCause
+from autolrs_cli.exit_codes import EndCause
 
 
 @dataclass(frozen=True, slots=True)

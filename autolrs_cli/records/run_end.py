@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from autolrs_cli.end_cause import EndCause
+from autolrs_cli.exit_codes import EndCause
 
 # Runs made before the cause was recorded have a sentence only: how those began that tell of too high LRs.
 _DIVERGED_BEFORE = ("The training loss must stay finite", "must train without diverging")

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from autolrs_cli.end_cause import EndCause, ExitCode, RunStatus
 from autolrs_cli.errors import AutoLRSError, TrainingError, UnwritableError
+from autolrs_cli.exit_codes import EndCause, ExitCode, RunStatus
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal, Listener
 from autolrs_cli.records.provenance import versions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from autolrs_cli.end_cause import EndCause
+from autolrs_cli.exit_codes import EndCause
 from autolrs_cli.records.provenance import versions
 from autolrs_cli.records.run_directory import SCHEMA_VERSION
 from autolrs_cli.runner.code_version import code_version

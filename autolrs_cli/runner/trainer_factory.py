@@ -22,7 +22,6 @@ from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.evaluation import Evaluator
 from autolrs_cli.training.interruption import StopRequest
 from autolrs_cli.training.ledger import Ledger
-from autolrs_cli.training.probe import Prober
 from autolrs_cli.training.recorded_policy import RecordedPolicy
 from autolrs_cli.training.resume_points import ResumePoints
 from autolrs_cli.training.snapshot import Snapshot
@@ -30,6 +29,7 @@ from autolrs_cli.training.target import TargetWatch
 from autolrs_cli.training.train_data import TrainData
 from autolrs_cli.training.train_state import TrainState
 from autolrs_cli.training.trainer import Cadence, Trainer
+from autolrs_cli.training.trials import Prober
 from autolrs_cli.training.weights import LastCheckpoints
 
 

@@ -5,6 +5,16 @@ It knows nothing of training, files or screens, and draws from no random stream 
 
 import warnings
 
+from autolrs_cli.search.ask_tell import (
+    Choice,
+    Curve,
+    Failure,
+    Forecast,
+    Stop,
+    Stopped,
+    Trial,
+    TrialRecord,
+)
 from autolrs_cli.search.failure import FailureRule
 from autolrs_cli.search.forecasting import forecast
 from autolrs_cli.search.policy import RunOutline, Search, SearchPolicy, Surrogate
@@ -17,16 +27,6 @@ from autolrs_cli.search.settings import (
     StageBudget,
 )
 from autolrs_cli.search.stage_search import StageSearch
-from autolrs_cli.search.trials import (
-    Choice,
-    Curve,
-    Failure,
-    Forecast,
-    Stop,
-    Stopped,
-    Trial,
-    TrialRecord,
-)
 
 __all__ = [
     "CHOOSE_CLEAN_UP",

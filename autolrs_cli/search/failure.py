@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from autolrs_cli.errors import NonFiniteError
-from autolrs_cli.search.trials import Curve, Failure
+from autolrs_cli.search.ask_tell import Curve, Failure
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,9 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from autolrs_cli.errors import NonFiniteError
+from autolrs_cli.search.ask_tell import Forecast
 from autolrs_cli.search.outliers import Array, clean
 from autolrs_cli.search.settings import TRAIN_CLEAN_UP, CleanUp
-from autolrs_cli.search.trials import Forecast
 
 # All ours: the paper does not say how its search for b is bounded, and the flags are not in it.
 MIN_POINTS = 4

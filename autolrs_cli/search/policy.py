@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from autolrs_cli.contracts import Phase, Segment
+from autolrs_cli.search.ask_tell import Choice, Curve, Trial, TrialRecord, TrialResult, Verdict
 from autolrs_cli.search.failure import FailureRule
-from autolrs_cli.search.trials import Choice, Curve, Trial, TrialRecord, TrialResult, Verdict
 
 
 @dataclass(frozen=True)

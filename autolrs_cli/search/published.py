@@ -9,12 +9,12 @@ from typing import Any
 
 from autolrs_cli.contracts import Segment
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.search.ask_tell import Choice, Curve, Trial, TrialRecord, TrialResult, Verdict
 from autolrs_cli.search.failure import FailureRule
 from autolrs_cli.search.policy import RunOutline, SearchPolicy, Surrogate
 from autolrs_cli.search.settings import SearchSettings, StageBudget
 from autolrs_cli.search.stage_search import StageSearch
 from autolrs_cli.search.stages import plan_stages, stage_problems
-from autolrs_cli.search.trials import Choice, Curve, Trial, TrialRecord, TrialResult, Verdict
 from autolrs_cli.seeding import derive_seed
 
 # An LR closer to an end of the interval than this share of its width (on a log axis) counts as on the edge.

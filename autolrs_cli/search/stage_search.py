@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from autolrs_cli.contracts import LossKind
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.search.ask_tell import Curve, Failure, Forecast, Stopped, Trial, TrialRecord, TrialResult
 from autolrs_cli.search.forecasting import forecast_at, mean_of_last
 from autolrs_cli.search.interval import LogInterval
 from autolrs_cli.search.policy import Surrogate
 from autolrs_cli.search.settings import SearchSettings
-from autolrs_cli.search.trials import Curve, Failure, Forecast, Stopped, Trial, TrialRecord, TrialResult
 from autolrs_cli.seeding import derive_seed, isolated
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import os
 
 from rich.console import Console
 
-from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
+from autolrs_cli.exit_codes import ExitCode
 
 
 class PatientConsole(Console):

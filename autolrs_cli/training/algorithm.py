@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from autolrs_cli.contracts import Schedule, Segment
 from autolrs_cli.search import SearchPolicy
 from autolrs_cli.training.divergence import DivergedError
-from autolrs_cli.training.probe import Prober
 from autolrs_cli.training.trainer import Trainer
+from autolrs_cli.training.trials import Prober
 
 
 def train(trainer: Trainer, opening: Sequence[Segment], schedule: Schedule) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from autolrs_cli.contracts import Segment
 from autolrs_cli.errors import TrainingDivergedError
 from autolrs_cli.search import FailureRule
-from autolrs_cli.search.trials import Curve
+from autolrs_cli.search.ask_tell import Curve
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from autolrs_cli.end_cause import EndCause
+from autolrs_cli.exit_codes import EndCause
 from autolrs_cli.signals import STOPPING, handling
 
 REASONS = {

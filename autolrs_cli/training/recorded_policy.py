@@ -7,7 +7,7 @@ from typing import Any
 from autolrs_cli.contracts import Segment
 from autolrs_cli.records import events
 from autolrs_cli.search import Choice, Curve, Failure, SearchPolicy, Stopped, Surrogate, Trial, TrialRecord
-from autolrs_cli.search.trials import TrialResult, Verdict
+from autolrs_cli.search.ask_tell import TrialResult, Verdict
 from autolrs_cli.training.trainer import Trainer
 
 SURROGATE_POINTS = 48

@@ -13,7 +13,7 @@ from typing import Any
 
 from autolrs_cli.dashboard.run_state import Machine, State, evolve
 from autolrs_cli.dashboard.state import Record, reduce
-from autolrs_cli.end_cause import EndCause
+from autolrs_cli.exit_codes import EndCause
 from autolrs_cli.records import events
 
 SIZES = ((80, 24), (120, 40), (200, 60))

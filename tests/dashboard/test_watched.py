@@ -21,7 +21,7 @@ from autolrs_cli.dashboard.overview import overview
 from autolrs_cli.dashboard.tail import JournalTail
 from autolrs_cli.dashboard.viewer import Viewer
 from autolrs_cli.dashboard.watched import WatchedRun, find_runs
-from autolrs_cli.end_cause import EndCause
+from autolrs_cli.exit_codes import EndCause
 from autolrs_cli.records import events
 from autolrs_cli.records.run_directory import RunDirectory
 

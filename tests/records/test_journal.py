@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from autolrs_cli.end_cause import EndCause
 from autolrs_cli.errors import TrainingError
+from autolrs_cli.exit_codes import EndCause
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal, read_journal
 

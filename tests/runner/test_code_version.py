@@ -243,7 +243,7 @@ class TestAPersonsOwnModules:
         (own / "own_helper.py").write_text("from autolrs_cli.search import forecast\nhalf = forecast\n")
         config = composed("recipe=resnet50", "schedule=constant", "schedule._target_=own_schedule.Own")
         assert "autolrs_cli.search.forecasting" in code_version(config).modules
-        assert "autolrs_cli.training.probe" not in code_version(config).modules
+        assert "autolrs_cli.training.trials" not in code_version(config).modules
 
     def test_that_cannot_be_read_as_code_count_by_their_bytes(self, own: Path, modules: Modules) -> None:
         (own / "own_helper.py").write_text("a way of writing that only a later Python knows")

@@ -12,7 +12,7 @@ import torch
 
 from autolrs_cli.errors import NonFiniteError
 from autolrs_cli.search import FailureRule, StageSearch
-from autolrs_cli.search.trials import Curve, Failure, Trial
+from autolrs_cli.search.ask_tell import Curve, Failure, Trial
 
 FAILED = Failure("non_finite_loss", 3, "loss nan at step 3 of the trial")
 

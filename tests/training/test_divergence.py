@@ -9,7 +9,7 @@ import pytest
 import torch
 from harness import events, toy
 
-from autolrs_cli.end_cause import EndCause
+from autolrs_cli.exit_codes import EndCause
 
 EXPLODING = ("optimizer.nesterov=false", "optimizer.momentum=0", "search.lr_max=1e12", "search.lr_min=1e-3")
 

@@ -10,7 +10,7 @@ import pytest
 from diverging import ALWAYS, kept_loss, nan_from
 from harness import assert_equal_weights, events, toy
 
-from autolrs_cli.end_cause import EndCause
+from autolrs_cli.exit_codes import EndCause
 
 # The toy's first stage: kept steps 10 to 49, trials of 20.
 STAGE_START, STAGE_END, TRIAL_STEPS = 10, 50, 20

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from autolrs_cli.commands.diagnose import machine, setup
 from autolrs_cli.commands.diagnose.finding import Check, Finding, guarded
-from autolrs_cli.end_cause import ExitCode
+from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.terminal.console import PatientConsole, say
 
 CHECKS: dict[str, Check] = {

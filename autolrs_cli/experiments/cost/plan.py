@@ -12,8 +12,8 @@ import orjson
 
 from autolrs_cli.compose.grid import GridPoint, compose_grid
 from autolrs_cli.dashboard.preparation import PreparationProgress
-from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError
+from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.experiments.cost.estimate import Cost, Measured, Shape, cost
 from autolrs_cli.experiments.cost.measure import measure, shape_of
 from autolrs_cli.experiments.cost.tables import show_grid, show_run

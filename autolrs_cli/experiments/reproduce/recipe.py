@@ -13,8 +13,8 @@ from types import FrameType
 from rich.console import Console
 
 from autolrs_cli.compose.grid import GridPoint
-from autolrs_cli.end_cause import RESUMABLE, ExitCode
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.exit_codes import RESUMABLE, ExitCode
 from autolrs_cli.experiments.own_process import environment, python_module
 from autolrs_cli.experiments.process_log import last_words
 from autolrs_cli.experiments.reproduce import arms as reproduction

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from autolrs_cli.compose.user_configs import CONFIG_VARIABLE
 from autolrs_cli.durable import write_whole
-from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
+from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.recipe import RecipeReproduction
 from autolrs_cli.experiments.reproduce.request import ReproductionRequest, base_of

@@ -18,7 +18,7 @@ import hydra
 from autolrs_cli.compose.hydra_app import FULL_ERROR
 from autolrs_cli.compose.hydra_errors import explain
 from autolrs_cli.compose.hydra_search_path import register_user_configs
-from autolrs_cli.end_cause import ExitCode
+from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.experiments.sweep.job_process import POLL_SECONDS, run_job
 from autolrs_cli.experiments.sweep.mailbox import SweepFiles
 

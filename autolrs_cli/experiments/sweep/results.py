@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autolrs_cli.end_cause import EndCause, ExitCode
+from autolrs_cli.exit_codes import EndCause, ExitCode
 from autolrs_cli.experiments.sweep.jobs import Job
 from autolrs_cli.experiments.sweep.mailbox import SweepFiles, forget_finished
 from autolrs_cli.experiments.sweep.progress import Progress, SweepProgress

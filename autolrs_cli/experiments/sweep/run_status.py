@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import orjson
 
-from autolrs_cli.end_cause import RESUMABLE, EndCause
 from autolrs_cli.errors import ConfigError, RunInUseError
+from autolrs_cli.exit_codes import RESUMABLE, EndCause
 from autolrs_cli.experiments.process_log import last_words
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.records.run_end import cause_of

@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from autolrs_cli.end_cause import RESUMABLE, EndCause
 from autolrs_cli.errors import TrainingError
+from autolrs_cli.exit_codes import RESUMABLE, EndCause
 from autolrs_cli.experiments.own_process import environment, python_module
 from autolrs_cli.experiments.process_log import last_words
 from autolrs_cli.experiments.stopped import ExperimentStopped

@@ -20,8 +20,8 @@ from autolrs_cli.compose.hydra_app import (
 )
 from autolrs_cli.compose.resolve import resolve
 from autolrs_cli.dashboard.preparation import PreparationProgress
-from autolrs_cli.end_cause import ExitCode
 from autolrs_cli.errors import AutoLRSError, ConfigError
+from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.experiments.seeds import CALIBRATION_FIRST, TUNING_FIRST, purpose
 from autolrs_cli.experiments.stopped import ExperimentStopped
 from autolrs_cli.experiments.tune.display import TuningScreen, results, statement

@@ -12,8 +12,8 @@ import orjson
 from numpy.typing import NDArray
 
 from autolrs_cli.contracts import WeightsKind
-from autolrs_cli.end_cause import EndCause
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.exit_codes import EndCause
 from autolrs_cli.records.journal import Record
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.records.run_end import cause_of

@@ -40,7 +40,7 @@ NEVER = {
     "autolrs_cli.records": "writes down what happens",
     "autolrs_cli.runner.summary": "writes down how it ended",
     "autolrs_cli.schedules.lengths": "says for the record what the run's length means",
-    "autolrs_cli.end_cause": "names how a run ended",
+    "autolrs_cli.exit_codes": "names how a run ended",
     "autolrs_cli.signals": "when a run is stopped, not what it computes",
     "autolrs_cli.durable": "how a file gets to the disk, not what is in it",
     "autolrs_cli.training.optimizer_probe": "tries an optimizer, and refuses it",
@@ -50,7 +50,7 @@ NEVER = {
 # it all the same.
 SEARCH = {
     "autolrs_cli.search": "is asked in searched stages alone",
-    "autolrs_cli.training.probe": "makes trials",
+    "autolrs_cli.training.trials": "makes trials",
     "autolrs_cli.training.recorded_policy": "writes down what a search answers",
 }
 # Libraries, whose versions are recorded: Python's own, and ours by the names that are imported.

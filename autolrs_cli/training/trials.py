@@ -10,7 +10,7 @@ from autolrs_cli.contracts import Segment
 from autolrs_cli.errors import TrainingDivergedError
 from autolrs_cli.records import events
 from autolrs_cli.search import Choice, Curve, SearchPolicy, Stop, Stopped, Trial
-from autolrs_cli.search.trials import TrialResult, Verdict
+from autolrs_cli.search.ask_tell import TrialResult, Verdict
 from autolrs_cli.training.divergence import DivergedError
 from autolrs_cli.training.ledger import Bucket
 from autolrs_cli.training.outcome import finite
