@@ -33,6 +33,7 @@ NEVER = {
     "autolrs_cli.config_keys": "names settings",
     "autolrs_cli.runner.config_outline": "likewise",
     "autolrs_cli.errors": "says why something is refused",
+    "autolrs_cli.wording": "likewise",
     "autolrs_cli.dashboard": "shows what a run writes down",
     "autolrs_cli.terminal": "likewise",
     "autolrs_cli.trackers": "sends elsewhere what a run writes down",
