@@ -109,6 +109,10 @@ class RunSettings(Section):
     """Kept steps between two `step` events of the journal."""
     checkpoint_every_seconds: PositiveFloat
     """Seconds of training between two resume points; there is one at the start of every searched stage besides."""
+    keep_best: bool
+    """Whether to leave, beside the final weights, those at the best evaluation of the metric that has the target (of
+    the recipe's, where there is none) in `model_best.safetensors`. Chosen on the slice that decides the target, so that
+    their metric is no fair estimate."""
     config_dir: str | None
     """The folder given with --config-dir, which holds the recipe; written by `autolrs train`, not by hand."""
 

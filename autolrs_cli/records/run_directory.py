@@ -50,7 +50,9 @@ class RunDirectory:
         self.schedule = root / "schedule.csv"
         self.model = root / "model.safetensors"
         self.averaged_model = root / "model_averaged.safetensors"
+        self.best_model = root / "model_best.safetensors"
         self.checkpoints = root / "checkpoints"
+        self.best_weights = root / "checkpoints" / "best"
         self.last_weights = root / "checkpoints" / "averaging"
         self.summary = root / "summary.json"
         self.preprocessing = root / "preprocessing"
@@ -89,6 +91,8 @@ class RunDirectory:
         own = [self.config, self.journal, self.schedule, self.model, self.averaged_model, self.checkpoints]
         own += [
             self.last_weights,
+            self.best_model,
+            self.best_weights,
             self.summary,
             self.preprocessing,
             self._lock,

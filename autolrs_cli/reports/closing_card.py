@@ -23,6 +23,7 @@ FILES = (
     ("schedule.csv", "the LR of every step"),
     ("model.safetensors", "weights"),
     ("model_averaged.safetensors", "averaged weights"),
+    ("model_best.safetensors", "weights at the best evaluation"),
     ("summary.json", "this card for scripts"),
 )
 

@@ -212,6 +212,9 @@ def _save(trainer: Trainer, directory: RunDirectory) -> None:
     with trainer.state.ledger.span("checkpoint"), trainer.engine.evaluation_weights():
         if trainer.engine.averaged is not None:
             save_weights(trainer.engine.averaged_model, directory.averaged_model)
+        kept, best = trainer.best_weights, trainer.state.outcome.best
+        if kept is not None and best is not None:
+            kept.copy_to(directory.best_model, best)
         save_weights(trainer.engine.model, directory.model)
 
 
@@ -240,5 +243,7 @@ def _finish(
             "Free some space or mend the folder's permissions."
         ) from error
     if cause is EndCause.DONE:
+        if trainer.best_weights is not None:
+            trainer.best_weights.forget()
         trainer.resume_points.forget()
     return Result(cause, reason, directory.root, summary)

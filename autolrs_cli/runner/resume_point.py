@@ -116,7 +116,8 @@ def cut(directory: RunDirectory, point: ResumePoint) -> None:
     try:
         cut_journal(directory.journal, point.journal_bytes)
         Checkpoints(directory.checkpoints).drop_after(point.step if point.checkpoint else -1)
-        LastCheckpoints(directory.last_weights, 1, 1).drop_after(point.step)
+        for folder in (directory.last_weights, directory.best_weights):
+            LastCheckpoints(folder, 1, 1).drop_after(point.step)
     except OSError as error:
         raise ConfigError(
             f"The run directory must be writable, but {directory.root} is not: {error.strerror}. Mend its permissions."

@@ -48,6 +48,7 @@ def summarize(plan: Plan, trainer: Trainer, cause: EndCause, reason: str | None)
         "examples": state.outcome.examples,
         "metrics": {name: finite(value) for name, value in state.outcome.metrics.items()},
         "raw_metrics": {name: finite(value) for name, value in state.outcome.raw_metrics.items()},
+        "best": None if state.outcome.best is None else asdict(state.outcome.best),
         "average": settings.average.name,
         "init_from": _source(settings.run.init_from, state),
         "notes": state.outcome.notes,

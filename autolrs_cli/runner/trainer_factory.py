@@ -6,7 +6,7 @@ import functools
 from dataclasses import asdict
 from typing import Any
 
-from autolrs_cli.contracts import AdaptiveSchedule, FullyMeasured
+from autolrs_cli.contracts import AdaptiveSchedule, FullyMeasured, Metric
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal
 from autolrs_cli.records.provenance import versions
@@ -16,6 +16,7 @@ from autolrs_cli.runner.initial_weights import initial_weights
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.torch_runtime import device_name
 from autolrs_cli.settings import EmaSettings
+from autolrs_cli.training.best_weights import BestWeights
 from autolrs_cli.training.checkpoint import Checkpoints
 from autolrs_cli.training.divergence import DivergenceWatch
 from autolrs_cli.training.engine import Engine
@@ -63,6 +64,11 @@ def make_trainer(
         last_weights = LastCheckpoints(
             directory.last_weights, recipe.averaged_checkpoints, recipe.checkpoint_every_steps
         )
+    best_weights = BestWeights(directory.best_weights, _deciding(plan)) if settings.run.keep_best else None
+    kept_weights = [
+        *([last_weights] if last_weights else []),
+        *([best_weights.files] if best_weights else []),
+    ]
     engine = Engine(
         plan.recipe,
         plan.make_optimizer,
@@ -113,11 +119,18 @@ def make_trainer(
             engine,
             state,
             journal,
-            last_weights,
+            kept_weights,
             run.checkpoint_every_seconds,
         ),
         last_weights=last_weights,
+        best_weights=best_weights,
     )
+
+
+def _deciding(plan: Plan) -> Metric:
+    """Return the metric that has the target, or the recipe's where there is none."""
+    target = plan.target
+    return plan.recipe.metric if target is None else Metric(target.metric, target.direction)
 
 
 def _note(state: TrainState, journal: Journal, said: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from torch import nn
+
 from autolrs_cli.contracts import Batch, EvalSplit, FullyMeasured, Position, WeightsKind
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal
@@ -25,6 +27,8 @@ class Evaluation:
     """With raw weights, where averaged ones decide; else empty."""
     notes: dict[str, str] = field(default_factory=dict)
     """How metrics of a full evaluation were computed."""
+    full: frozenset[str] = frozenset()
+    """Metrics of a full evaluation."""
 
 
 class Evaluator:
@@ -86,6 +90,7 @@ class Evaluator:
             self._engine.estimate_batch_norm(self._engine.averaged_model, self._batches_for_norms())
             metrics = self._measure("target", "averaged")
         notes: dict[str, str] = {}
+        found: dict[str, float] = {}
         if full:
             found, notes = self._measure_fully(step, last=last)
             metrics = metrics | found
@@ -93,7 +98,22 @@ class Evaluator:
             kinds: tuple[WeightsKind, ...] = ("raw", "averaged") if averages else ("raw",)
             losses = {kind: self._measure("choose", kind)["loss"] for kind in kinds}
             metrics = metrics | {"choose_loss": losses[decisive]}
-        return Evaluation(metrics, raw if averages else {}, notes)
+        return Evaluation(metrics, raw if averages else {}, notes, frozenset(found))
+
+    def judged(self, metric: str, found: Evaluation, step: int, *, last: bool) -> nn.Module:
+        """Return the model whose `metric` was just measured; inside `Engine.evaluation_weights`.
+
+        Args:
+            metric: a name in `found.metrics`.
+            found: the evaluation.
+            step: kept steps so far.
+            last: whether the run ends here.
+        """
+        if self._engine.averaged is not None:
+            return self._engine.averaged_model
+        if metric in found.full and self._last_weights is not None:
+            return self._last_weights.mean(self._engine.model, step, last=last)
+        return self._engine.model
 
     def _measure(self, split: EvalSplit, weights: WeightsKind) -> dict[str, float]:
         batches = self._slice_that_chooses() if split == "choose" else self._read(split)

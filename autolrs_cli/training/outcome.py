@@ -9,6 +9,7 @@ from typing import Any
 
 from autolrs_cli.records import events
 from autolrs_cli.records.run_directory import LrSpan, ScheduleLog
+from autolrs_cli.training.best_weights import Best
 from autolrs_cli.training.divergence import RuledOut
 
 
@@ -35,6 +36,8 @@ class Outcome:
     notices: list[str] = field(default_factory=list)
     """What streams had to say of their batches, each once: images that were replaced."""
 
+    best: Best | None = None
+    """The best evaluation, where its weights are kept."""
     initial_weights: str | None = None
     """Hash of the weights of another run that this one started from."""
 
@@ -51,6 +54,7 @@ class Outcome:
             "bit_exact": self.bit_exact,
             "ruled_out": [asdict(each) for each in self.ruled_out],
             "notices": self.notices,
+            "best": None if self.best is None else asdict(self.best),
             "initial_weights": self.initial_weights,
         }
 
@@ -68,6 +72,7 @@ class Outcome:
             bit_exact=saved["bit_exact"],
             ruled_out=[RuledOut(**each) for each in saved["ruled_out"]],
             notices=list(saved.get("notices", ())),
+            best=Best(**saved["best"]) if saved.get("best") else None,
             initial_weights=saved.get("initial_weights"),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -24,7 +24,8 @@ class ResumePoints:
     Args:
         checkpoints: where they go.
         engine, state, journal: what is written, and how far the journal goes with it.
-        last_weights: weights that are kept for their mean; those that no resume point needs are dropped.
+        kept_weights: weights that are kept beside: for their mean, or as the best; those that no resume point needs are
+            dropped.
         every_seconds: of training between two, beside one at the start of each searched stage.
     """
 
@@ -34,14 +35,14 @@ class ResumePoints:
         engine: Engine,
         state: TrainState,
         journal: Journal,
-        last_weights: LastCheckpoints | None = None,
+        kept_weights: Sequence[LastCheckpoints] = (),
         every_seconds: float = math.inf,
     ) -> None:
         self._checkpoints = checkpoints
         self._engine = engine
         self._state = state
         self._journal = journal
-        self._last_weights = last_weights
+        self._kept_weights = tuple(kept_weights)
         self._every_seconds = every_seconds
         self._written_at = time.perf_counter()
         self._open_step: int | None = None
@@ -64,10 +65,15 @@ class ResumePoints:
             }
             self._checkpoints.write(step, state, keep=self._open_step, replace=self._went_back)
             self._went_back = False
-            if self._last_weights is not None:
-                self._last_weights.prune(self._checkpoints.steps()[0])
+            for weights in self._kept_weights:
+                weights.prune(self._checkpoints.steps()[0])
         self._journal.write(events.CheckpointEvent(self._state.ledger.totals()))
         self._written_at = time.perf_counter()
+
+    @property
+    def last_step(self) -> int:
+        """Kept steps at the last resume point; 0: there is none."""
+        return max(self._checkpoints.steps(), default=0)
 
     def write_or_warn(self) -> None:
         """Write a resume point; where that fails, say so and go on: the one before it stays good."""
@@ -125,11 +131,11 @@ class ResumePoints:
     def went_back(self) -> None:
         """Take note that the run went back: resume points of later steps, and one of this step, no longer count."""
         self._went_back = True
-        if self._last_weights is not None:
-            self._last_weights.drop_after(self._state.place.step)
+        for weights in self._kept_weights:
+            weights.drop_after(self._state.place.step)
 
     def forget(self) -> None:
         """Drop what only a run that goes on needs; the weights of the last checkpoints stay."""
         self._checkpoints.forget()
-        if self._last_weights is not None:
-            self._last_weights.prune(self._state.place.step)
+        for weights in self._kept_weights:
+            weights.prune(self._state.place.step)

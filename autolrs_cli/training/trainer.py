@@ -10,8 +10,9 @@ from autolrs_cli.contracts import Segment
 from autolrs_cli.errors import TrainingDivergedError
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal
+from autolrs_cli.training.best_weights import BestWeights
 from autolrs_cli.training.engine import Engine
-from autolrs_cli.training.evaluation import Evaluator
+from autolrs_cli.training.evaluation import Evaluation, Evaluator
 from autolrs_cli.training.interruption import StopRequest
 from autolrs_cli.training.ledger import Bucket
 from autolrs_cli.training.outcome import finite
@@ -47,6 +48,7 @@ class Trainer:
         evaluator: measures the held-out slices.
         resume_points: from which the run can go on.
         last_weights: keeps the weights whose mean a full evaluation measures; None for recipes that have none.
+        best_weights: keeps the weights of the best evaluation; None: they are not kept.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Trainer:
         evaluator: Evaluator,
         resume_points: ResumePoints,
         last_weights: LastCheckpoints | None = None,
+        best_weights: BestWeights | None = None,
     ) -> None:
         self.engine = engine
         self.data = data
@@ -71,6 +74,7 @@ class Trainer:
         self._cadence = cadence
         self._stop = stop
         self._last_weights = last_weights
+        self.best_weights = best_weights
 
     def keep(self, segment: Segment, lr_at: Callable[[int], float]) -> None:
         """Train what is left of `segment` for good, at the LR that `lr_at` gives for each 0-based kept step.
@@ -148,6 +152,17 @@ class Trainer:
         now = Sighting(place.step, place.total_steps, self.journal.t)
         if state.watch.see(found.metrics, now, last=last):
             self._note_target()
+        self._keep_if_best(found, last=last)
+
+    def _keep_if_best(self, found: Evaluation, *, last: bool) -> None:
+        kept, step = self.best_weights, self.state.place.step
+        best = kept.better(self.state.outcome.best, found.metrics, step) if kept else None
+        if kept is None or best is None:
+            return
+        with self.state.ledger.span("checkpoint"), self.engine.evaluation_weights():
+            model = self.evaluator.judged(best.metric, found, step, last=last)
+            kept.keep(model, step, self.resume_points.last_step)
+        self.state.outcome.best = best
 
     def measure_untrained(self) -> None:
         """Measure the held-out loss of the initial weights: what a diverged trial is recognised by."""

@@ -105,7 +105,7 @@ class LastCheckpoints:
     def keep(self, model: nn.Module, step: int) -> None:
         """Write the weights after kept step `step` (1-based count)."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        save_weights(model, self._path(step))
+        save_weights(model, self.path(step))
 
     def steps(self) -> list[int]:
         """Return the kept steps of the files, ascending."""
@@ -118,15 +118,16 @@ class LastCheckpoints:
         steps = self.steps()
         old = [step for step in steps if step <= resumable_step]
         for step in old[: -self.count]:
-            self._path(step).unlink()
+            self.path(step).unlink()
 
     def drop_after(self, step: int) -> None:
         """Remove the files after `step`, which a resumed run will write again."""
         for later in self.steps():
             if later > step:
-                self._path(later).unlink()
+                self.path(later).unlink()
 
-    def _path(self, step: int) -> Path:
+    def path(self, step: int) -> Path:
+        """Return where the weights after kept step `step` lie."""
         return self.folder / f"weights-{step:09}.safetensors"
 
     def mean(self, model: nn.Module, step: int, *, last: bool) -> nn.Module:
@@ -148,7 +149,7 @@ class LastCheckpoints:
         try:
             with torch.no_grad():
                 for place, each in enumerate(wanted):
-                    stored = load_file(self._path(each))
+                    stored = load_file(self.path(each))
                     for name, parameter in own.items():
                         value = stored[name].to(parameter) / len(wanted)
                         parameter.copy_(parameter + value if place else value)
