@@ -22,6 +22,7 @@ FILES = (
     ("journal.jsonl", "every event"),
     ("schedule.csv", "the LR of every step"),
     ("model.safetensors", "weights"),
+    ("preprocessing", "classes, normalisation, tokenizer: what the model's input must go through"),
     ("model_averaged.safetensors", "averaged weights"),
     ("model_best.safetensors", "weights at the best evaluation"),
     ("summary.json", "this card for scripts"),

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from pydantic import TypeAdapter
 
 from autolrs_cli.contracts import LossKind, WeightsKind
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,12 @@ class Trial:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Trial:
-        """Return the trial that `asdict` made `state` of, JSON's lists for tuples."""
-        at = state["scored_at"]
-        return cls(**{**state, "scored_at": None if at is None else tuple(at)})
+        """Return the trial that `asdict` made `state` of.
+
+        Raises:
+            ValueError: if it holds what a trial never does.
+        """
+        return _validated(cls, state)
 
 
 @dataclass(frozen=True)
@@ -114,14 +121,12 @@ class TrialRecord:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> TrialRecord:
-        """Rebuild the record; floats return bit for bit."""
-        forecast, failure = state["forecast"], state["failure"]
-        return cls(
-            Trial.from_state(state["trial"]),
-            Forecast(**{**forecast, "flags": tuple(forecast["flags"])}) if forecast else None,
-            Failure(**failure) if failure else None,
-            state["stopped"],
-        )
+        """Rebuild the record; floats return bit for bit.
+
+        Raises:
+            ValueError: if it holds what a record never does.
+        """
+        return _validated(cls, state)
 
 
 @dataclass(frozen=True)
@@ -140,12 +145,14 @@ class Choice:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Choice:
-        """Return the choice that `asdict` made `state` of."""
-        trial = state["trial"]
-        return cls(
-            **{
-                **state,
-                "trial": None if trial is None else Trial.from_state(trial),
-                "flags": tuple(state["flags"]),
-            }
-        )
+        """Return the choice that `asdict` made `state` of.
+
+        Raises:
+            ValueError: if it holds what a choice never does.
+        """
+        return _validated(cls, state)
+
+
+def _validated(cls: type[T], state: Mapping[str, Any]) -> T:
+    """Return `state`, which may come from a file that was edited, as an object of `cls`."""
+    return TypeAdapter(cls).validate_python(dict(state))

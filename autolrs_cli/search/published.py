@@ -175,9 +175,9 @@ class PublishedPolicy:
                 f"{len(self._stages)}. Resume with the settings that the run began with."
             )
         self._stage = None if index is None else self._stages[index]
-        self._ruled_out = list(state["ruled_out"])
+        self._ruled_out = [float(lr) for lr in state["ruled_out"]]
         self._choice = None if state["choice"] is None else Choice.from_state(state["choice"])
-        self._chosen = list(state["chosen"])
+        self._chosen = [float(lr) for lr in state["chosen"]]
         self._search = None if search is None else StageSearch.from_state(search)
 
     @property

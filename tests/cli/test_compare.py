@@ -10,8 +10,8 @@ from conftest import Said, assert_refusal
 from made_runs import make_run
 from processes import autolrs
 
-from autolrs_cli.commands.compare import main as compare
 from autolrs_cli.commands.plot import main as plot
+from autolrs_cli.experiments.compare import main as compare
 
 SECOND, THIRD = [0.5, 0.9, 0.9, 0.9], [0.5, 0.6, 0.9, 0.9]
 

@@ -20,7 +20,7 @@ from autolrs_cli.runner.code_version import CodeVersion, code_version
 from autolrs_cli.runner.execute import execute, open_directory
 from autolrs_cli.runner.plan import check
 
-FILES = {"config.yaml", "journal.jsonl", "model.safetensors", "schedule.csv", "summary.json"}
+FILES = {"config.yaml", "journal.jsonl", "model.safetensors", "preprocessing", "schedule.csv", "summary.json"}
 SUMMARY_KEYS = """schema_version status recipe schedule search data data_fingerprint scale batch precision threads
 seed device versions code_version code metrics target ledger chosen"""
 BUCKETS = """startup warm_up training search_kept search_discarded search_model evaluation snapshot checkpoint

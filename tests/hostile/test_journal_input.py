@@ -92,7 +92,9 @@ class TestFound:
     @pytest.mark.parametrize(
         ("old", "new", "last"),
         [
-            ('"trial_step":1,', '"trial_step":9,', True),  # losses out of order reached the forecast
+            ('"ruled_out":[]', '"ruled_out":7', True),
+            ('"trials":[', '"trials":[7,', True),
+            ('"forecast":{"mean":', '"forecast":{"mean":"low","x":', True),  # text would reach the surrogate
             (
                 '"trial_step":1,"loss":',
                 '"trial_step":1,"loss":"low","x":',
