@@ -124,7 +124,9 @@ def _serve(connection: socket.socket) -> None:
             os.environ.clear()
             os.environ.update(environment)
             sys.argv = ["autolrs", *arguments]
-            if encoding := environment.get("PYTHONIOENCODING"):  # read when an interpreter starts, which this one has
+            if encoding := environment.get(
+                "PYTHONIOENCODING"
+            ):  # read when an interpreter starts, which this one has
                 sys.stdout.reconfigure(encoding=encoding)
                 sys.stderr.reconfigure(encoding=encoding)
             return

@@ -4,33 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from processes import Terminal
+from said import Said, assert_refusal
 
 from autolrs_cli.commands.train import main
-
-# What a person must never see: Python's and Hydra's own words for developers.
-NOISE = (
-    "Traceback",
-    'File "',
-    "HYDRA_FULL_ERROR",
-    "hydra.cc",
-    "Error executing job",
-    "object_type",
-    "Exception",
-)
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
@@ -62,14 +42,6 @@ def refused(train: Callable[..., Said], tmp_path: Path) -> Callable[..., str]:
         return said.err
 
     return run
-
-
-def assert_refusal(said: Said) -> None:
-    assert said.code == 2, said
-    assert said.out == ""
-    assert "error: " in said.err
-    for noise in NOISE:
-        assert noise not in said.err, said.err
 
 
 @pytest.fixture

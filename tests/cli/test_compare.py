@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Said, assert_refusal
 from made_runs import make_run
 from processes import autolrs
+from said import Said, assert_refusal
 
 from autolrs_cli.commands.plot import main as plot
 from autolrs_cli.experiments.compare import main as compare
