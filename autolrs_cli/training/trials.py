@@ -134,6 +134,12 @@ class Prober:
         """
         found, points = diverged.found, self._trainer.resume_points
         tried = [*(each for each in self._state.outcome.ruled_out if each.stage == found.stage), found]
+        if len(tried) > self._policy.max_rollbacks or not self._policy.rule_out(found.lr):
+            account = "; ".join(f"at LR {each.lr:.4g} at step {each.step} ({each.reason})" for each in tried)
+            raise TrainingDivergedError(
+                f"Stage {found.stage + 1} must train without diverging, but it diverged {account}. "
+                "Lower search.lr_max and search.lr_min, or raise search.max_rollbacks."
+            )
         start = points.stage_start()
         if start is None:
             raise diverged
@@ -145,12 +151,7 @@ class Prober:
             raise diverged
         from_step = self._state.place.step
         self._state.take_back(start, found)
-        if not self._policy.rule_out(found.lr) or len(tried) > self._policy.max_rollbacks:
-            account = "; ".join(f"at LR {each.lr:.4g} at step {each.step} ({each.reason})" for each in tried)
-            raise TrainingDivergedError(
-                f"Stage {found.stage + 1} must train without diverging, but it diverged {account}. "
-                "Lower search.lr_max and search.lr_min, or raise search.max_rollbacks."
-            )
+        self._policy.rule_out(found.lr)  # again: the policy is back at the stage's start, too
         points.went_back()
         self._trainer.journal.write(
             events.RolledBack(

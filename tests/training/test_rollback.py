@@ -80,6 +80,7 @@ def test_it_is_tried_a_bounded_number_of_times_and_then_accounted_for(tmp_path: 
     lrs = [c["lr"] for c in events(tmp_path, "lr_chosen")]
     assert len(lrs) == 3
     assert all(f"at LR {lr:.4g} at step 21" in reason for lr in lrs)
+    assert result.summary["step"] == events(tmp_path, "run_finished")[0]["step"] == 21, "where it ended"
     assert reason.startswith("Stage 1 must train without diverging")
     assert "search.lr_max" in reason
 
