@@ -124,9 +124,8 @@ def _serve(connection: socket.socket) -> None:
             os.environ.clear()
             os.environ.update(environment)
             sys.argv = ["autolrs", *arguments]
-            if encoding := environment.get(
-                "PYTHONIOENCODING"
-            ):  # read when an interpreter starts, which this one has
+            # Read when an interpreter starts, which this one has.
+            if encoding := environment.get("PYTHONIOENCODING"):
                 sys.stdout.reconfigure(encoding=encoding)
                 sys.stderr.reconfigure(encoding=encoding)
             return
