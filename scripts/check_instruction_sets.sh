@@ -3,7 +3,8 @@
 #   scripts/check_instruction_sets.sh [PYTEST_ARGUMENTS]
 set -eu
 cd "$(dirname "$0")/.."
-tests="tests/training tests/search tests/dashboard tests/reports tests/recipes/test_bert.py tests/recipes/test_resnet50.py
+tests="tests/search tests/training/test_golden.py tests/training/test_stage_loop.py tests/training/test_averaging.py
+tests/dashboard/test_golden_screens.py tests/recipes/test_bert.py tests/recipes/test_resnet50.py
 tests/recipes/test_transformer.py tests/cli/test_train.py tests/cli/test_export.py"
 for isa in default avx2; do
     echo "+ ATEN_CPU_CAPABILITY=$isa, oneDNN and MKL at AVX2 or below"
