@@ -68,7 +68,7 @@ def build(
         if isinstance(cause, ConfigError):
             raise cause from None
         raise ConfigError(f"`{at}` must be buildable, but it is not: {cause or error}. Mend {at}.") from error
-    problems = _kind_problems(built, kind, at) or (rules(built) if rules else [])
+    problems = kind_problems(built, kind, at) or (rules(built) if rules else [])
     if problems:
         raise ConfigError(problems)
     return built
@@ -94,9 +94,9 @@ def value_problems(
     node: Mapping[str, Any], at: str, groups: Mapping[str, Any], kind: type | None = None
 ) -> dict[str, str]:
     """Check the keys and plain values of `node` against the parameters of its target; return what is wrong, by key."""
-    found = _target(node, at)
+    found = named_target(node, at)
     known, annotations, problems = _judged(found, node, at)
-    if inspect.isclass(found) and (lacking := _kind_problems(found, kind, at)):
+    if inspect.isclass(found) and (lacking := kind_problems(found, kind, at)):
         problems[f"{at}._target_"] = lacking[0]
     for key, value in node.items():
         if key in INSTANTIATE_KEYS:
@@ -130,8 +130,12 @@ def _judged(
         ) from error
 
 
-def _target(node: Mapping[str, Any], at: str) -> Callable[..., Any]:
-    """Return what `node` is built with: a class or a function."""
+def named_target(node: Mapping[str, Any], at: str) -> Callable[..., Any]:
+    """Return what `node` is built with: a class or a function.
+
+    Raises:
+        ConfigError: if it names nothing that can be imported and called.
+    """
     target = node.get("_target_")
     if not isinstance(target, str):
         raise ConfigError(
@@ -154,7 +158,7 @@ def _protocol(annotation: Any) -> type | None:
     return annotation if getattr(annotation, "_is_protocol", False) else None
 
 
-def _kind_problems(found: object, kind: type | None, at: str) -> list[str]:
+def kind_problems(found: object, kind: type | None, at: str) -> list[str]:
     """Return a problem if `found`, a class or an object, lacks methods of the protocol `kind`."""
     methods = [] if kind is None else [name for name, part in vars(kind).items() if inspect.isfunction(part)]
     lacking = [name for name in methods if not name.startswith("_") and not hasattr(found, name)]

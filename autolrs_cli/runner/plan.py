@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
-from hydra.utils import get_class
 from joblib import cpu_count
 
 from autolrs_cli import settings as schema
@@ -24,7 +24,7 @@ from autolrs_cli.contracts import (
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.runner.config_outline import require_shape
 from autolrs_cli.runner.initial_weights import initial_weights
-from autolrs_cli.runner.instantiate import build
+from autolrs_cli.runner.instantiate import build, kind_problems, named_target
 from autolrs_cli.runner.optimizer_factory import optimizer_factory
 from autolrs_cli.schedules import LinearWarmup
 from autolrs_cli.schedules.lengths import run_length, schedule_key
@@ -178,12 +178,10 @@ def _search(config: Mapping[str, Any]) -> Search:
     node = dict(config["search"])
     if config["schedule"]["name"] == "random":
         node["questions"] = "random"
-    if "_target_" not in node:
-        raise ConfigError(
-            "`search._target_` must name a search, but is missing. Choose search=paper, for example."
-        )
-    kind = get_class(str(node["_target_"]))
-    if issubclass(kind, schema.Section):
+    kind = named_target(node, "search")
+    if inspect.isclass(kind) and issubclass(kind, schema.Section):
+        if problems := kind_problems(kind, Search, "search"):
+            raise ConfigError(problems)
         del node["_target_"]
         found: Search = schema.parse(kind, node, "search")
         return found

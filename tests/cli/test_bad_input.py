@@ -159,6 +159,12 @@ KINDS = {
     ),
     "nothing for a part": (("recipe.model=null",), "`model` must name what to build, but got None."),
     "a class that is not there": (("recipe._target_=nope.Nope",), "Mend recipe._target_."),
+    "a search that is not there": (("search._target_=nope.Nope",), "Mend search._target_."),
+    "a search that is none": (("search._target_=torch.load",), "search"),
+    "settings that are no search": (
+        ("search._target_=autolrs_cli.settings.RunSettings",),
+        "Mend search._target_.",
+    ),
     "a variable that is not there": (("seed=${nope}",), "`seed` must resolve to a value, but does not"),
     "an environment variable that is not there": (("seed=${oc.env:NOPE_NOPE}",), "Set seed."),
     "a value that names itself": (("seed=${seed}",), "`seed` must resolve to a value, but does not"),
