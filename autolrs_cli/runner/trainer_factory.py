@@ -57,14 +57,10 @@ def make_trainer(
     Raises:
         ConfigError: if those weights cannot be loaded.
     """
-    settings, recipe = plan.settings, plan.recipe
+    settings, run = plan.settings, plan.settings.run
     average = settings.average if isinstance(settings.average, EmaSettings) else None
-    last_weights = None
-    if isinstance(recipe, FullyMeasured) and average is None:
-        last_weights = LastCheckpoints(
-            directory.last_weights, recipe.averaged_checkpoints, recipe.checkpoint_every_steps
-        )
-    best_weights = BestWeights(directory.best_weights, _deciding(plan)) if settings.run.keep_best else None
+    last_weights = _last_weights(plan, directory)
+    best_weights = BestWeights(directory.best_weights, _deciding(plan)) if run.keep_best else None
     kept_weights = [
         *([last_weights] if last_weights else []),
         *([best_weights.files] if best_weights else []),
@@ -76,31 +72,15 @@ def make_trainer(
         device=plan.device,
         precision=settings.runtime.precision,
         average=average,
-        initial=initial_weights(plan.settings.run.init_from) if begins else None,
+        initial=initial_weights(run.init_from) if begins else None,
     )
     ledger.synchronize = engine.synchronize
-    state = TrainState(
-        journal.place,
-        ledger,
-        TargetWatch(plan.target),
-        adaptive=plan.schedule if isinstance(plan.schedule, AdaptiveSchedule) else None,
-    )
-    if plan.search is not None:
-        state.policy = plan.search.policy(plan.outline)
-        state.divergence = DivergenceWatch(state.policy.failure_rule)
+    state = _state(plan, journal, ledger)
     notice = functools.partial(_note, state, journal)
-    run = settings.run
+    reading = {"seed": settings.seed, "workers": settings.runtime.workers}
     return Trainer(
         engine,
-        TrainData(
-            recipe,
-            plan.phases,
-            seed=settings.seed,
-            workers=settings.runtime.workers,
-            device=plan.device,
-            notice=notice,
-            waiting=stop.check,
-        ),
+        TrainData(plan.recipe, plan.phases, device=plan.device, notice=notice, waiting=stop.check, **reading),
         state,
         cadence=Cadence(run.max_steps, run.eval_every_steps, run.log_every_steps, run.full_eval_every_steps),
         journal=journal,
@@ -108,11 +88,10 @@ def make_trainer(
         evaluator=Evaluator(
             engine,
             journal,
-            seed=settings.seed,
-            workers=settings.runtime.workers,
             last_weights=last_weights,
             batch_norm_batches=average.batchnorm_batches if average else 0,
             notice=notice,
+            **reading,
         ),
         resume_points=ResumePoints(
             Checkpoints(directory.checkpoints),
@@ -125,6 +104,28 @@ def make_trainer(
         last_weights=last_weights,
         best_weights=best_weights,
     )
+
+
+def _last_weights(plan: Plan, directory: RunDirectory) -> LastCheckpoints | None:
+    """Return what keeps the weights whose mean a full evaluation measures; None where nothing does."""
+    recipe = plan.recipe
+    if not isinstance(recipe, FullyMeasured) or isinstance(plan.settings.average, EmaSettings):
+        return None
+    return LastCheckpoints(directory.last_weights, recipe.averaged_checkpoints, recipe.checkpoint_every_steps)
+
+
+def _state(plan: Plan, journal: Journal, ledger: Ledger) -> TrainState:
+    """Return what a run knows at its beginning."""
+    state = TrainState(
+        journal.place,
+        ledger,
+        TargetWatch(plan.target),
+        adaptive=plan.schedule if isinstance(plan.schedule, AdaptiveSchedule) else None,
+    )
+    if plan.search is not None:
+        state.policy = plan.search.policy(plan.outline)
+        state.divergence = DivergenceWatch(state.policy.failure_rule)
+    return state
 
 
 def _deciding(plan: Plan) -> Metric:
