@@ -1,0 +1,127 @@
+"""The fonts that matplotlib ships and that have all characters; their outlines, in units of the font files.
+
+Nothing of FreeType's that depends on its version is used: it neither scales, nor hints, nor draws here.
+"""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autolrs_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
+"""Those that every family below has; Greek and Cyrillic would tell the family, since Computer Modern has neither."""
+FAMILIES = {
+    "DejaVu Sans": ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-BoldOblique", "DejaVuSans-Oblique"),
+    "DejaVu Sans Mono": (
+        "DejaVuSansMono",
+        "DejaVuSansMono-Bold",
+        "DejaVuSansMono-BoldOblique",
+        "DejaVuSansMono-Oblique",
+    ),
+    "DejaVu Serif": ("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-BoldItalic", "DejaVuSerif-Italic"),
+    "STIX": ("STIXGeneral", "STIXGeneralBol", "STIXGeneralBolIta", "STIXGeneralItalic"),
+    "Computer Modern": ("cmr10", "cmb10", "cmti10", "cmss10", "cmtt10"),
+}
+_MOVE, _LINE, _CURVE, _CUBIC, _CLOSE = 1, 2, 3, 4, 79
+"""Codes of `matplotlib.path.Path`."""
+_PIECES = 4
+"""Straight pieces that stand for a curve: they miss it by less than a hundredth of an em."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A character's contours as straight segments.
+
+    Args:
+        segments: float64 [S, 4], each from (x, y) to (x, y), in ems; y grows upwards, 0 is the base line.
+    """
+
+    segments: NDArray[np.float64]
+
+
+def font_folder() -> Path:
+    """Return where matplotlib keeps its fonts."""
+    import matplotlib as mpl
+
+    return Path(mpl.get_data_path()) / "fonts" / "ttf"
+
+
+def font_files(names: tuple[str, ...]) -> list[Path]:
+    """Return the files of fonts, in order; they need not be there."""
+    folder = font_folder()
+    return [folder / f"{name}.ttf" for name in names]
+
+
+def outlines(path: Path) -> list[Outline]:
+    """Return the outline of each of `CHARACTERS` in a font.
+
+    Raises:
+        ConfigError: if the file is no font, or lacks some of them.
+    """
+    from matplotlib.ft2font import FT2Font
+
+    try:
+        font = FT2Font(str(path))
+        lacking = [character for character in CHARACTERS if not font.get_char_index(ord(character))]
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"matplotlib's fonts must be readable, but {path} is not: {error}. {REMEDY}") from error
+    if lacking:
+        raise ConfigError(
+            f"matplotlib's fonts must have every digit and letter, but {path} lacks {', '.join(lacking)}. {REMEDY}"
+        )
+    font.set_size(font.units_per_EM, 72)  # one pixel is one unit of the file: nothing is rounded
+    return [_outline(font, character) for character in CHARACTERS]
+
+
+REMEDY = "Install matplotlib anew (pip install --force-reinstall matplotlib), or choose other data, as data=digits."
+
+
+def _outline(font: Any, character: str) -> Outline:
+    from matplotlib import ft2font
+
+    flags: Any = getattr(ft2font, "LoadFlags", None)  # since matplotlib 3.10
+    font.load_char(ord(character), flags=flags.NO_HINTING if flags else ft2font.LOAD_NO_HINTING)
+    vertices, codes = font.get_path()
+    return Outline(_segments(np.asarray(vertices, dtype=np.float64) / font.units_per_EM, codes.tolist()))
+
+
+def _segments(vertices: NDArray[np.float64], codes: list[int]) -> NDArray[np.float64]:
+    """Return the contours, closed, as straight segments [S, 4]; those without length are left out."""
+    pieces: list[NDArray[np.float64]] = []
+    start = here = vertices[0]
+    at = 0
+    while at < len(codes):
+        code = codes[at]
+        if code == _MOVE:
+            start = here = vertices[at]
+            at += 1
+            continue
+        count = {_LINE: 1, _CURVE: 2, _CUBIC: 3, _CLOSE: 1}[code]
+        controls = [here, start] if code == _CLOSE else [here, *vertices[at : at + count]]
+        points = _bezier(np.stack(controls))
+        pieces.append(np.concatenate([points[:-1], points[1:]], axis=1))
+        here = points[-1]
+        at += count
+    segments = np.concatenate(pieces)
+    kept: NDArray[np.float64] = segments[(segments[:, :2] != segments[:, 2:]).any(axis=1)]
+    return kept
+
+
+def _bezier(controls: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return points on the curve of these control points [2 to 4, 2], its ends included (de Casteljau)."""
+    if len(controls) == 2:
+        return controls
+    share = (np.arange(_PIECES + 1) / _PIECES)[:, None, None]
+    points = np.broadcast_to(controls, (_PIECES + 1, *controls.shape))
+    while points.shape[1] > 1:
+        points = points[:, :-1] * (1 - share) + points[:, 1:] * share
+    return points[:, 0]
