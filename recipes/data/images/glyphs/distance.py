@@ -30,7 +30,7 @@ def distance_field(segments: NDArray[np.float64]) -> Floats:
     The square is centred on the middle of the character's width.
 
     Args:
-        segments: [S, 4], from `Outline`.
+        segments: [S, 4], from `outlines`.
     """
     across = segments[:, 0::2]
     middle = (across.min() + across.max()) / 2
@@ -41,7 +41,9 @@ def distance_field(segments: NDArray[np.float64]) -> Floats:
     dx, dy = x1 - x0, y1 - y0
     length = dx * dx + dy * dy
     field = np.empty((CELLS, CELLS), dtype=np.float32)
-    for first in range(0, CELLS, _ROWS):  # a few rows: arrays of [S, rows, CELLS] stay in the processor's cache
+    for first in range(
+        0, CELLS, _ROWS
+    ):  # a few rows: arrays of [S, rows, CELLS] stay in the processor's cache
         rows = slice(first, first + _ROWS)
         px, py = x - x0, y[rows] - y0
         share = np.clip((px * dx + py * dy) / length, 0, 1)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from autolrs_cli.seeding import derive_seed
 from autolrs_recipes.data.images.glyphs.distance import CELLS, EMS
 
 if TYPE_CHECKING:
@@ -65,20 +64,17 @@ class Look:
         return self.image_size + 2 * self.margin
 
 
-def draw(
-    fields: Floats, which: NDArray[np.int64], look: Look, names: tuple[int | str, ...], told: Told
-) -> NDArray[np.uint8]:
+def draw(fields: Floats, which: NDArray[np.int64], look: Look, seed: int, told: Told) -> NDArray[np.uint8]:
     """Return images, uint8 [N, canvas, canvas].
 
     Args:
         fields: [K, CELLS, CELLS], from `distance_field`.
         which: [N], the field that each image shows.
         look: how far they differ.
-        names: a seed, and the name of the stream of its draws.
+        seed: of all draws.
         told: called with the number of images drawn so far.
     """
-    seed, *stream = names
-    bits = np.random.PCG64(derive_seed(int(seed), *stream))
+    bits = np.random.PCG64(seed)
     uniform = _uniform(bits, len(which))
     images = np.empty((len(which), look.canvas, look.canvas), dtype=np.uint8)
     for first in range(0, len(which), _TOGETHER):
@@ -101,14 +97,18 @@ def _drawn(
     weight, soft, contrast, level, polarity, shade_x, shade_y = uniform[6:]
     distance = _sampled(fields, which, x, y) + weight * np.float32(look.weight_ems)
     # An edge is blurred over 1 to 2 pixels.
-    covered = np.clip(distance / (pixel_ems * (soft * np.float32(0.5) + np.float32(1.5))) + np.float32(0.5), 0, 1)
+    covered = np.clip(
+        distance / (pixel_ems * (soft * np.float32(0.5) + np.float32(1.5))) + np.float32(0.5), 0, 1
+    )
     most = np.float32(1 - look.least_contrast) / 2
     difference = np.float32(1) - most - contrast * most
     darker = (np.float32(1) - difference) * (level + np.float32(1)) / 2
     covered = np.where(polarity < 0, np.float32(1) - covered, covered)
     bright = darker + difference * covered
     place = (np.arange(look.canvas) + 0.5 - look.canvas / 2).astype(np.float32) / np.float32(look.image_size)
-    bright = bright + (shade_x * place[None, None, :] + shade_y * place[None, :, None]) * np.float32(look.shade)
+    bright = bright + (shade_x * place[None, None, :] + shade_y * place[None, :, None]) * np.float32(
+        look.shade
+    )
     bright = bright + _noise(bits, bright.shape) * np.float32(look.noise)
     return np.rint(np.clip(bright, 0, 1) * np.float32(255)).astype(np.uint8)
 

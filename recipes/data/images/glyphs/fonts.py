@@ -6,63 +6,79 @@ Nothing of FreeType's that depends on its version is used: it neither scales, no
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autolrs_cli.errors import ConfigError
+from autolrs_recipes.checks import named
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from autolrs_recipes.data.images.streams import Slice
+
 CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 """Those that every family below has; Greek and Cyrillic would tell the family, since Computer Modern has neither."""
-FAMILIES = {
-    "DejaVu Sans": ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-BoldOblique", "DejaVuSans-Oblique"),
-    "DejaVu Sans Mono": (
+SLICES: dict[Slice, tuple[str, ...]] = {
+    "train": (
+        "DejaVuSans",
+        "DejaVuSans-Bold",
+        "DejaVuSans-BoldOblique",
+        "DejaVuSans-Oblique",
         "DejaVuSansMono",
         "DejaVuSansMono-Bold",
         "DejaVuSansMono-BoldOblique",
         "DejaVuSansMono-Oblique",
+        "DejaVuSerif",
+        "DejaVuSerif-Bold",
+        "DejaVuSerif-BoldItalic",
+        "DejaVuSerif-Italic",
+        "STIXGeneral",
+        "STIXGeneralBol",
+        "STIXGeneralBolIta",
+        "STIXGeneralItalic",
     ),
-    "DejaVu Serif": ("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-BoldItalic", "DejaVuSerif-Italic"),
-    "STIX": ("STIXGeneral", "STIXGeneralBol", "STIXGeneralBolIta", "STIXGeneralItalic"),
-    "Computer Modern": ("cmr10", "cmb10", "cmti10", "cmss10", "cmtt10"),
+    "choose": ("cmti10", "cmss10"),
+    "target": ("cmr10", "cmb10", "cmtt10"),
 }
+REMEDY = "Install matplotlib anew (pip install --force-reinstall matplotlib), or choose other data, as data=digits."
 _MOVE, _LINE, _CURVE, _CUBIC, _CLOSE = 1, 2, 3, 4, 79
 """Codes of `matplotlib.path.Path`."""
 _PIECES = 4
 """Straight pieces that stand for a curve: they miss it by less than a hundredth of an em."""
 
 
-@dataclass(frozen=True)
-class Outline:
-    """A character's contours as straight segments.
-
-    Args:
-        segments: float64 [S, 4], each from (x, y) to (x, y), in ems; y grows upwards, 0 is the base line.
-    """
-
-    segments: NDArray[np.float64]
+def fonts_of(which: Slice) -> list[Path]:
+    """Return the files of a slice's fonts, in order; they need not be there."""
+    folder = _folder()
+    return [folder / f"{name}.ttf" for name in SLICES[which]]
 
 
-def font_folder() -> Path:
+def _folder() -> Path:
     """Return where matplotlib keeps its fonts."""
     import matplotlib as mpl
 
     return Path(mpl.get_data_path()) / "fonts" / "ttf"
 
 
-def font_files(names: tuple[str, ...]) -> list[Path]:
-    """Return the files of fonts, in order; they need not be there."""
-    folder = font_folder()
-    return [folder / f"{name}.ttf" for name in names]
+def font_problems() -> list[str]:
+    """Return the fonts that are missing, in one problem."""
+    missing = [path.name for which in SLICES for path in fonts_of(which) if not path.is_file()]
+    if not missing:
+        return []
+    return [
+        f"data=glyphs draws characters from the fonts that matplotlib ships, but {_folder()} lacks "
+        f"{named(missing)}. {REMEDY}"
+    ]
 
 
-def outlines(path: Path) -> list[Outline]:
-    """Return the outline of each of `CHARACTERS` in a font.
+def outlines(path: Path) -> list[NDArray[np.float64]]:
+    """Return the contours of each of `CHARACTERS` in a font as straight segments.
+
+    Returns:
+        [S, 4] for each, from (x, y) to (x, y), in ems; y grows upwards, 0 is the base line.
 
     Raises:
         ConfigError: if the file is no font, or lacks some of them.
@@ -73,7 +89,9 @@ def outlines(path: Path) -> list[Outline]:
         font = FT2Font(str(path))
         lacking = [character for character in CHARACTERS if not font.get_char_index(ord(character))]
     except (OSError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"matplotlib's fonts must be readable, but {path} is not: {error}. {REMEDY}") from error
+        raise ConfigError(
+            f"matplotlib's fonts must be readable, but {path} is not: {error}. {REMEDY}"
+        ) from error
     if lacking:
         raise ConfigError(
             f"matplotlib's fonts must have every digit and letter, but {path} lacks {', '.join(lacking)}. {REMEDY}"
@@ -82,16 +100,13 @@ def outlines(path: Path) -> list[Outline]:
     return [_outline(font, character) for character in CHARACTERS]
 
 
-REMEDY = "Install matplotlib anew (pip install --force-reinstall matplotlib), or choose other data, as data=digits."
-
-
-def _outline(font: Any, character: str) -> Outline:
+def _outline(font: Any, character: str) -> NDArray[np.float64]:
     from matplotlib import ft2font
 
     flags: Any = getattr(ft2font, "LoadFlags", None)  # since matplotlib 3.10
     font.load_char(ord(character), flags=flags.NO_HINTING if flags else ft2font.LOAD_NO_HINTING)
     vertices, codes = font.get_path()
-    return Outline(_segments(np.asarray(vertices, dtype=np.float64) / font.units_per_EM, codes.tolist()))
+    return _segments(np.asarray(vertices, dtype=np.float64) / font.units_per_EM, codes.tolist())
 
 
 def _segments(vertices: NDArray[np.float64], codes: list[int]) -> NDArray[np.float64]:
