@@ -110,7 +110,8 @@ def _drawn(
         look.shade
     )
     bright = bright + _noise(bits, bright.shape) * np.float32(look.noise)
-    return np.rint(np.clip(bright, 0, 1) * np.float32(255)).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.rint(np.clip(bright, 0, 1) * np.float32(255)).astype(np.uint8)
+    return pixels
 
 
 def _positions(look: Look, uniform: Floats) -> tuple[Floats, Floats, Floats]:
