@@ -18,7 +18,7 @@ from autolrs_cli.contracts import FileSetting, Report
 from autolrs_cli.values import Fraction, NonNegativeInt, checked
 from autolrs_recipes.data.cache import cache_root, content_hash, prepared, quiet
 from autolrs_recipes.data.images.glyphs.draw import Look
-from autolrs_recipes.data.images.glyphs.fonts import CHARACTERS, SLICES, font_problems, fonts_of
+from autolrs_recipes.data.images.glyphs.fonts import CHARACTERS, FONTS, SLICES, font_files, font_problems
 from autolrs_recipes.data.images.glyphs.make import draw_slice
 from autolrs_recipes.data.images.glyphs.reader import MEAN, STD, GlyphReader
 from autolrs_recipes.data.images.preprocessing import Preprocessing
@@ -36,8 +36,8 @@ _OneOfEach = Annotated[int, Field(strict=True, ge=len(CHARACTERS))]
 class Glyphs:
     """The digits and both cases of the Latin letters, each image drawn with a look of its own.
 
-    The slices have different fonts, so what is learnt must carry over to letter forms that were never seen; and every
-    slice has each character as often as any other, as nearly as its size allows.
+    Held-out letter forms are not trained on (see `letter_forms`), so what is learnt must carry over from one font to
+    another; every slice has each character as often as any other, as nearly as its size allows.
 
     Args:
         image_size: edge of the square images, in pixels.
@@ -103,10 +103,9 @@ class Glyphs:
 
     def describe(self) -> str:
         """Say what the data is, in words."""
-        fonts = sum(len(names) for names in SLICES.values())
         return (
-            f"{self.num_classes} digits and letters in {fonts} fonts of matplotlib {version('matplotlib')}, "
-            f"{sum(self.sizes.values()):,} drawn images of {self.image_size} px, held-out ones in fonts of their own"
+            f"{self.num_classes} digits and letters in {len(FONTS)} fonts of matplotlib {version('matplotlib')}, "
+            f"{sum(self.sizes.values()):,} drawn images of {self.image_size} px; held-out letter forms are unseen"
         )
 
     def problems(self) -> list[str]:
@@ -144,8 +143,7 @@ class Glyphs:
     def reader(self, which: Slice) -> ImageReader:
         """Open a slice."""
         arrays = self._arrays(which)
-        before = list(self.sizes)[: list(self.sizes).index(which)]
-        first = sum(self.sizes[name] for name in before)
+        first = sum(self.sizes[name] for name in SLICES[: SLICES.index(which)])
         return GlyphReader(
             pixels=torch.from_numpy(arrays["pixels"]),
             labels=torch.from_numpy(arrays["labels"]),
@@ -167,14 +165,14 @@ class Glyphs:
             "look": asdict(self.look),
             "seed": self.seed,
             "sizes": self.sizes,
-            "fonts": content_hash(path for which in SLICES for path in fonts_of(which)),
+            "fonts": content_hash(font_files()),
             "code": content_hash(here.with_name(f"{name}.py") for name in _MAKERS),
             "versions": {name: version(name) for name in ("matplotlib", "numpy")},
         }
 
         def make(folder: Path) -> None:
-            for which, count in self.sizes.items():
-                arrays = draw_slice(which, count, self.look, self.seed, report)
+            for which in SLICES:
+                arrays = draw_slice(which, self.sizes[which], self.look, self.seed, report)
                 save_file(arrays, folder / f"{which}.safetensors")
 
         return prepared(cache_root(self.cache_dir), "glyphs", ingredients, make, report, full=full)
