@@ -46,7 +46,7 @@ PLAIN = Look(
 
 def square(low: float, high: float, *, turned: bool = False, up: float = 0) -> np.ndarray:
     """Return the segments of a square, [4, 4], anticlockwise unless `turned`, moved up."""
-    corners = np.array([(low, low), (high, low), (high, high), (low, high)]) + (0, up)
+    corners = np.array([(low, low + up), (high, low + up), (high, high + up), (low, high + up)])
     corners = corners[::-1] if turned else corners
     return np.concatenate([corners, np.roll(corners, -1, axis=0)], axis=1)
 
