@@ -187,7 +187,7 @@ data_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings=HELP,
-    help="Prepare and check a recipe's data.",
+    help="Prepare, check and show a recipe's data.",
 )
 app.add_typer(data_app, name="data")
 
@@ -231,6 +231,42 @@ def check(
     from autolrs_cli.commands.data import check as run
 
     raise typer.Exit(run(list(overrides or ()), full=full))
+
+
+@data_app.command(context_settings=OPTIONS_AND_OVERRIDES)
+def show(
+    overrides: Annotated[list[str] | None, typer.Argument(help=OVERRIDES_HELP, show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The file to write: PNG for pictures, else text.",
+            show_default="text: none; pictures: data-RECIPE.png",
+            callback=expanded,
+        ),
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="Examples of each phase of the run.",
+            show_default="64 pictures, 4 texts",
+        ),
+    ] = None,
+) -> None:
+    """Show what a recipe really trains on: augmented images, masked sequences, sentences with their tokens.
+
+    These are the batches of a run with the same seed, from step 0 on. Text goes to the terminal, pictures to a file.
+
+    [bold]Examples[/bold]
+
+      autolrs data show recipe=resnet50 data=glyphs --out sheet.png
+
+      autolrs data show recipe=bert seed=1 --count 2
+    """
+    from autolrs_cli.commands.data import show as run
+
+    raise typer.Exit(run(list(overrides or ()), out=out, count=count))
 
 
 def _share_cores_politely() -> None:

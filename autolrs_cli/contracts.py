@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
 
@@ -225,6 +227,30 @@ class Verifiable(Protocol):
         Raises:
             ConfigError: if something is wrong with the data.
         """
+
+
+@dataclass(frozen=True)
+class Example:
+    """One training example, for a person to look at.
+
+    Args:
+        lines: what is known of it, in words; for a picture, what stands below it.
+        pixels: uint8 [H, W, 3]; None: the example is text.
+    """
+
+    lines: tuple[str, ...]
+    pixels: NDArray[np.uint8] | None = None
+
+
+@runtime_checkable
+class Showable(Protocol):
+    """A recipe that can show what it trains on."""
+
+    def legend(self) -> str:
+        """Say how the lines of `show` are to be read; empty: they speak for themselves."""
+
+    def show(self, batch: Batch) -> list[Example]:
+        """Return the examples of one micro-batch, in their order, as they are handed to `loss`."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from autolrs_cli.contracts import (
     Description,
     EvalSplit,
     EvalStream,
+    Example,
     Metric,
     ParameterGroup,
     Phase,
@@ -28,6 +29,7 @@ from autolrs_cli.values import Fraction, PositiveInt, checked
 from autolrs_recipes.checks import divides
 from autolrs_recipes.data.pretraining.prepare import TOKENIZER
 from autolrs_recipes.data.pretraining.sentence_pairs import LEAST_LENGTH, NUM_SPECIAL
+from autolrs_recipes.data.pretraining.show import LEGEND, sequences_in_words
 from autolrs_recipes.data.pretraining.source import PretrainingData
 from autolrs_recipes.data.pretraining.streams import HeldOutSentencePairs, Task, TrainSentencePairs
 from autolrs_recipes.data.pretraining.wordpiece import SPECIAL_TOKENS
@@ -228,6 +230,14 @@ class Bert:
     def examples(self, batch: Batch) -> int:
         """Count the tokens of a micro-batch, special ones included, padding not."""
         return int(batch["attention_mask"].sum())
+
+    def legend(self) -> str:
+        """Say how masked tokens are written."""
+        return LEGEND
+
+    def show(self, batch: Batch) -> list[Example]:
+        """Return the sequences of a micro-batch, in tokens, with what is to be predicted."""
+        return sequences_in_words(self.data.tokenizer, batch)
 
     def keep(self, folder: Path) -> None:
         """Write the tokenizer."""

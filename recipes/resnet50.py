@@ -19,6 +19,7 @@ from autolrs_cli.contracts import (
     Description,
     EvalSplit,
     EvalStream,
+    Example,
     Metric,
     ParameterGroup,
     Phase,
@@ -157,6 +158,19 @@ class ResNet50:
     def examples(self, batch: Batch) -> int:
         """Count the images of a micro-batch."""
         return len(batch["labels"])
+
+    def legend(self) -> str:
+        """Return nothing: below each image stands the name of its class."""
+        return ""
+
+    def show(self, batch: Batch) -> list[Example]:
+        """Return the images of a micro-batch, their normalisation undone, and the names of their classes."""
+        preprocessing = self._preprocessing()
+        pixels = preprocessing.pixels(batch["images"])
+        return [
+            Example((preprocessing.classes[label],), image)
+            for label, image in zip(batch["labels"].tolist(), pixels, strict=True)
+        ]
 
     def keep(self, folder: Path) -> None:
         """Write how images are made ready, and the names of their classes."""

@@ -20,6 +20,7 @@ from autolrs_cli.contracts import (
     Description,
     EvalSplit,
     EvalStream,
+    Example,
     FullMeasure,
     Metric,
     ParameterGroup,
@@ -30,6 +31,7 @@ from autolrs_cli.contracts import (
 )
 from autolrs_cli.values import PositiveInt, checked
 from autolrs_recipes.data.translation.pairs import END, END_ID, PAD, PAD_ID, UNKNOWN, TranslationData
+from autolrs_recipes.data.translation.show import BOUNDARIES, tokens_in_words
 from autolrs_recipes.data.translation.streams import HeldOutPairs, TrainPairs
 from autolrs_recipes.data.translation.vocabulary import Vocabulary
 from autolrs_recipes.models.beam_search import BeamSearch, bleu, encoded, spread
@@ -214,6 +216,18 @@ class Transformer:
     def beam_search(self) -> BeamSearch:
         """Return the search that BLEU is computed with."""
         return BeamSearch(self.beam_size, self.length_penalty, self.eval_tokens)
+
+    def legend(self) -> str:
+        """Say how tokens are told apart."""
+        return BOUNDARIES
+
+    def show(self, batch: Batch) -> list[Example]:
+        """Return the pairs of a micro-batch, in tokens; padding is counted only."""
+        tokenizer = self.data.prepared.tokenizer()
+        sides = [
+            [tokens_in_words(tokenizer, side, row) for row in batch[side]] for side in ("source", "target")
+        ]
+        return [Example(pair) for pair in zip(*sides, strict=True)]
 
     def keep(self, folder: Path) -> None:
         """Write the tokenizer, and a sentence to try it on."""

@@ -1,4 +1,4 @@
-"""`autolrs data prepare` and `autolrs data check`: a recipe's data, without training."""
+"""`autolrs data prepare`, `check` and `show`: a recipe's data, without training."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from autolrs_cli.compose.resolve import run_jobs
 from autolrs_cli.dashboard.preparation import PreparationProgress
-from autolrs_cli.settings import RunSettings, parse
+from autolrs_cli.settings import RunSettings, Settings, parse
 from autolrs_cli.terminal.console import PatientConsole, say
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from autolrs_cli.contracts import Batch, Recipe, Report
 
 
@@ -47,6 +49,35 @@ def _with_recipe(overrides: Sequence[str], *, read_batches: bool = False, full: 
         lines = [*_summary(recipe), *verified, *(_batches(recipe, run.max_steps) if read_batches else ())]
         for line in lines:
             say(console, line)
+
+    return run_jobs(job, overrides, errors)
+
+
+def show(overrides: Sequence[str], *, out: Path | None, count: int | None) -> int:
+    """Show what the first steps of each phase train on; return the exit code.
+
+    Args:
+        overrides: Hydra's command line.
+        out: the file to write; None: text goes to standard output, pictures to a file in the current folder.
+        count: examples of each phase; None: a sheet of pictures, a few texts.
+    """
+    from autolrs_cli.commands.shown_data import refuse_unusable, shown, write_out
+
+    console, errors = PatientConsole(), PatientConsole(stderr=True)
+
+    def job(config: dict[str, Any]) -> None:
+        from autolrs_cli.runner.config_outline import require_shape
+        from autolrs_cli.runner.plan import build_recipe
+        from autolrs_cli.runner.preparation import prepare_data
+
+        refuse_unusable(out)
+        with errors.status("checking settings and data ..."):
+            require_shape(config)
+            settings = parse(Settings, config)
+            recipe = build_recipe(config)
+        with PreparationProgress(errors) as progress:
+            prepare_data(recipe, progress)
+        write_out(shown(recipe, settings.run.max_steps, settings.seed, count), out, console)
 
     return run_jobs(job, overrides, errors)
 

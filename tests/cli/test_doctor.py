@@ -37,9 +37,16 @@ def test_a_machine_that_is_well(examined: Callable[[], tuple[int, dict[str, Any]
     code, found = examined()
     assert code == 0
     assert {"python", "torch", "device", "cores", "memory", "disk: runs", "disk: cache"} <= set(found)
-    assert {"data=digits", "data=phrases", "data=pydocs", "wandb", "mlflow", "terminal", "completion"} <= set(
-        found
-    )
+    assert {
+        "data=digits",
+        "data=glyphs",
+        "data=phrases",
+        "data=pydocs",
+        "wandb",
+        "mlflow",
+        "terminal",
+        "completion",
+    } <= set(found)
     assert not {"data=image_folder", "data=wmt14"} & set(found), "what must be given first is not checked"
     assert all(each["remedy"] for each in found.values() if each["status"] != "ok")
     assert list(tmp_path.iterdir()) == [], "something was prepared or written"

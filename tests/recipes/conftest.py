@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 
 from autolrs_recipes.data.images.digits import Digits
+from autolrs_recipes.data.images.glyphs import make as make_glyphs
+from autolrs_recipes.data.images.glyphs.glyphs import Glyphs
 from autolrs_recipes.data.images.image_folder import ImageFolder
 from autolrs_recipes.models.resnet50 import TorchvisionResNet50
 from autolrs_recipes.models.thin_resnet import ThinResNet
@@ -34,6 +36,50 @@ def digits() -> Callable[..., Digits]:
             "rotate_degrees": 10,
             "shift_fraction": 0.1,
             "zoom_fraction": 0.1,
+        }
+        return made(**{**settings, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def glyph_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn characters, made once for all tests that ask for the same settings."""
+    return tmp_path_factory.mktemp("glyphs")
+
+
+_FIELDS: dict[str, Any] = {}
+
+
+@pytest.fixture
+def glyphs(glyph_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Glyphs]:
+    """Few images; what they are drawn from, which takes seconds and depends on no setting, is made once."""
+    read_fonts = make_glyphs._fields
+
+    def remembered(forms: Any, which: str, report: Any) -> Any:
+        if which not in _FIELDS:
+            _FIELDS[which] = read_fonts(forms, which, report)
+        return _FIELDS[which]
+
+    monkeypatch.setattr(make_glyphs, "_fields", remembered)
+
+    def make(made: Callable[..., Any] = Glyphs, **changes: Any) -> Any:
+        settings = {
+            "image_size": 16,
+            "seed": 0,
+            "train_images": 130,
+            "choose_images": 62,
+            "target_images": 65,
+            "rotate_degrees": 10.0,
+            "shear": 0.15,
+            "zoom_fraction": 0.1,
+            "shift_fraction": 0.06,
+            "weight_ems": 0.015,
+            "least_contrast": 0.4,
+            "shade": 0.2,
+            "noise": 0.05,
+            "augment_pixels": 1,
+            "cache_dir": str(glyph_cache),
         }
         return made(**{**settings, **changes})
 

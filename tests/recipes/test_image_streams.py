@@ -38,9 +38,14 @@ class Positions(Dataset):
         return self.stream.batch(self.positions[i])
 
 
-@pytest.fixture(params=["digits", "image_folder"])
-def data(request, digits, folder, image_root):
-    return digits() if request.param == "digits" else folder(image_root)
+@pytest.fixture(params=["digits", "glyphs", "image_folder"])
+def data(request, digits, glyphs, folder, image_root):
+    made = {
+        "digits": digits,
+        "glyphs": lambda: glyphs(augment_pixels=3),
+        "image_folder": lambda: folder(image_root),
+    }
+    return made[request.param]()
 
 
 def stream(data, seed=3, micro_batch=6, global_batch=12, phase=0, world_size=1) -> TrainImages:
@@ -171,6 +176,7 @@ def test_held_out_batches_are_fixed_and_the_last_is_smaller(data):
     assert_equal(held.batch(0), held.batch(0))
 
 
+@pytest.mark.parametrize("data", ["digits", "image_folder"], indirect=True)
 def test_fingerprint_follows_the_split_and_not_the_settings_of_augmentation(data):
     def changed(**settings):
         fields = {f.name: getattr(data, f.name) for f in dataclasses.fields(data)}

@@ -6,7 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FILE = "preprocessing.json"
 
@@ -59,6 +66,19 @@ class Preprocessing:
             classes,
             **{key: content[key] for key in ("crop_size", "resize_size", "mean", "std", "background")},
         )
+
+    def pixels(self, images: Tensor) -> NDArray[np.uint8]:
+        """Return normalised images, float32 [B, 3, H, W], as a person sees them: uint8 [B, H, W, 3].
+
+        Where it is not known how they were normalised, the darkest value becomes black, the brightest white.
+        """
+        seen = images.permute(0, 2, 3, 1).double()
+        if len(self.mean):
+            seen = seen * torch.tensor(self.std) + torch.tensor(self.mean)
+        else:
+            seen = (seen - seen.min()) / (seen.max() - seen.min()).clamp(min=1e-9)
+        shown: NDArray[np.uint8] = seen.clamp(0, 1).mul(255).round().byte().numpy()
+        return shown
 
     def code(self, path: Path) -> str:
         """Return code that makes `preprocess`, from an RGB image to what the model takes, and `names`."""
