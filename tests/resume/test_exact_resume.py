@@ -31,6 +31,7 @@ ARMS: dict[str, tuple[str, ...]] = {
     ),
     "averaged weights": ("recipe=toy", "average=ema"),
     "plateau": ("recipe=toy", "schedule=plateau", "schedule.patience=0", "run.eval_every_steps=10"),
+    "greedy": ("recipe=toy", "schedule=greedy", "schedule.patience=0", "run.eval_every_steps=10"),
     "one buffer for all parameters of a group": ("recipe=toy", "optimizer=flat"),
     "optimizer state in the parameter groups": ("recipe=toy", "optimizer=group_scaled"),
     "an optimizer judged by other weights than it trains": (

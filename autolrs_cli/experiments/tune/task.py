@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from autolrs_cli.compose.user_configs import TunedSchedule
 from autolrs_cli.config_keys import lies_below
-from autolrs_cli.contracts import Report
+from autolrs_cli.contracts import AdaptiveSchedule, Report
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.tune.brackets import TuningPlan, plan_tuning
 from autolrs_cli.experiments.tune.hyperband import Tick, Tuner, Watcher, steps_made
@@ -179,11 +179,18 @@ class TuningTask:
             *(f"schedule.{key}={value!r}" for key, value in settings.items()),
             f"seed={self.config['seed']}",
             f"run.max_steps={length}",
-            f"run.eval_every_steps={length}",
+            f"run.eval_every_steps={self._eval_every_steps(length)}",
             "run.full_eval_every_steps=null",
             "dashboard=none",
             "tracker=none",
         ]
+
+    def _eval_every_steps(self, length: int) -> int:
+        """Return how often a run of `length` steps is evaluated: at its end, or as often as its schedule is told."""
+        full = self.run_plan.settings.run
+        if not isinstance(self.run_plan.schedule, AdaptiveSchedule):
+            return length
+        return max(1, round(full.eval_every_steps * length / full.max_steps))
 
     def _settings_at(self, configuration: Configuration, length: int | None = None) -> dict[str, Any]:
         full = self.run_plan.settings.run.max_steps
