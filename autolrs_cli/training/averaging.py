@@ -100,7 +100,7 @@ class Segments:
     def tail(self, steps: int) -> list[tuple[int, int]]:
         """Return the segments of the tail of `steps` >= 1 steps, oldest first: which, and its number of steps."""
         last, length = self.open(steps)
-        first = bisect_right(self._cuts, 0, key=lambda cut: self._share * steps - (steps - cut)) - 1
+        first = bisect_right(self._cuts, 0.0, key=lambda cut: self._share * steps - (steps - cut)) - 1
         whole = [(number, self._cuts[number + 1] - self._cuts[number]) for number in range(first, last)]
         return [*whole, (last, length)]
 
