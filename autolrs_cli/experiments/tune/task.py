@@ -27,6 +27,7 @@ from autolrs_cli.overrides import key_in
 from autolrs_cli.runner.code_version import code_version
 from autolrs_cli.runner.plan import Plan, check
 from autolrs_cli.runner.preparation import prepare_data
+from autolrs_cli.wording import counted
 
 # What the study sets itself in every run.
 _OWN_KEYS = ("seed", "dashboard", "tracker", "run.dir", "run.max_steps", "run.eval_every_steps")
@@ -216,8 +217,8 @@ class TuningTask:
             f"study {self.directory.root.absolute()}",
             f"Objective: loss on the slice that chooses LRs, {weights}{best.results[longest].loss!r} after a run of "
             f"{longest} steps.",
-            f"Budget: {self.plan.budget_steps} steps; {steps_made(everything)} made, in {runs} runs of "
-            f"{len(everything)} configurations. AutoLRS's search makes {self.plan.search_steps}.",
+            f"Budget: {self.plan.budget_steps} steps; {steps_made(everything)} made, in {counted(runs, 'run')} of "
+            f"{counted(len(everything), 'configuration')}. AutoLRS's search makes {self.plan.search_steps}.",
             f"For run.max_steps={self.run_plan.settings.run.max_steps}; tuned on seed {self.config['seed']}; "
             f"overrides: {' '.join(each for each in self.given if not each.startswith('tune=')) or 'none'}",
             f"Code version {self._code_version}; data fingerprint {self.run_plan.recipe.fingerprint()}",

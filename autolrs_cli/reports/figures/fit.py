@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
@@ -22,6 +24,7 @@ Measure = Callable[[str], float]
 PANEL_SHARE = 0.72
 # Wrapping makes texts higher, growing makes panels wider: it settles in two rounds, or a few.
 ROUNDS = 6
+LARGER = 1.4
 MARGIN_INCHES = 0.08
 # A long word is broken after one of these, if it has one.
 BREAKS = re.compile(r"(?<=[=./_,;:+-])")
@@ -40,8 +43,9 @@ def _inches(font: FontProperties, line: str) -> float:
 
 
 @functools.cache
-def _renderer() -> RendererAgg:
-    return RendererAgg(1, 1, 72)
+def _renderer() -> Any:  # which matplotlib does not type
+    make: Any = RendererAgg
+    return make(1, 1, 72)
 
 
 def wrapped(text: str, inches: float, width: Measure) -> str:
@@ -98,7 +102,15 @@ def fit(made: Figure, panel_inches: tuple[float, float], panels: tuple[int, int]
 def _lay_out(made: Figure) -> None:
     engine = made.get_layout_engine()
     assert engine is not None
-    engine.execute(made)
+    for _ in range(ROUNDS):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            engine.execute(made)
+        if not any("not applied" in str(each.message) for each in said):
+            return
+        made.set_size_inches(
+            *(LARGER * side for side in made.get_size_inches())
+        )  # the texts alone are larger
 
 
 def _texts(made: Figure) -> Iterator[tuple[Text, Figure | Axes]]:
