@@ -49,7 +49,7 @@ def ledger_figure(comparison: Comparison) -> Figure:
             axes.set_ylim(len(arms) - 0.4, -0.6)
             axes.grid(visible=False, axis="y")
         patches = [_patch(bucket) for bucket in LOOKS if bucket in shown]
-        legend_below(made, patches, [patch.get_label() for patch in patches], columns=9, handle_length=2)
+        legend_below(made, patches, [str(patch.get_label()) for patch in patches], columns=9, handle_length=2)
     return made
 
 
