@@ -82,7 +82,7 @@ def train(
 
       recipe=resnet50|transformer|bert   scale=tiny|demo|bench|gpu|paper   search=paper|code|last_losses
 
-      schedule=autolrs|original|random|replay|constant|step|linear|cosine|sgdr|clr|one_cycle|...   average=none|ema
+      schedule=autolrs|original|random|replay|constant|step|linear|cosine|sgdr|clr|one_cycle|...   average=none|ema|tail
 
       dashboard=live|plain|none   tracker=none|tensorboard|mlflow|wandb
 
@@ -135,8 +135,8 @@ def export(
 ) -> None:
     """Write a trained model so that transformers or torchvision loads it, with the LR of every step beside it.
 
-    What decided the run's quality is exported: the averaged weights under average=ema, the mean of the last checkpoints
-    where the recipe is judged by that (transformer), else the final weights.
+    What decided the run's quality is exported: the averaged weights under average=ema or tail, the mean of the last
+    checkpoints where the recipe is judged by that (transformer), else the final weights.
 
     [bold]Example[/bold]
 

@@ -9,7 +9,7 @@ checks its own arguments, which is what lets a user add one without touching thi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import (
     BaseModel,
@@ -69,6 +69,22 @@ class EmaSettings(Section):
         if (self.window is None) == (self.decay is None):
             raise ValueError("have either window or decay, and null for the other")
         return self
+
+
+class TailSettings(Section):
+    """`average=tail`: the plain mean of the weights over the last share of the steps so far."""
+
+    name: Literal["tail"]
+    share: ProperFraction
+    """Share of the steps so far that is averaged, at least; the oldest steps leave the mean in segments."""
+    segments: PositiveInt
+    """How many segments the share is cut into; that many copies of the weights are held, and two more."""
+    batchnorm_batches: PositiveInt
+    """Training micro-batches that BatchNorm's statistics are estimated on before an evaluation."""
+
+
+AverageSettings: TypeAlias = EmaSettings | TailSettings
+"""How weights are averaged beside the raw ones."""
 
 
 class RuntimeSettings(Section):
@@ -216,7 +232,7 @@ class Settings(Section):
     search: dict[str, Any]
     published_search: dict[str, Any] = {}
     """What the recipe has to say of the published search, which reads it from here; other searches do not."""
-    average: Annotated[Named | EmaSettings, Field(discriminator="name")]
+    average: Annotated[Named | AverageSettings, Field(discriminator="name")]
     scale: str
     target: TargetSettings | None
     seed: Annotated[int, Field(strict=True, ge=0, le=MAX_WHOLE)]
@@ -224,6 +240,11 @@ class Settings(Section):
     run: RunSettings
     tracker: TrackerSettings
     dashboard: DashboardSettings
+
+    @property
+    def averaging(self) -> AverageSettings | None:
+        """How weights are averaged; None: they are not."""
+        return None if isinstance(self.average, Named) else self.average
 
 
 def parse(section: type[Section], values: Mapping[str, Any], at: str = "") -> Any:
@@ -246,7 +267,7 @@ def parse(section: type[Section], values: Mapping[str, Any], at: str = "") -> An
 def _message(error: Any, at: str, values: Mapping[str, Any]) -> str:
     parts = _key(error["loc"], values)
     if error["type"] == "extra_forbidden":  # its key is the person's, and may be anything
-        parts = [*_key(error["loc"][:-1], values), str(error["loc"][-1])]
+        parts = [*_key((*error["loc"][:-1], "any"), values)[:-1], str(error["loc"][-1])]
     key = ".".join([at, *parts] if at else parts)
     if error["type"] == "extra_forbidden":
         return f"`{key}` is not a setting. Remove {key}."

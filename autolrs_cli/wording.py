@@ -29,6 +29,11 @@ def named(name: str) -> str:
     return shlex.quote(name) if "'" in name else f"'{name}'"
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return "1 seed", "2 seeds", "1,000 seeds"; `many` where it is not `one` with an s."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def look_alike(given: str, known: Iterable[str]) -> str:
     """Return sentences, to be appended, on a known name that differs in its Unicode form only; empty: there is none.
 

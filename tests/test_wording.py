@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 
 from autolrs_cli.overrides import override_in
-from autolrs_cli.wording import as_text, look_alike, named, quoted
+from autolrs_cli.wording import as_text, counted, look_alike, named, quoted
 
 TEXTS = [
     "plain",
@@ -23,6 +23,12 @@ TEXTS = [
     "café",
     "$HOME `ls`",
 ]
+
+
+def test_one_is_not_counted_as_many() -> None:
+    assert [counted(n, "seed") for n in (0, 1, 2, 2000)] == ["0 seeds", "1 seed", "2 seeds", "2,000 seeds"]
+    assert counted(1, "run directory", "run directories") == "1 run directory"
+    assert counted(2, "pair makes", "pairs make") == "2 pairs make"
 
 
 @pytest.mark.parametrize("text", TEXTS)

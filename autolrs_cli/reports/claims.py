@@ -11,6 +11,7 @@ import numpy as np
 
 from autolrs_cli.reports.compare.outcomes import Cost
 from autolrs_cli.reports.compare.speedups import GENERATOR_SEED, LEVEL, RESAMPLES, Estimate, Speedup, medians
+from autolrs_cli.wording import counted
 
 # "Over heavily-tuned LR schedules", on average over the three recipes: Jin et al., ICLR 2021, abstract.
 CLAIM_OVER_TUNED = 1.31
@@ -50,18 +51,21 @@ class ClaimCheck:
         if found.mostly_misses:
             return (
                 "not reproduced",
-                f"AutoLRS misses the target on {found.arm_misses} of {len(found.pairs)} seeds",
+                f"AutoLRS misses the target on {found.arm_misses} of {counted(len(found.pairs), 'seed')}",
             )
         if found.training is None:
             return "undecided", "no seed has a ratio"
         if found.training.interval is None:
-            return "undecided", f"{found.training.pairs} seeds make no interval; five do"
+            return (
+                "undecided",
+                f"{counted(found.training.pairs, 'seed makes', 'seeds make')} no interval; five do",
+            )
         judged = judge(found.training.interval, self.claim)
         bounds = sum(pair.baseline.at_shortest for pair in found.pairs)
         if judged[0] == "reproduced" and 2 * bounds >= len(found.pairs):
             return "undecided", (
-                f"the original reaches the target at its shortest length on {bounds} of {len(found.pairs)} seeds, so "
-                "the ratios are upper bounds"
+                f"the original reaches the target at its shortest length on {bounds} of "
+                f"{counted(len(found.pairs), 'seed')}, so the ratios are upper bounds"
             )
         return judged
 

@@ -15,7 +15,6 @@ from autolrs_cli.runner.code_version import code_version
 from autolrs_cli.runner.initial_weights import initial_weights
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.torch_runtime import device_name
-from autolrs_cli.settings import EmaSettings
 from autolrs_cli.training.best_weights import BestWeights
 from autolrs_cli.training.checkpoint import Checkpoints
 from autolrs_cli.training.divergence import DivergenceWatch
@@ -58,7 +57,6 @@ def make_trainer(
         ConfigError: if those weights cannot be loaded.
     """
     settings, run = plan.settings, plan.settings.run
-    average = settings.average if isinstance(settings.average, EmaSettings) else None
     last_weights = _last_weights(plan, directory)
     best_weights = BestWeights(directory.best_weights, _deciding(plan)) if run.keep_best else None
     kept_weights = [
@@ -71,7 +69,7 @@ def make_trainer(
         seed=settings.seed,
         device=plan.device,
         precision=settings.runtime.precision,
-        average=average,
+        average=settings.averaging,
         initial=initial_weights(run.init_from) if begins else None,
     )
     ledger.synchronize = engine.synchronize
@@ -89,7 +87,7 @@ def make_trainer(
             engine,
             journal,
             last_weights=last_weights,
-            batch_norm_batches=average.batchnorm_batches if average else 0,
+            batch_norm_batches=settings.averaging.batchnorm_batches if settings.averaging else 0,
             notice=notice,
             **reading,
         ),
@@ -109,7 +107,7 @@ def make_trainer(
 def _last_weights(plan: Plan, directory: RunDirectory) -> LastCheckpoints | None:
     """Return what keeps the weights whose mean a full evaluation measures; None where nothing does."""
     recipe = plan.recipe
-    if not isinstance(recipe, FullyMeasured) or isinstance(plan.settings.average, EmaSettings):
+    if not isinstance(recipe, FullyMeasured) or plan.settings.averaging is not None:
         return None
     return LastCheckpoints(directory.last_weights, recipe.averaged_checkpoints, recipe.checkpoint_every_steps)
 

@@ -5,10 +5,12 @@ from autolrs_cli.schedules.cyclic import Cyclical, OneCycle, WarmRestarts
 from autolrs_cli.schedules.decaying import (
     Cosine,
     InverseSquareRoot,
+    InverseSquareRootAnytime,
     LinearDecay,
     PolynomialDecay,
     WarmupStableDecay,
 )
+from autolrs_cli.schedules.greedy import Greedy
 from autolrs_cli.schedules.plateau import ReduceOnPlateau
 from autolrs_cli.schedules.replay import Replay
 
@@ -16,7 +18,9 @@ __all__ = [
     "Constant",
     "Cosine",
     "Cyclical",
+    "Greedy",
     "InverseSquareRoot",
+    "InverseSquareRootAnytime",
     "LinearDecay",
     "LinearWarmup",
     "OneCycle",

@@ -1,4 +1,4 @@
-"""Schedules that decay over the run: inverse square root, linear, polynomial, cosine, and warm-up-stable-decay."""
+"""Schedules that decay by a formula: inverse square root, linear, polynomial, cosine, and warm-up-stable-decay."""
 
 from __future__ import annotations
 
@@ -45,6 +45,43 @@ class InverseSquareRoot:
     def problems(self, at: str) -> list[str]:  # noqa: ARG002 - there is no rule across the settings
         """Return no problem."""
         return []
+
+
+@checked
+@dataclass(frozen=True)
+class InverseSquareRootAnytime:
+    """Linear warm-up, `peak_lr` up to a knee, then the inverse square root: for runs read by averaged weights.
+
+    With n = step + 1 and the knee at k = knee_warmups * warmup_steps: peak_lr * min(n / warmup_steps, 1, sqrt(k / n)).
+    It needs no end of the run, since averaging does what a decay to zero would do (Meterez et al. 2026, arXiv
+    2602.03702). There the factor is sqrt(a / (t + a)): the same far from the knee, but a rounded one.
+
+    Args:
+        peak_lr: LR from the end of the warm-up to the knee.
+        warmup_steps: at least 1.
+        knee_warmups: where the knee is, in lengths of the warm-up; 1: `InverseSquareRoot`.
+    """
+
+    peak_lr: PositiveFloat
+    warmup_steps: PositiveInt
+    knee_warmups: PositiveFloat
+
+    decays: ClassVar[bool] = False  # it knows no end of the run
+
+    def lr(self, step: int) -> float:
+        """Return the base LR of `step` (0-based)."""
+        if step < self.warmup_steps:
+            return linear_warmup(step, self.warmup_steps, self.peak_lr)
+        return self.peak_lr * math.sqrt(min(1.0, self.knee_warmups * self.warmup_steps / (step + 1)))
+
+    def problems(self, at: str) -> list[str]:
+        """Return every problem with the settings."""
+        if self.knee_warmups >= 1:
+            return []
+        return [
+            f"The knee must not come before the warm-up's end, but got {at}.knee_warmups={self.knee_warmups}. "
+            f"Set {at}.knee_warmups to 1 or more."
+        ]
 
 
 @dataclass(frozen=True)

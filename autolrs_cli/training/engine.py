@@ -15,8 +15,8 @@ from torch import nn
 from autolrs_cli.contracts import Batch, FullMeasure, FullyMeasured, OptimizerFactory, Recipe, WeightsKind
 from autolrs_cli.errors import UnusableDataError
 from autolrs_cli.seeding import derive_seed
-from autolrs_cli.settings import EmaSettings
-from autolrs_cli.training.averaging import AveragedWeights, batch_norms
+from autolrs_cli.settings import AverageSettings
+from autolrs_cli.training.averaging import averaged_weights, batch_norms
 from autolrs_cli.training.checkpoint import Checkpoint
 from autolrs_cli.training.engine_state import load_training_tensors, training_tensors
 from autolrs_cli.training.optimizer_state import evaluation_weights, make_ready, set_lr
@@ -54,7 +54,7 @@ class Engine:
         device: torch.device,
         precision: str = "fp32",
         world: World | None = None,
-        average: EmaSettings | None = None,
+        average: AverageSettings | None = None,
         initial: Path | None = None,
     ) -> None:
         self.recipe = recipe
@@ -68,7 +68,7 @@ class Engine:
         self.optimizer: torch.optim.Optimizer = make_optimizer(recipe.parameter_groups(self.model))
         make_ready(self.optimizer)
         self._is_judged = False
-        self.averaged = AveragedWeights(self.model, average) if average else None
+        self.averaged = averaged_weights(self.model, average) if average else None
         _seed_everything(derive_seed(seed, "dropout"))
 
     def step(self, batches: Iterable[Batch], lr: float, micro_batches: int = 1) -> tuple[float, int]:
@@ -127,7 +127,7 @@ class Engine:
     def averaged_model(self) -> nn.Module:
         """The model with averaged weights, in eval mode."""
         assert self.averaged is not None
-        return self.averaged.module
+        return self.averaged.read()
 
     def estimate_batch_norm(self, model: nn.Module, batches: Iterable[Batch]) -> None:
         """Estimate BatchNorm's statistics of `model` on training batches, and leave it in eval mode.

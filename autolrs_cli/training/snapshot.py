@@ -129,8 +129,7 @@ class Snapshot:
         parameters = list(self._model.parameters())
         free, _ = torch.cuda.mem_get_info(parameters[0].device)
         # Adam, the largest of the usual optimizers, holds two more tensors per parameter.
-        copies = 3 if self._averaged is None else 4
-        needed = copies * sum(p.nbytes for p in parameters)
+        needed = 2 * sum(p.nbytes for p in parameters) + sum(t.nbytes for t in self._living().values())
         return "device" if needed < DEVICE_SHARE * free else "host"
 
 

@@ -73,8 +73,8 @@ def test_a_sweep_says_that_its_folder_holds_some_and_leaves_them_alone(
     content = {path: path.read_bytes() for path in run.iterdir()}
     sweep.main(OVERRIDES, directory=Path("s"), fail_fast=False, rerun_failed=True, compare=False)
     said = " ".join(capsys.readouterr().out.split())
-    assert "1 runs in s: 1 to come; 1 to run now." in said
-    assert "1 run(s) made by autolrs 0.0.9 (code version 01d01d01d01d)" in said
+    assert "1 run in s: 1 to come; 1 to run now." in said
+    assert "1 run made by autolrs 0.0.9 (code version 01d01d01d01d)" in said
     assert "--dir" in said
     assert {path: path.read_bytes() for path in run.iterdir()} == content
 

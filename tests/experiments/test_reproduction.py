@@ -8,6 +8,7 @@ from statistics import stdev
 import pytest
 from harness import composed
 
+from autolrs_cli.compose.user_configs import TunedSchedule
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.arms import Base
@@ -26,8 +27,22 @@ def test_decayed_arms_are_run_at_the_five_lengths_and_the_others_once() -> None:
         "their cycles fill it"
     )
     assert arms["autolrs"].lengths == arms["tuned constant"].lengths == (1000,)
+    linear, anytime = arms["tuned linear + averaged weights"], arms["tuned anytime + averaged weights"]
+    assert linear.lengths == arms["tuned WSD + averaged weights"].lengths == arms["original"].lengths
+    assert anytime.lengths == arms["tuned GreedyLR"].lengths == (1000,)
     without_end = Base("transformer", "bench", 1000, 900, (0.02, 1.0), original_decays=False)
     assert reproduction.arm_plans(without_end)[0].lengths == (1000,)
+
+
+def test_every_tuned_arm_has_its_study_and_every_study_its_arm() -> None:
+    studied = {
+        (f"schedule={TunedSchedule(BASE.recipe, BASE.scale, schedule, average).option}", average)
+        for schedule, average in reproduction.STUDIES
+    }
+    tuned = [arm for arm in reproduction.arm_plans(BASE) if arm.title.startswith("tuned")]
+    averages = [(arm.overrides[1:] or ("average=none",))[0].removeprefix("average=") for arm in tuned]
+    assert studied == {(arm.overrides[0], average) for arm, average in zip(tuned, averages, strict=True)}
+    assert len(studied) == len(tuned) == len(reproduction.STUDIES)
 
 
 def test_the_cost_adds_up() -> None:

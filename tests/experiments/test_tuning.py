@@ -17,9 +17,10 @@ from autolrs_cli.errors import ConfigError, TrainingError
 from autolrs_cli.experiments.tune.brackets import TuningPlan, plan_tuning
 from autolrs_cli.experiments.tune.hyperband import Tuner, steps_made
 from autolrs_cli.experiments.tune.rung_run import RungResult, choose_loss
-from autolrs_cli.experiments.tune.search_space import TuneSettings, read_settings
+from autolrs_cli.experiments.tune.search_space import TuneSettings, read_settings, start_point
 from autolrs_cli.experiments.tune.study import Configuration, Study
 from autolrs_cli.experiments.tune.study_directory import StudyDirectory
+from autolrs_cli.experiments.tune.task import TuningTask
 from autolrs_cli.experiments.tune.trials_table import at_an_edge, write_trials
 
 BEST_LR = 0.05
@@ -75,6 +76,22 @@ def test_each_rung_is_a_run_of_its_own_and_the_lowest_losses_go_on(tmp_path: Pat
     through = [number for number, _, length in train.made if length == 235]
     assert through == sorted(distance, key=lambda number: distance[number])[:3]
     assert best.number == through[0]
+
+
+@pytest.mark.parametrize(("schedule", "every"), [("greedy", (50, 17, 2)), ("linear", (2117, 706, 78))])
+def test_a_schedule_that_is_told_losses_is_told_as_many_in_a_short_run(
+    schedule: str, every: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are evaluated at the end alone."""
+    monkeypatch.setenv("AUTOLRS_CONFIG_DIR", str(tmp_path))
+    run = ("recipe=resnet50", "scale=bench", "run.max_steps=2117", "run.eval_every_steps=50")
+    config = composed(*run, f"schedule={schedule}", f"tune={schedule}")
+    task = TuningTask.of(config, config["schedule"], [], [], None, None, tmp_path / "study")
+    first = Configuration(0, 0, start_point(task.settings.space), TrialState.RUNNING)
+    found = [each for length in (2117, 706, 78) for each in task.overrides(first, length)]
+    assert [each for each in found if "eval_every_steps" in each and "full" not in each] == [
+        f"run.eval_every_steps={steps}" for steps in every
+    ]
 
 
 def test_what_it_costs_is_what_was_planned(tmp_path: Path) -> None:

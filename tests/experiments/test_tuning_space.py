@@ -26,8 +26,14 @@ from autolrs_cli.runner.instantiate import build
 TREE = Path(str(files("autolrs_configs")))
 SCHEDULES = sorted({path.stem for path in (TREE / "tune").glob("*.yaml")} - {"hyperband"})
 FULL, SHORT = 2117, 78
-# Of the peak, what is left at the run's last step; these two never decay to the end.
-UNDECAYED = {"constant": 1.0, "inverse_square_root": 0.3, "wsd": 0.3}
+# Of the peak, what is left at the run's last step; these never decay to the end, and GreedyLR only by what it is told.
+UNDECAYED = {
+    "constant": 1.0,
+    "greedy": 1.0,
+    "inverse_square_root": 0.3,
+    "inverse_square_root_anytime": 1.0,
+    "wsd": 0.3,
+}
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from made_runs import make_run
 from matplotlib.image import imread
+from rich.console import Console
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.reports.compare.comparison import compare
@@ -17,6 +19,7 @@ from autolrs_cli.reports.figures.speedups import seeds_figure
 from autolrs_cli.reports.figures.style import save
 from autolrs_cli.reports.render.html import page
 from autolrs_cli.reports.render.tables import as_markdown
+from autolrs_cli.reports.render.terminal import render
 from autolrs_cli.reports.render.write_report import FIGURES, write_report
 
 SECOND, THIRD, NEVER = [0.5, 0.9, 0.9, 0.9], [0.5, 0.6, 0.9, 0.9], [0.5, 0.6, 0.7, 0.8]
@@ -73,6 +76,22 @@ def test_the_page_needs_no_other_file_and_names_what_it_is_made_of(runs: Path, o
         "upper bounds",
     ):
         assert said in page.text
+
+
+def test_what_there_is_one_of_reads_as_one(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, THIRD)
+    make_run(tmp_path, "autolrs", 0, SECOND)
+    comparison = compare([tmp_path])
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(render(comparison))
+    image = tmp_path / "image.png"
+    image.touch()
+    said = page(comparison, dict.fromkeys(FIGURES, (image, ""))) + console.export_text()
+    assert "undecided: 1 pair makes no interval" in said
+    assert "on 1 of 1 seed;" in said
+    assert "cpu, 1 thread;" in said
+    wrong = r"\b1 (pairs|seeds|runs|arms|threads|steps|run directories)\b.{0,20}"
+    assert not re.search(wrong, said), re.search(wrong, said)
 
 
 def test_every_figure_shows_something_in_both_formats(out: Path) -> None:

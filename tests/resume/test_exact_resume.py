@@ -30,7 +30,9 @@ ARMS: dict[str, tuple[str, ...]] = {
         "run.eval_every_steps=15",
     ),
     "averaged weights": ("recipe=toy", "average=ema"),
+    "averaged weights over a tail": ("recipe=toy", "average=tail"),
     "plateau": ("recipe=toy", "schedule=plateau", "schedule.patience=0", "run.eval_every_steps=10"),
+    "greedy": ("recipe=toy", "schedule=greedy", "schedule.patience=0", "run.eval_every_steps=10"),
     "one buffer for all parameters of a group": ("recipe=toy", "optimizer=flat"),
     "optimizer state in the parameter groups": ("recipe=toy", "optimizer=group_scaled"),
     "an optimizer judged by other weights than it trains": (

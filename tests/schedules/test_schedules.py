@@ -24,7 +24,9 @@ from autolrs_cli.schedules import (
     Constant,
     Cosine,
     Cyclical,
+    Greedy,
     InverseSquareRoot,
+    InverseSquareRootAnytime,
     LinearDecay,
     LinearWarmup,
     OneCycle,
@@ -82,6 +84,30 @@ def test_inverse_square_root_is_the_papers() -> None:
 def test_inverse_square_root() -> None:
     theirs = reference(get_inverse_sqrt_schedule, steps=STEPS + 1, num_warmup_steps=WARMUP, timescale=WARMUP)
     assert ours(InverseSquareRoot(PEAK, WARMUP)) == pytest.approx(theirs[1:], rel=1e-9)
+
+
+@pytest.mark.parametrize("knee_warmups", [1.0, 3.0, 4.55, 20.0])
+def test_anytime_is_constant_up_to_its_knee_and_then_the_inverse_square_root(knee_warmups: float) -> None:
+    """Step by step: once past the knee, each LR is the one before times sqrt((n - 1) / n)."""
+    schedule = InverseSquareRootAnytime(PEAK, WARMUP, knee_warmups)
+    knee, expected = knee_warmups * WARMUP, list[float]()
+    for n in range(1, STEPS + 1):
+        if n <= knee:
+            expected.append(PEAK * min(1.0, n / WARMUP))
+        elif n - 1 <= knee:
+            expected.append(PEAK * (knee / n) ** 0.5)
+        else:
+            expected.append(expected[-1] * ((n - 1) / n) ** 0.5)
+    assert ours(schedule) == pytest.approx(expected, rel=1e-12)
+    if knee_warmups == 1:
+        assert ours(schedule) == ours(InverseSquareRoot(PEAK, WARMUP))
+
+
+def test_anytime_falls_as_transformers_inverse_square_root_of_the_knees_timescale() -> None:
+    theirs = reference(get_inverse_sqrt_schedule, steps=STEPS + 1, num_warmup_steps=0, timescale=30)
+    assert ours(InverseSquareRootAnytime(PEAK, WARMUP, 3.0), range(30, STEPS)) == pytest.approx(
+        theirs[1 : STEPS - 30 + 1], rel=1e-9
+    )
 
 
 def test_linear() -> None:
@@ -197,6 +223,12 @@ def test_no_step_of_a_run_is_trained_at_zero(schedule: Any) -> None:
         (Constant, (1.0, True), "warmup_steps"),
         (InverseSquareRoot, (0.0, 1), "peak_lr"),
         (InverseSquareRoot, (1.0, 0), "warmup_steps"),
+        (InverseSquareRootAnytime, (1.0, 0, 2.0), "warmup_steps"),
+        (InverseSquareRootAnytime, (1.0, 10, 0.5), "knee_warmups"),
+        (Greedy, (1.0, 10, 2.0, 3.0, 0.5, 1, 1, 0, 0, 9), "min_lr"),
+        (Greedy, (1.0, 10, 0.1, 0.5, 0.5, 1, 1, 0, 0, 9), "max_lr"),
+        (Greedy, (1.0, 10, 0.1, 3.0, 1.0, 1, 1, 0, 0, 9), "factor"),
+        (Greedy, (1.0, 10, 0.1, 3.0, 0.5, 1, 0, 0, 0, 9), "smoothing"),
         (LinearDecay, (1.0, 10, 10, 0.0), "warmup_steps"),
         (LinearDecay, (1.0, 10, 2.5, 0.0), "warmup_steps"),
         (LinearWarmup, (float("inf"), 1), "peak_lr"),

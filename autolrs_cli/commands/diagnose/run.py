@@ -13,6 +13,7 @@ from autolrs_cli.commands.diagnose import machine, setup
 from autolrs_cli.commands.diagnose.finding import Check, Finding, guarded
 from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.terminal.console import PatientConsole, say
+from autolrs_cli.wording import counted
 
 CHECKS: dict[str, Check] = {
     "python": machine.python,
@@ -64,7 +65,7 @@ def _show(console: Console, finding: Finding) -> None:
 
 def _verdict(counts: dict[str, int]) -> str:
     if counts["problem"]:
-        return f"\n{counts['problem']} problem(s): mend the lines marked so."
+        return f"\n{counted(counts['problem'], 'problem')}: mend the lines marked so."
     return "\nReady: autolrs train recipe=resnet50" + (
-        f"   ({counts['warning']} warning(s))" if counts["warning"] else ""
+        f"   ({counted(counts['warning'], 'warning')})" if counts["warning"] else ""
     )

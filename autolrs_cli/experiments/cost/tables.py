@@ -14,6 +14,7 @@ from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.torch_runtime import device_name
 from autolrs_cli.terminal.formats import duration
 from autolrs_cli.training.checkpoint import KEPT
+from autolrs_cli.wording import counted
 
 OBJECTIVES = {"train": "training loss", "choose": "held-out loss"}
 
@@ -48,10 +49,10 @@ def _steps(shape: Shape, cost: Cost) -> Table:
     table = _table("steps", ("", "left"), ("steps", "right"), ("", "left"))
     if shape.warm_up_steps:
         table.add_row("warm-up", f"{shape.warm_up_steps:,}", "")
-    kept = f"{len(shape.stages)} searched stages" if shape.stages else "no search"
+    kept = counted(len(shape.stages), "searched stage") if shape.stages else "no search"
     table.add_row("training", f"{shape.max_steps - shape.warm_up_steps:,}", kept)
     if shape.stages:
-        table.add_row("search, discarded", f"{shape.search_steps:,}", f"{shape.trials} trials")
+        table.add_row("search, discarded", f"{shape.search_steps:,}", counted(shape.trials, "trial"))
         ratio = cost.total_steps / shape.max_steps
         table.add_row("in all", f"{cost.total_steps:,}", f"{ratio:.2f} for each step kept")
     table.add_row(

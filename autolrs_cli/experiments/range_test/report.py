@@ -7,7 +7,7 @@ from pathlib import Path
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.range_test.lr_range import Proposal, RangeTest
-from autolrs_cli.reports.figures.style import COLOURS, figure, save
+from autolrs_cli.reports.figures.style import COLOURS, figure, legend_of_labels, save
 
 NAME = "range-test"
 
@@ -51,7 +51,7 @@ def _draw(folder: Path, title: str, test: RangeTest, proposal: Proposal) -> list
         axes.set_xlabel("LR of the step (log scale)")
         axes.set_ylabel("training loss")
         axes.set_title(title, fontsize="medium")
-        made.legend(loc="outside lower center", ncols=2)
+        legend_of_labels(made, 2)
     return save(made, folder, NAME)
 
 

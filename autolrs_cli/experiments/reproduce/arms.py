@@ -23,6 +23,10 @@ STUDIES = (
     ("constant", "none"),
     ("constant", "ema"),
     ("cosine", "ema"),
+    ("linear", "ema"),
+    ("wsd", "ema"),
+    ("inverse_square_root_anytime", "ema"),
+    ("greedy", "none"),
 )
 # As `autolrs tune` plans them for the budget of one search: 9 short, 3 longer, 1 long.
 RUNS_OF_A_STUDY = 13
@@ -86,6 +90,10 @@ def arm_plans(base: Base) -> list[ArmPlan]:
         tuned("tuned constant", "constant", "none", once),
         tuned("tuned constant + averaged weights", "constant", "ema", once),
         tuned("tuned cosine + averaged weights", "cosine", "ema", decayed),
+        tuned("tuned linear + averaged weights", "linear", "ema", decayed),
+        tuned("tuned WSD + averaged weights", "wsd", "ema", decayed),
+        tuned("tuned anytime + averaged weights", "inverse_square_root_anytime", "ema", once),
+        tuned("tuned GreedyLR", "greedy", "none", once),
         searched("random LRs at AutoLRS's cost", "schedule=random"),
         searched("AutoLRS without its forecast", "schedule=autolrs", "search=last_losses"),
         searched(f"AutoLRS, interval {WIDER:g}x wider", "schedule=autolrs", *wider),

@@ -16,6 +16,7 @@ from autolrs_cli.experiments.reproduce.arms import Base
 from autolrs_cli.experiments.reproduce.request import ReproductionRequest, compose
 from autolrs_cli.runner.preparation import prepare_data
 from autolrs_cli.terminal.formats import duration
+from autolrs_cli.wording import counted
 
 TIMED_STEPS = 10
 Entry = tuple[str, int, int]
@@ -25,7 +26,7 @@ Entry = tuple[str, int, int]
 def cost_table(base: Base, entries: Sequence[Entry], seeds: int) -> Table:
     """Return what one recipe costs, as a table."""
     table = Table(
-        title=f"{base.recipe} at scale={base.scale}, {seeds} seeds: what it costs",
+        title=f"{base.recipe} at scale={base.scale}, {counted(seeds, 'seed')}: what it costs",
         title_justify="left",
         box=None,
         pad_edge=False,
@@ -51,7 +52,7 @@ def time_needed(request: ReproductionRequest, base: Base, entries: Sequence[Entr
     step_seconds = (one.total_seconds - measured.startup_seconds) / one.total_steps
     runs = sum(entry[1] for entry in entries) + len(reproduction.STUDIES) * reproduction.RUNS_OF_A_STUDY
     seconds = sum(entry[2] for entry in entries) * step_seconds + runs * measured.startup_seconds
-    at_once = "" if request.jobs == 1 else f", {request.jobs} runs at once"
+    at_once = "" if request.jobs == 1 else f", {counted(request.jobs, 'run')} at once"
     return (
         f"{base.recipe}: about {duration(seconds / request.jobs)}{at_once} ({1000 * step_seconds:.3g} ms a step with "
         f"search and evaluation, {measured.startup_seconds:.1f} s to start a run; {TIMED_STEPS} steps timed just now)"

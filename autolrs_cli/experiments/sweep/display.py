@@ -11,6 +11,7 @@ from rich.text import Text
 from autolrs_cli.experiments.sweep.progress import Progress, SweepProgress
 from autolrs_cli.terminal.console import say
 from autolrs_cli.terminal.formats import duration
+from autolrs_cli.wording import counted
 
 BAR_COLUMNS = 40
 
@@ -110,7 +111,7 @@ def _steps(run: Progress) -> str:
 def _counts(progress: SweepProgress) -> str:
     phases = [run.phase for run in progress.runs]
     return (
-        f"{len(phases)} runs: {phases.count('ended')} ended, {phases.count('running')} running, "
+        f"{counted(len(phases), 'run')}: {phases.count('ended')} ended, {phases.count('running')} running, "
         f"{phases.count('to come')} to come"
     )
 

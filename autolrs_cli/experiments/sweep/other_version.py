@@ -11,6 +11,7 @@ from autolrs_cli.records.find_runs import runs_below
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.runner.finished_run import read_config
 from autolrs_cli.runner.other_version import made_by, vanished_targets
+from autolrs_cli.wording import counted
 
 
 def of_other_versions(directory: Path, jobs: Sequence[Job]) -> str | None:
@@ -25,9 +26,9 @@ def of_other_versions(directory: Path, jobs: Sequence[Job]) -> str | None:
     makers = ", ".join(sorted({made_by(RunDirectory(run)) for run in others}))
     some = ", ".join(map(str, others[:3])) + (", ..." if len(others) > 3 else "")
     return (
-        f"{directory} holds {len(others)} run(s) made by {makers}, which this version can neither go on with nor count "
-        f"as done: {some}. They stay as they are, and the same experiments are run again beside them. To keep the two "
-        "apart, set --dir."
+        f"{directory} holds {counted(len(others), 'run')} made by {makers}, which this version can neither go on "
+        f"with nor count as done: {some}. They stay as they are, and the same experiments are run again beside "
+        "them. To keep the two apart, set --dir."
     )
 
 

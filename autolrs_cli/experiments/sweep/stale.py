@@ -18,6 +18,7 @@ from autolrs_cli.experiments.sweep.run_status import RunState, state_of
 from autolrs_cli.records.journal import read_journal
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.runner.preparation import prepare_data
+from autolrs_cli.wording import counted
 
 NAMED = 3
 
@@ -86,7 +87,7 @@ def said_of_stale(runs: Iterable[tuple[Job, RunState]]) -> str | None:
     stale = [(job, state) for job, state in runs if state.state == "stale"]
     if not stale:
         return None
-    lines = [f"{len(stale)} run(s) are stale: their data have changed since."]
+    lines = [f"{counted(len(stale), 'run is', 'runs are')} stale: their data have changed since."]
     lines += [f"  {job.label or 'run'}: {job.root}: {state.reason}" for job, state in stale[:NAMED]]
     lines += [f"  and {len(stale) - NAMED} more"] if len(stale) > NAMED else []
     lines.append(

@@ -19,6 +19,7 @@ from autolrs_cli.experiments.sweep.run_status import RunState, set_aside
 from autolrs_cli.experiments.sweep.stale import CurrentData
 from autolrs_cli.overrides import key_in
 from autolrs_cli.terminal.console import PatientConsole, say, show_error
+from autolrs_cli.wording import counted
 
 
 def main(
@@ -133,4 +134,4 @@ def _out_of_the_way(job: Job, state: RunState, again: Collection[str]) -> RunSta
 def _announce(states: Sequence[RunState], todo: int, directory: Path, console: Console) -> None:
     names = [state.state for state in states]
     found = [f"{names.count(name)} {name}" for name in dict.fromkeys(names)]
-    say(console, f"{len(states)} runs in {directory}: {', '.join(found)}; {todo} to run now.")
+    say(console, f"{counted(len(states), 'run')} in {directory}: {', '.join(found)}; {todo} to run now.")

@@ -16,6 +16,7 @@ from autolrs_cli.experiments.tune.study import Configuration
 from autolrs_cli.experiments.tune.task import TuningTask
 from autolrs_cli.experiments.tune.trials_table import STATES, at_an_edge, lengths_of
 from autolrs_cli.terminal.console import say
+from autolrs_cli.wording import counted
 
 
 def statement(task: TuningTask) -> Iterator[str]:
@@ -29,11 +30,12 @@ def statement(task: TuningTask) -> Iterator[str]:
     yield f"data: {task.run_plan.recipe.describe().data}"
     yield (
         f"budget {plan.budget_steps:,} steps (AutoLRS's search makes {plan.search_steps:,} here): "
-        f"{plan.configurations} configurations, {plan.steps:,} steps, each run fully decayed over its own length"
+        f"{counted(plan.configurations, 'configuration')}, {counted(plan.steps, 'step')}, "
+        "each run fully decayed over its own length"
     )
     for number, bracket in enumerate(plan.brackets, 1):
         runs = ", then ".join(
-            f"{count} {'run' if count == 1 else 'runs'} of {length:,} steps"
+            f"{counted(count, 'run')} of {counted(length, 'step')}"
             for count, length in zip(bracket.runs, bracket.lengths, strict=True)
         )
         yield f"  bracket {number}: {runs}"

@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 from autolrs_cli.experiments.tune.search_space import LrRange, Range, bounds, parameter_name
 from autolrs_cli.experiments.tune.study import Configuration
 from autolrs_cli.experiments.tune.trials_table import lengths_of
+from autolrs_cli.reports.figures.style import figure, legend_below, save
 
 # Paul Tol's "bright" without its yellow: told apart by colour-blind readers, and in grey by size and shape.
 _COLOURS = ("#BBBBBB", "#66CCEE", "#4477AA", "#228833", "#AA3377")
@@ -22,22 +20,18 @@ def draw(
     path: Path, title: str, space: Mapping[str, Range], trials: Sequence[Configuration], best: Configuration
 ) -> None:
     """Write the figure as PNG to `path`, and as SVG beside it."""
-    figure = Figure(figsize=(max(5.0, 0.8 + 3.6 * len(space)), 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(space), sharey=True, squeeze=False)[0]
-    for panel, (key, given) in zip(axes, space.items(), strict=True):
-        _panel(panel, key, given, trials, best)
-    losses = [one.loss for each in trials for one in each.results.values() if one.loss is not None]
-    if min(losses) > 0:
-        axes[0].set_yscale("log")
-    axes[0].set_ylabel(f"loss on the slice that chooses LRs{' (log scale)' if min(losses) > 0 else ''}")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=2 if len(space) == 1 else 5, frameon=False
-    )
-    figure.suptitle(title, fontsize="medium")
-    figure.savefig(path, dpi=150)
-    figure.savefig(path.with_suffix(".svg"))
+    with figure(len(space), 1, (3.9 if len(space) > 1 else 5.0, 4.2)) as made:
+        axes = made.subplots(1, len(space), sharey=True, squeeze=False)[0]
+        for panel, (key, given) in zip(axes, space.items(), strict=True):
+            _panel(panel, key, given, trials, best)
+        losses = [one.loss for each in trials for one in each.results.values() if one.loss is not None]
+        if min(losses) > 0:
+            axes[0].set_yscale("log")
+        axes[0].set_ylabel(f"loss on the slice that chooses LRs{' (log scale)' if min(losses) > 0 else ''}")
+        handles, names = axes[0].get_legend_handles_labels()
+        legend_below(made, handles, names, columns=5, handle_length=2)
+        made.suptitle(title, fontsize="medium")
+    save(made, path.parent, path.stem)
 
 
 def _panel(panel: Any, key: str, given: Range, trials: Sequence[Configuration], best: Configuration) -> None:

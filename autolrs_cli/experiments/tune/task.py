@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from autolrs_cli.compose.user_configs import TunedSchedule
 from autolrs_cli.config_keys import lies_below
-from autolrs_cli.contracts import Report
+from autolrs_cli.contracts import AdaptiveSchedule, Report
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.tune.brackets import TuningPlan, plan_tuning
 from autolrs_cli.experiments.tune.hyperband import Tick, Tuner, Watcher, steps_made
@@ -27,6 +27,7 @@ from autolrs_cli.overrides import key_in
 from autolrs_cli.runner.code_version import code_version
 from autolrs_cli.runner.plan import Plan, check
 from autolrs_cli.runner.preparation import prepare_data
+from autolrs_cli.wording import counted
 
 # What the study sets itself in every run.
 _OWN_KEYS = ("seed", "dashboard", "tracker", "run.dir", "run.max_steps", "run.eval_every_steps")
@@ -179,11 +180,18 @@ class TuningTask:
             *(f"schedule.{key}={value!r}" for key, value in settings.items()),
             f"seed={self.config['seed']}",
             f"run.max_steps={length}",
-            f"run.eval_every_steps={length}",
+            f"run.eval_every_steps={self._eval_every_steps(length)}",
             "run.full_eval_every_steps=null",
             "dashboard=none",
             "tracker=none",
         ]
+
+    def _eval_every_steps(self, length: int) -> int:
+        """Return how often a run of `length` steps is evaluated: at its end, or as often as its schedule is told."""
+        full = self.run_plan.settings.run
+        if not isinstance(self.run_plan.schedule, AdaptiveSchedule):
+            return length
+        return max(1, round(full.eval_every_steps * length / full.max_steps))
 
     def _settings_at(self, configuration: Configuration, length: int | None = None) -> dict[str, Any]:
         full = self.run_plan.settings.run.max_steps
@@ -209,8 +217,8 @@ class TuningTask:
             f"study {self.directory.root.absolute()}",
             f"Objective: loss on the slice that chooses LRs, {weights}{best.results[longest].loss!r} after a run of "
             f"{longest} steps.",
-            f"Budget: {self.plan.budget_steps} steps; {steps_made(everything)} made, in {runs} runs of "
-            f"{len(everything)} configurations. AutoLRS's search makes {self.plan.search_steps}.",
+            f"Budget: {self.plan.budget_steps} steps; {steps_made(everything)} made, in {counted(runs, 'run')} of "
+            f"{counted(len(everything), 'configuration')}. AutoLRS's search makes {self.plan.search_steps}.",
             f"For run.max_steps={self.run_plan.settings.run.max_steps}; tuned on seed {self.config['seed']}; "
             f"overrides: {' '.join(each for each in self.given if not each.startswith('tune=')) or 'none'}",
             f"Code version {self._code_version}; data fingerprint {self.run_plan.recipe.fingerprint()}",

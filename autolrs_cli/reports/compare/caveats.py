@@ -10,6 +10,7 @@ from autolrs_cli.reports.compare.run_record import RunRecord
 from autolrs_cli.reports.compare.speedups import FEWEST_FOR_AN_INTERVAL, Speedup
 from autolrs_cli.reports.compare.time_to_target import Goal
 from autolrs_cli.reports.flags import MEANINGS
+from autolrs_cli.wording import counted
 
 MOST_OTHER = 0.05  # of a run's seconds may lie in no bucket of the ledger (method rule 2)
 # The events `rolled_back` tell of it, with the LRs.
@@ -102,17 +103,18 @@ def _too_short_a_list(
             bound = "speedups over it are upper" if arm is arms[0] else "its speedups are lower"
             only = "only" if len(arm.lengths) == 1 else "shortest"
             yield (
-                f"{arm.name}, which decays over the run, reaches the target at its {only} length of {shortest} steps "
-                f"on {len(reaching)} of {len(arm.runs)} seeds; a shorter run might too, so {bound} bounds. Add shorter "
-                "lengths (run.max_steps)."
+                f"{arm.name}, which decays over the run, reaches the target at its {only} length of "
+                f"{counted(shortest, 'step')} on {len(reaching)} of {counted(len(arm.runs), 'seed')}; a shorter run "
+                f"might too, so {bound} bounds. Add shorter lengths (run.max_steps)."
             )
 
 
 def _fitted_to_one_length(arm: Arm, baseline: Arm) -> str:
     bound = "speedups over it are upper" if arm is baseline else "its speedups are lower"
     return (
-        f"{arm.name}: its cycles are fitted to a run of {arm.lengths[0]} steps, its only length; fitted to a shorter "
-        f"run it might reach the target sooner, so {bound} bounds. Add lengths (run.max_steps, the period scaled)."
+        f"{arm.name}: its cycles are fitted to a run of {counted(arm.lengths[0], 'step')}, its only length; "
+        f"fitted to a shorter run it might reach the target sooner, so {bound} bounds. Add lengths "
+        "(run.max_steps, the period scaled)."
     )
 
 

@@ -103,10 +103,11 @@ def _other_code(runs: Sequence[RunRecord]) -> list[str]:
 def hardware_notes(runs: Sequence[RunRecord]) -> list[str]:
     """Return a warning for each difference that leaves steps comparable but not seconds, or not the last digits."""
     found = []
-    places = {(r.description.get("device"), r.description.get("threads")) for r in runs}
+    places = {run.hardware for run in runs}
     if len(places) > 1:
-        named = "; ".join(sorted(f"{device}, {threads} threads" for device, threads in places))
-        found.append(f"runs were made on different hardware ({named}): compare steps, not seconds.")
+        found.append(
+            f"runs were made on different hardware ({'; '.join(sorted(places))}): compare steps, not seconds."
+        )
     spread = _seconds_spread(runs)
     if spread > QUIET_SPREAD:
         found.append(

@@ -16,7 +16,7 @@ def provenance(comparison: Comparison) -> list[str]:
     origin = "; ".join(
         f"{key}: {target[key]}" for key in ("command", "source", "seeds", "margin") if target.get(key)
     )
-    devices = sorted({f"{r.description.get('device')}, {r.description.get('threads')} threads" for r in runs})
+    devices = sorted({run.hardware for run in runs})
     versions = sorted({f"{k} {v}" for run in runs for k, v in run.started.get("versions", {}).items()})
     return [
         f"rebuilt by: {command(comparison)}",

@@ -17,6 +17,7 @@ from autolrs_cli.exit_codes import EndCause
 from autolrs_cli.records.journal import Record
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.records.run_end import cause_of
+from autolrs_cli.wording import counted
 
 FloatArray = NDArray[np.float64]
 # Of the kept steps' events, at most this many are parsed: a plot shows no more.
@@ -95,6 +96,13 @@ class RunRecord:
     def max_steps(self) -> int:
         """Kept steps that the run was planned for."""
         return int(self.config["run"]["max_steps"])
+
+    @property
+    def hardware(self) -> str:
+        """Device and threads."""
+        threads = self.description.get("threads")
+        said = counted(threads, "thread") if isinstance(threads, int) else f"{threads} threads"
+        return f"{self.description.get('device')}, {said}"
 
     @property
     def done(self) -> bool:

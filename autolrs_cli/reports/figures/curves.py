@@ -14,7 +14,8 @@ from autolrs_cli.reports.compare.comparison import Comparison
 from autolrs_cli.reports.compare.run_record import FloatArray, RunRecord
 from autolrs_cli.reports.compare.time_to_target import metric_curve
 from autolrs_cli.reports.figures.metric_axis import MetricAxis, metric_axis
-from autolrs_cli.reports.figures.style import Style, figure, legend_below, styles
+from autolrs_cli.reports.figures.style import Style, arm_handles, figure, legend_below, styles
+from autolrs_cli.wording import counted
 
 Series = tuple[FloatArray, FloatArray]
 """Positions on the x axis and values, of one length."""
@@ -45,7 +46,8 @@ def lrs_figure(comparison: Comparison) -> Figure:
                     points.step, positive, where="pre", color=look[arm.name].colour, alpha=0.6, linewidth=1
                 )
             axes.set_yscale("log")
-            axes.set_title(f"{arm.name} ({len(arm.runs)} seeds)", loc="left", fontsize=9)
+            seeds = counted(len(arm.runs), "seed").replace(" ", "\N{NO-BREAK SPACE}")
+            axes.set_title(f"{arm.name} ({seeds})", loc="left", fontsize=9)
         for axes in panels.flat[len(comparison.arms) :]:
             axes.remove()
         for axes in panels.flat[max(0, len(comparison.arms) - columns) : len(comparison.arms)]:
@@ -88,7 +90,7 @@ def curves_figure(comparison: Comparison) -> Figure:
         panels[-1, 0].set_ylabel("training loss")
         panels[-1, 0].set_yscale("log")
         _mark_target(panels[0], float(rows[0][2].at(np.array([comparison.goal.value]))[0]))
-        legend_below(made, names, look)
+        legend_below(made, arm_handles(names, look), names)
     return made
 
 

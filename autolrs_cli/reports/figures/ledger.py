@@ -11,7 +11,8 @@ from matplotlib.patches import Patch
 
 from autolrs_cli.reports.compare.arms import Arm
 from autolrs_cli.reports.compare.comparison import Comparison
-from autolrs_cli.reports.figures.style import figure
+from autolrs_cli.reports.figures.fit import row_labels, rows_inches
+from autolrs_cli.reports.figures.style import LABEL_SIZE, figure, legend_below
 
 # Colour and hatch of each bucket; neighbours differ in lightness, and what the search costs is hatched.
 LOOKS = {
@@ -27,13 +28,14 @@ LOOKS = {
 }
 # Buckets that are nowhere more than this share of an arm's bar are drawn as one: "rest".
 SMALL_SHARE = 0.01
+ROW_INCHES, LABEL_INCHES = 0.36, 2.3
 
 
 def ledger_figure(comparison: Comparison) -> Figure:
     """Draw means over the seeds' runs of the usual length: optimizer steps, and seconds."""
     arms = comparison.arms
-    names = [arm.name for arm in arms]
-    with figure(2, 1, (5.2, 1.5 + 0.36 * len(arms))) as made:
+    names = row_labels([arm.name for arm in arms], LABEL_INCHES, LABEL_SIZE)
+    with figure(2, 1, (5.2, 1.5 + rows_inches(names, ROW_INCHES, LABEL_SIZE) * len(arms))) as made:
         panels = made.subplots(1, 2, sharey=True)
         shown: dict[str, None] = {}
         for axes, unit, label in zip(
@@ -43,11 +45,11 @@ def ledger_figure(comparison: Comparison) -> Figure:
             _bars(axes, table)
             shown |= dict.fromkeys(table)
             axes.set_xlabel(label)
-            axes.set_yticks(range(len(arms)), names)
+            axes.set_yticks(range(len(arms)), names, fontsize=LABEL_SIZE)
             axes.set_ylim(len(arms) - 0.4, -0.6)
             axes.grid(visible=False, axis="y")
         patches = [_patch(bucket) for bucket in LOOKS if bucket in shown]
-        made.legend(handles=patches, loc="outside lower center", ncols=len(patches), handlelength=2)
+        legend_below(made, patches, [str(patch.get_label()) for patch in patches], columns=9, handle_length=2)
     return made
 
 

@@ -17,7 +17,7 @@ from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.reports.compare.run_record import FloatArray, read_run
 from autolrs_cli.reports.figures.metric_axis import metric_axis
 from autolrs_cli.reports.figures.search import search_figure, trials_figure
-from autolrs_cli.reports.figures.style import COLOURS, figure, save
+from autolrs_cli.reports.figures.style import COLOURS, figure, legend_of_labels, save
 
 BLACK, RED, BLUE, GREEN = COLOURS[:4]
 
@@ -128,7 +128,7 @@ def lr_figure(story: RunStory) -> Figure:
         axes.set_xlabel("training steps (search left out)")
         axes.set_ylabel("LR")
         axes.set_title(story.title, loc="left", fontsize=9)
-        made.legend(loc="outside lower center", ncols=4)
+        legend_of_labels(made, 4)
     return made
 
 
@@ -160,7 +160,7 @@ def loss_figure(story: RunStory) -> Figure:
             panels[1].set_ylabel(f"held-out {axis.label}")
             panels[1].set_yscale("log" if axis.log else "linear")
         panels[-1].set_xlabel("training steps (search left out)")
-        made.legend(loc="outside lower center", ncols=4)
+        legend_of_labels(made, 4)
     return made
 
 

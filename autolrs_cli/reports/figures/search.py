@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from autolrs_cli.records.journal import Record
-from autolrs_cli.reports.figures.style import COLOURS, figure
+from autolrs_cli.reports.figures.style import COLOURS, figure, legend_below
 
 Events = Mapping[str, Sequence[Record]]
 COLUMNS = 3
@@ -75,7 +75,8 @@ def search_figure(title: str, events: Events) -> Figure:
             _belief(axes, stage)
             axes.set_xscale("log")
             axes.set_xlim(stage.started["lr_min"] / 1.15, stage.started["lr_max"] * 1.15)
-        made.legend(handles=handles, loc="outside lower center", ncols=2)
+        names = [str(handle.get_label()) for handle in handles]
+        legend_below(made, handles, names, columns=2, handle_length=2)
     return made
 
 

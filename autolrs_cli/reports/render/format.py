@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from autolrs_cli.reports.compare.comparison import Comparison
 from autolrs_cli.reports.compare.outcomes import Cost
 from autolrs_cli.reports.compare.speedups import Estimate, Pair, Speedup
+from autolrs_cli.wording import counted
 
 DIRECTION = (
     "Every ratio is {baseline} / arm: above 1, the arm needs less. Training-step speedup counts kept steps, the search "
@@ -68,13 +69,13 @@ def verdict(found: Speedup) -> str:
     if not seeds:
         return f"no seed in common with {found.baseline}"
     if found.mostly_misses:
-        return f"no speedup: {found.arm_misses} of {seeds} runs miss the target"
+        return f"no speedup: {found.arm_misses} of {counted(seeds, 'run misses', 'runs miss')} the target"
     parts = [
         f"{found.finding(estimate)} in {what}"
         for what, estimate in (("training steps", found.training), ("all steps", found.net))
     ]
     if found.training is not None and found.training.interval is None:
-        return f"undecided: {found.training.pairs} pairs make no interval"
+        return f"undecided: {counted(found.training.pairs, 'pair makes', 'pairs make')} no interval"
     return "; ".join(parts)
 
 

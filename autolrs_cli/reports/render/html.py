@@ -12,6 +12,7 @@ from autolrs_cli.reports.figures.style import as_data_url
 from autolrs_cli.reports.render import format as words
 from autolrs_cli.reports.render.tables import arm_table, seed_table, speedup_table
 from autolrs_cli.reports.render.terminal import headline
+from autolrs_cli.wording import counted
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -85,4 +86,5 @@ def _runs(comparison: Comparison) -> str:
         for arm in comparison.arms
         for run in arm.all_runs
     ]
-    return f'<details class="small"><summary>{len(lines)} run directories</summary>{_list(lines)}</details>'
+    held = counted(len(lines), "run directory", "run directories")
+    return f'<details class="small"><summary>{held}</summary>{_list(lines)}</details>'

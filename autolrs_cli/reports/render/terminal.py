@@ -15,6 +15,7 @@ from autolrs_cli.reports.compare.speedups import Estimate
 from autolrs_cli.reports.render import format as words
 from autolrs_cli.reports.render.tables import seed_table
 from autolrs_cli.terminal import formats
+from autolrs_cli.wording import counted
 
 
 def render(comparison: Comparison) -> RenderableType:
@@ -35,7 +36,8 @@ def headline(comparison: Comparison) -> str:
     """Say what was compared, and the target."""
     first = comparison.runs[0].description
     return (
-        f"{first['recipe']} scale={first['scale']}: {len(comparison.runs)} runs of {len(comparison.arms)} arms, "
+        f"{first['recipe']} scale={first['scale']}: {counted(len(comparison.runs), 'run')} of "
+        f"{counted(len(comparison.arms), 'arm')}, "
         f"target {comparison.goal}"
     )
 
@@ -91,14 +93,14 @@ def _speedups(comparison: Comparison) -> RenderableType:
     table.columns[1].justify = "left"
     _keep_words_whole(table, comparison)
     for found in comparison.speedups:
-        for name, counted, estimate in (
+        for name, which, estimate in (
             (found.arm, "training", found.training),
             ("", "net", found.net),
             ("", "seconds", found.seconds),
         ):
             shown = None if found.mostly_misses else estimate
             median = "none" if shown is None else words.ratio(shown.median)
-            table.add_row(name, counted, median, words.interval(shown), _wins(estimate))
+            table.add_row(name, which, median, words.interval(shown), _wins(estimate))
     verdicts = [Text(f"{found.arm}: {words.verdict(found)}", style="bold") for found in comparison.speedups]
     return Group(table, *verdicts)
 

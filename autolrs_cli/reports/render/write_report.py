@@ -9,8 +9,9 @@ from autolrs_cli.errors import ConfigError
 from autolrs_cli.reports.compare.comparison import Comparison
 from autolrs_cli.reports.figures.curves import curves_figure, lrs_figure
 from autolrs_cli.reports.figures.ledger import ledger_figure
-from autolrs_cli.reports.figures.speedups import seeds_figure, target_figure
+from autolrs_cli.reports.figures.speedups import seeds_figure
 from autolrs_cli.reports.figures.style import save
+from autolrs_cli.reports.figures.targets import target_figure
 from autolrs_cli.reports.render.html import page
 from autolrs_cli.reports.render.tables import as_csv, as_markdown
 from autolrs_cli.reports.render.terminal import headline
