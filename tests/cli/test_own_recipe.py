@@ -16,15 +16,13 @@ DOC = Path(__file__).parents[2] / "docs" / "own-recipe.md"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a reader has who saved the files under the names given."""
     root = tmp_path_factory.mktemp("reader")
-    files = re.findall(r"^`(mine/\S+)`:\n\n```\w+\n(.*?)^```", DOC.read_text(), re.DOTALL | re.MULTILINE)
-    assert [name for name, _ in files] == [
+    assert written_files(root) == [
         "mine/cancer.py",
         "mine/recipe/cancer.yaml",
         "mine/optimizer/nadam.yaml",
+        "mine/schedule/halving.yaml",
+        "mine/halving.py",
     ]
-    for name, content in files:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(content)
     return root
 
 
