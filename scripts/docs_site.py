@@ -12,7 +12,8 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "RESULTS.md", "CONTRIBUTING.md")
+# Where each is found in the site; mkdocs takes a README for an index.
+PAGES = {"README.md": "first-run.md", "RESULTS.md": "results.md", "CONTRIBUTING.md": "contributing.md"}
 # [label](../path#anchor)
 OUTSIDE = re.compile(r"(!?\[[^\]]*\])\(\.\./([^)#\s]+)(#[^)\s]*)?\)")
 INSIDE = re.compile(r"\]\((?!\w+:|#)([^)\s]+)\)")
@@ -22,7 +23,7 @@ def on_files(files: Files, config: Any) -> Files:
     """Add the pages of the root, and every source file that a page links to."""
     texts = {page: _as_in_docs((ROOT / page).read_text(encoding="utf-8")) for page in PAGES}
     for page, text in texts.items():
-        files.append(File.generated(config, page, content=text))
+        files.append(File.generated(config, PAGES[page], content=text))
     pages = [*texts.values(), *(file.content_string for file in files.documentation_pages())]
     linked = {match[2] for text in pages for match in OUTSIDE.finditer(text)}
     for name in sorted(linked - set(PAGES)):
@@ -40,7 +41,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def _inside(match: re.Match[str]) -> str:
     label, name, anchor = match[1], match[2], match[3] or ""
     if name in PAGES:
-        return f"{label}({name}{anchor})"
+        return f"{label}({PAGES[name]}{anchor})"
     if (ROOT / name).is_dir():
         return label[1:-1]
     return f"{label}({_copy(name)})"  # a file that is not there is found by --strict

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from documented import written_files
 from processes import autolrs
 
 DOC = Path(__file__).parents[2] / "docs" / "own-recipe.md"
@@ -47,6 +48,14 @@ def test_its_optimizer_trains_and_is_trusted_afterwards(folder: Path) -> None:
     assert "export` method" in autolrs("export", "nadam", "out", cwd=folder).stderr, (
         "its configuration is trusted"
     )
+
+
+def test_its_schedule_trains(folder: Path) -> None:
+    chosen = ("recipe=cancer", "schedule=halving", "run.dir=halving")
+    done = autolrs("train", "--config-dir", "mine", *chosen, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    lrs = [float(row.split(",")[3]) for row in (folder / "halving" / "schedule.csv").read_text().split()[1:]]
+    assert lrs == [0.1 / 2**halvings for halvings in range(5)]
 
 
 def test_it_is_searched_and_learns(folder: Path) -> None:

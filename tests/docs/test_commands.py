@@ -67,7 +67,9 @@ def command_lines(name: str, given: dict[str, Any]) -> list[list[str]]:
         every = names or ["resnet50", "transformer", "bert"]
         return [[f"recipe={each}", f"scale={given['scale']}", *overrides] for each in every]
     overrides = list(given["overrides"] or ())
-    return [overrides] if any(each.startswith("recipe=") for each in overrides) else []  # a fragment in the text
+    return (
+        [overrides] if any(each.startswith("recipe=") for each in overrides) else []
+    )  # a fragment in the text
 
 
 def problems_of(name: str, overrides: list[str]) -> list[str]:
@@ -90,7 +92,9 @@ def problems_of(name: str, overrides: list[str]) -> list[str]:
             problems.extend(error.problems)
 
     # Launchers need not be installed; all seeds are composed alike.
-    here = [re.sub(r"^seed=\D*(\d+).*", r"seed=\1", each) for each in overrides if not each.startswith("hydra")]
+    here = [
+        re.sub(r"^seed=\D*(\d+).*", r"seed=\1", each) for each in overrides if not each.startswith("hydra")
+    ]
     said = io.StringIO()
     with tempfile.TemporaryDirectory() as aside:
         multirun = ["-m", f"hydra.sweep.dir={aside}"] if name in MULTIRUN else []

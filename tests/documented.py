@@ -14,8 +14,13 @@ from typer.main import get_command
 
 from autolrs_cli.app import app
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "RESULTS.md", *sorted((ROOT / "docs").glob("*.md"))]
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "RESULTS.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 # What stands for something of the reader's, and what the tests put there.
 PLACEHOLDERS = {
     r"\brecipe=(R|RECIPE)\b": "recipe=resnet50",
