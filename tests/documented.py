@@ -25,6 +25,7 @@ PAGES = [
 PLACEHOLDERS = {
     r"\brecipe=(R|RECIPE)\b": "recipe=resnet50",
     r"\bRUN_DIR RUN_DIR \.\.\.": "RUN_DIR RUN_DIR",
+    r"\bdata=glyphs\b": "data=digits",
     r"\[FILE,\.\.\.\]": "[FILE]",
     r" \.\.\.(?= |$)": "",
     r" \[(\w+=\w+)\]": r" \1",
@@ -110,7 +111,7 @@ def _in_line(line: str) -> Iterator[str]:
         return
     match = _COMMAND.search(line)
     if match is not None:
-        yield " ".join(re.split(r" +#| \| |\)\"'| && ", match[0])[0].split())
+        yield " ".join(re.split(r" +#| [|>] |\)\"'| && ", match[0])[0].split())
 
 
 def _in_comments(text: str) -> Iterator[str]:
@@ -124,7 +125,7 @@ def _in_comments(text: str) -> Iterator[str]:
 def _in_help(text: str) -> Iterator[str]:
     for line in text.splitlines():
         if line.strip().startswith("autolrs "):
-            yield " ".join(re.split(r" {3,}| \| ", line.strip())[0].replace("\\[", "[").split())
+            yield " ".join(re.split(r" {3,}| [|>] ", line.strip())[0].replace("\\[", "[").split())
 
 
 def written_files(root: Path) -> list[str]:
