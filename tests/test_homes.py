@@ -48,7 +48,9 @@ class TestWithoutAHome:
     def test_the_doctor_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SHELL", "/bin/bash")
         found = {each.area: each for each in (*disk(), *completion())}
-        assert "AUTOLRS_CACHE_DIR=PATH" in str(found["disk: cache"].remedy)
+        for area, variable in (("cache", "AUTOLRS_CACHE_DIR"), ("settings", "AUTOLRS_CONFIG_DIR")):
+            assert found[f"disk: {area}"].said == "no home folder is known for this user"
+            assert found[f"disk: {area}"].remedy == f"Set HOME, or {variable}=PATH."
         assert found["completion"].status == "ok"
 
     def test_a_path_in_it_is_refused_in_words(self) -> None:

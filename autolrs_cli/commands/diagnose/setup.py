@@ -25,7 +25,7 @@ NETWORK = (
     "MLFLOW_TRACKING_URI",
 )
 # Extras that a person who only runs experiments has no use for.
-FOR_DEVELOPERS = ("test",)
+FOR_DEVELOPERS = ("docs", "test")
 # Where each shell reads completions or its start-up commands from.
 STARTUP = {
     "bash": (
