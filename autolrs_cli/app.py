@@ -280,8 +280,19 @@ def _share_cores_politely() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 
+def _refuse_windows() -> None:
+    """End the process on Windows, before a command imports what is not there (fcntl, termios, resource)."""
+    if sys.platform in ("win32", "cygwin"):
+        sys.stderr.write(
+            "autolrs needs the file locks, signals and terminals of a POSIX system, but this is Windows. Install it in "
+            "WSL, the Linux that comes with Windows (in PowerShell: wsl --install), and run it there.\n"
+        )
+        sys.exit(ExitCode.USAGE)
+
+
 def main() -> None:
     """Run the command line."""
+    _refuse_windows()
     for stream in (sys.stdout, sys.stderr):
         # A path that the terminal's encoding cannot show must not end a run.
         if isinstance(stream, io.TextIOWrapper):

@@ -57,7 +57,7 @@ def reproduce(
 
       autolrs reproduce bert --seeds 3 --scale bench
 
-      autolrs reproduce mine --config-dir FOLDER           a recipe of your own, for which there is no claim
+      autolrs reproduce cancer --config-dir mine           a recipe of your own, for which there is no claim
 
       autolrs reproduce resnet50 bert --jobs 2 --dir /data/reproduction runtime.threads=1
 

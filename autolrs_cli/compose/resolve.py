@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from autolrs_cli.compose.hydra_app import compose_and_call, given_config_dir
 from autolrs_cli.errors import AutoLRSError, ConfigError
+from autolrs_cli.homes import at_home
 from autolrs_cli.runner.path_settings import make_absolute
 from autolrs_cli.terminal.console import show_error
 
@@ -35,10 +35,10 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     schedule = plain.get("schedule")
     if isinstance(schedule, dict) and isinstance(schedule.get("run"), str):
         # A run that is resumed or read elsewhere must still find the one that it replays.
-        schedule["run"] = str(Path(schedule["run"]).expanduser().absolute())
+        schedule["run"] = str(at_home(schedule["run"], "schedule.run").absolute())
     run = plain.get("run")
     if isinstance(run, dict) and isinstance(run.get("init_from"), str) and run["init_from"]:
-        run["init_from"] = str(Path(run["init_from"]).expanduser().absolute())
+        run["init_from"] = str(at_home(run["init_from"], "run.init_from").absolute())
     named = {str(key): value for key, value in plain.items()}
     make_absolute(named)
     return named

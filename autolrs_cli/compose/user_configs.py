@@ -13,6 +13,7 @@ import yaml
 from platformdirs import user_config_path
 
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.homes import user_folder
 
 CONFIG_VARIABLE = "AUTOLRS_CONFIG_DIR"
 
@@ -23,7 +24,7 @@ def user_configs() -> Path:
     That is `configs` in $AUTOLRS_CONFIG_DIR, else in the folder that the system keeps for settings.
     """
     chosen = os.environ.get(CONFIG_VARIABLE)
-    root = Path(chosen).expanduser().absolute() if chosen else user_config_path("autolrs", appauthor=False)
+    root = Path(chosen).expanduser().absolute() if chosen else user_folder(user_config_path)
     return root / "configs"
 
 

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from autolrs_cli.errors import AutoLRSError, TrainingError, UnwritableError
 from autolrs_cli.exit_codes import EndCause, ExitCode, RunStatus
+from autolrs_cli.homes import at_home
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal, Listener
 from autolrs_cli.records.provenance import versions
@@ -77,7 +78,7 @@ def open_directory(plan: Plan, config: dict[str, Any]) -> RunDirectory:
     if settings.run.dir is None:
         root = default_root(*name, settings.seed, digest, datetime.now().astimezone())
     else:
-        root = Path(settings.run.dir).expanduser()
+        root = at_home(settings.run.dir, "run.dir")
     directory = RunDirectory(root)
     directory.create()
     directory.config.write_text(OmegaConf.to_yaml(OmegaConf.create(config)), encoding="utf-8")

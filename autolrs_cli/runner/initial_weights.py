@@ -8,6 +8,7 @@ from pathlib import Path
 
 from autolrs_cli.contracts import Recipe
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.homes import at_home
 from autolrs_cli.records.journal import Record
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.seeding import isolated
@@ -27,7 +28,7 @@ def initial_weights(given: str | None) -> Path | None:
     """
     if given is None:
         return None
-    directory = RunDirectory(Path(given).expanduser())
+    directory = RunDirectory(at_home(given, KEY))
     if not directory.config.is_file():
         raise ConfigError(
             f"`{KEY}` must be the directory of a run, but {given} has no {directory.config.name}. Set {KEY}."

@@ -17,6 +17,7 @@ from platformdirs import user_cache_path
 from autolrs_cli.contracts import Report
 from autolrs_cli.durable import publish
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.homes import user_folder
 from autolrs_recipes.data.contents import QUIET_BYTES, hashed, memory_of
 from autolrs_recipes.data.manifest import damage, write_manifest
 
@@ -32,7 +33,7 @@ def quiet(what: str, done: int, total: int | None) -> None:
 def cache_root(given: str | None) -> Path:
     """Return `given`, else $AUTOLRS_CACHE_DIR, else the folder that the system keeps for caches."""
     chosen = given or os.environ.get(CACHE_VARIABLE)
-    return Path(chosen).expanduser().absolute() if chosen else user_cache_path("autolrs", appauthor=False)
+    return Path(chosen).expanduser().absolute() if chosen else user_folder(user_cache_path)
 
 
 def prepared(

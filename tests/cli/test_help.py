@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from documented import commands
 from processes import autolrs
 from typer.main import get_command
 
 from autolrs_cli.app import app
-
-
-def commands(command: Any, *words: str) -> Iterator[tuple[tuple[str, ...], Any]]:
-    inner = getattr(command, "commands", None)
-    if inner is None:
-        yield words, command
-        return
-    for name, each in inner.items():
-        if not each.hidden:
-            yield from commands(each, *words, name)
-
 
 COMMANDS = dict(commands(get_command(app)))
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from documented import written_files
 from processes import autolrs
 
 DOC = Path(__file__).parents[2] / "docs" / "own-recipe.md"
@@ -16,15 +17,13 @@ DOC = Path(__file__).parents[2] / "docs" / "own-recipe.md"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a reader has who saved the files under the names given."""
     root = tmp_path_factory.mktemp("reader")
-    files = re.findall(r"^`(mine/\S+)`:\n\n```\w+\n(.*?)^```", DOC.read_text(), re.DOTALL | re.MULTILINE)
-    assert [name for name, _ in files] == [
+    assert written_files(root) == [
         "mine/cancer.py",
         "mine/recipe/cancer.yaml",
         "mine/optimizer/nadam.yaml",
+        "mine/schedule/halving.yaml",
+        "mine/halving.py",
     ]
-    for name, content in files:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(content)
     return root
 
 
@@ -49,6 +48,14 @@ def test_its_optimizer_trains_and_is_trusted_afterwards(folder: Path) -> None:
     assert "export` method" in autolrs("export", "nadam", "out", cwd=folder).stderr, (
         "its configuration is trusted"
     )
+
+
+def test_its_schedule_trains(folder: Path) -> None:
+    chosen = ("recipe=cancer", "schedule=halving", "run.dir=halving")
+    done = autolrs("train", "--config-dir", "mine", *chosen, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    lrs = [float(row.split(",")[3]) for row in (folder / "halving" / "schedule.csv").read_text().split()[1:]]
+    assert lrs == [0.1 / 2**halvings for halvings in range(5)]
 
 
 def test_it_is_searched_and_learns(folder: Path) -> None:

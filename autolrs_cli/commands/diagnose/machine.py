@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autolrs_cli.commands.diagnose.finding import Finding
+from autolrs_cli.homes import HOMELESS
 
 GIB = 1 << 30
 OLDEST_PYTHON = (3, 11)
@@ -100,6 +101,8 @@ def disk() -> Iterator[Finding]:
 
 
 def _room(area: str, place: Path, remedy: str) -> Finding:
+    if place.is_relative_to(HOMELESS):
+        return Finding(area, "problem", "no home folder is known for this user", f"Set HOME, or {remedy}.")
     there = next(path for path in (place, *place.parents) if path.exists())
     said = f"{place}{'' if there == place else ' (made when needed)'}"
     if not there.is_dir() or not os.access(there, os.W_OK):

@@ -25,7 +25,7 @@ NETWORK = (
     "MLFLOW_TRACKING_URI",
 )
 # Extras that a person who only runs experiments has no use for.
-FOR_DEVELOPERS = ("test",)
+FOR_DEVELOPERS = ("docs", "test")
 # Where each shell reads completions or its start-up commands from.
 STARTUP = {
     "bash": (
@@ -122,7 +122,7 @@ def completion() -> Iterator[Finding]:
         )
         return
     for name in STARTUP[shell]:
-        place = Path.home() / name
+        place = Path(os.path.expanduser("~")) / name  # noqa: PTH111 - stays `~` without a home folder
         if place.is_file() and "autolrs" in place.read_text(encoding="utf-8", errors="replace"):
             yield Finding("completion", "ok", f"{shell}: set up in {place}")
             return
