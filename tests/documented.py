@@ -25,7 +25,6 @@ PAGES = [
 PLACEHOLDERS = {
     r"\brecipe=(R|RECIPE)\b": "recipe=resnet50",
     r"\bRUN_DIR RUN_DIR \.\.\.": "RUN_DIR RUN_DIR",
-    r"\bdata=glyphs\b": "data=digits",
     r"\[FILE,\.\.\.\]": "[FILE]",
     r" \.\.\.(?= |$)": "",
     r" \[(\w+=\w+)\]": r" \1",
