@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from harness import composed, planned
 
 from autolrs_cli.errors import ConfigError, UnfitGroupsError
+from autolrs_cli.runner.optimizer_factory import optimizer_factory
 from autolrs_cli.runner.optimizer_fit import optimizer_warnings, require_trainable
 from autolrs_cli.runner.plan import check
 from autolrs_cli.training.optimizer_probe import require_restorable, takes_any_groups
+from autolrs_recipes.bert import Bert
+from autolrs_recipes.models.bert import PretrainingBert
 
 SWITCHING, PRODIGY = ("recipe=toy", "optimizer=switching"), ("recipe=toy", "optimizer=prodigy")
 
@@ -109,10 +114,11 @@ class TestMuon:
         assert all(p.ndim == 4 for p in hidden)
 
     def test_of_bert_it_trains_neither_embeddings_nor_heads(self) -> None:
-        plan = planned("recipe=bert", "scale=tiny", "optimizer=muon")
-        plan.recipe.prepare(lambda *_: None)  # type: ignore[attr-defined]
-        model = plan.recipe.model()
-        groups = plan.make_optimizer(plan.recipe.parameter_groups(model)).param_groups
+        sizes = {"hidden": 8, "layers": 1, "heads": 2, "intermediate": 16, "dropout": 0.0, "max_length": 16}
+        model = PretrainingBert(**sizes).build(vocab_size=20)
+        own_groups = Bert.parameter_groups(SimpleNamespace(), model)  # type: ignore[arg-type]
+        factory = optimizer_factory(composed("recipe=bert", "optimizer=muon")["optimizer"])
+        groups = factory(own_groups).param_groups
         hidden = {id(p) for group in groups if group["muon"] for p in group["params"]}
         names = {name for name, p in model.named_parameters() if id(p) in hidden}
         layer, ends = "bert.encoder.layer.0.", {"bert.pooler.dense", "cls.predictions.transform.dense"}
