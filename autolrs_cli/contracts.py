@@ -148,6 +148,9 @@ class ParameterGroup:
     decay: bool = True
     """Whether the optimizer's weight decay applies to this group."""
     lr_ratio: float = 1.0
+    hidden: list[nn.Parameter] = field(default_factory=list)
+    """Those of them that are weight matrices, or convolution kernels, of hidden layers: not of embeddings, nor of the
+    layers that data enter or predictions leave by. For optimizers that treat them in their own way."""
 
 
 @dataclass(frozen=True)
@@ -389,6 +392,9 @@ class SwitchingOptimizer(Protocol):
 
     It is a `torch.optim.Optimizer` that computes either from the other and puts them into the parameters. It is built
     in either mode, makes steps and is saved in training mode, and is switched whenever weights are measured or written.
+
+    With an attribute `batchnorm_batches: int`, BatchNorm's statistics are then estimated anew, on so many of the run's
+    first training micro-batches; without it they stay those of the weights that are trained.
     """
 
     def train(self) -> None:
@@ -401,4 +407,5 @@ class SwitchingOptimizer(Protocol):
 OptimizerFactory: TypeAlias = Any
 """Callable[[list[ParameterGroup]], torch.optim.Optimizer], from the `optimizer` config group: a partial of a function,
 or made from a class of torch's kind, which takes torch's parameter groups. Each group of the optimizer keeps its
-`lr_ratio`."""
+`lr_ratio`. It raises an `UnfitGroupsError` where it cannot train the groups of a recipe. An optimizer with an attribute
+`estimates_lr: bool` that is true takes the schedule's LR as a factor of its own: no LR is searched for it."""

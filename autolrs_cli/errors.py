@@ -46,6 +46,10 @@ class ConfigError(AutoLRSError, ValueError):
         super().__init__("\n".join(self.problems))
 
 
+class UnfitGroupsError(ConfigError):
+    """An optimizer cannot train these parameter groups: it depends on the recipe whether it can be used."""
+
+
 class RunInUseError(ConfigError):
     """Another process works on the run.
 

@@ -35,6 +35,7 @@ from autolrs_recipes.data.pretraining.streams import HeldOutSentencePairs, Task,
 from autolrs_recipes.data.pretraining.wordpiece import SPECIAL_TOKENS
 from autolrs_recipes.data.tokenizer_file import read_tokenizer
 from autolrs_recipes.models.bert import PretrainingBert, losses, masked_and_next_logits
+from autolrs_recipes.models.hidden import hidden_weights
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -176,7 +177,11 @@ class Bert:
         named = list(model.named_parameters())
         kept = {name for name, _ in named if name.endswith("bias") or "LayerNorm" in name}
         return [
-            ParameterGroup("weights", [p for name, p in named if name not in kept]),
+            ParameterGroup(
+                "weights",
+                [p for name, p in named if name not in kept],
+                hidden=hidden_weights(model, outer=[model.get_submodule("cls.seq_relationship")]),
+            ),
             ParameterGroup("bias_and_norm", [p for name, p in named if name in kept], decay=False),
         ]
 

@@ -32,6 +32,7 @@ from autolrs_cli.values import PositiveInt, checked
 from autolrs_recipes.checks import divides
 from autolrs_recipes.data.images.preprocessing import Preprocessed, Preprocessing
 from autolrs_recipes.data.images.streams import HeldOutImages, ImageData, TrainImages
+from autolrs_recipes.models.hidden import hidden_weights, layers
 from autolrs_recipes.models.resnet50 import ImageModel
 
 _BATCH_NORM = nn.modules.batchnorm._BatchNorm
@@ -119,8 +120,10 @@ class ResNet50:
         """Keep weight decay off BatchNorm's gamma and beta, and off nothing else ([Goyal2017]_ Sec. 5.1)."""
         norm = [p for m in model.modules() if isinstance(m, _BATCH_NORM) for p in m.parameters(recurse=False)]
         kept = {id(p) for p in norm}
+        weights = [p for p in model.parameters() if id(p) not in kept]
+        first, *_, last = layers(model)
         return [
-            ParameterGroup("weights", [p for p in model.parameters() if id(p) not in kept]),
+            ParameterGroup("weights", weights, hidden=hidden_weights(model, outer=(first, last))),
             ParameterGroup("batch_norm", norm, decay=False),
         ]
 

@@ -35,6 +35,7 @@ from autolrs_recipes.data.translation.show import BOUNDARIES, tokens_in_words
 from autolrs_recipes.data.translation.streams import HeldOutPairs, TrainPairs
 from autolrs_recipes.data.translation.vocabulary import Vocabulary
 from autolrs_recipes.models.beam_search import BeamSearch, bleu, encoded, spread
+from autolrs_recipes.models.hidden import hidden_weights
 from autolrs_recipes.models.marian import TranslationModel
 
 _TO_GET_THE_PAPERS = (
@@ -158,7 +159,9 @@ class Transformer:
         kept |= {id(p) for name, p in model.named_parameters() if name.endswith("bias")}
         trained = [p for p in model.parameters() if p.requires_grad]
         return [
-            ParameterGroup("weights", [p for p in trained if id(p) not in kept]),
+            ParameterGroup(
+                "weights", [p for p in trained if id(p) not in kept], hidden=hidden_weights(model)
+            ),
             ParameterGroup("bias_and_norm", [p for p in trained if id(p) in kept], decay=False),
         ]
 

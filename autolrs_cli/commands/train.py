@@ -57,6 +57,7 @@ def main(overrides: Sequence[str], *, started: float) -> int:
 def _run(config: DictConfig, started: float, console: Console, errors: Console) -> int:
     from autolrs_cli.runner.execute import open_directory
     from autolrs_cli.runner.initial_weights import initial_weights, require_fitting
+    from autolrs_cli.runner.optimizer_fit import optimizer_warnings, require_trainable
     from autolrs_cli.runner.plan import check
     from autolrs_cli.runner.preparation import prepare_data
     from autolrs_cli.runner.target_allowlist import untrusted_targets
@@ -68,10 +69,12 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
     with PreparationProgress(console) as progress:
         prepare_data(plan.recipe, progress)
     require_fitting(plan.recipe, initial_weights(plan.settings.run.init_from))
+    require_trainable(plan)
     warnings = [
         *_without_effect(plan.settings.schedule["name"], config),
         *_not_resumable(untrusted_targets(plain, plan.settings.run.config_dir)),
         *_foreign_target(plan),
+        *optimizer_warnings(plan),
     ]
     if plan.settings.dashboard.name == "none":
         for message in warnings:

@@ -25,6 +25,7 @@ SCHEMA_VERSION = 1
 # Keys that cannot change a run's results, so that runs differing only in them are the same experiment.
 HARMLESS_KEYS = (
     "dashboard",
+    "optimizer.name",
     "tracker",
     "run.dir",
     "run.config_dir",

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeGuard
 
-import torch
 from hydra.utils import get_object
 from torch.optim import Optimizer
 
-from autolrs_cli.contracts import OptimizerFactory, ParameterGroup
+from autolrs_cli.contracts import OptimizerFactory
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.runner.instantiate import build
-from autolrs_cli.training.optimizer_probe import require_restorable
+from autolrs_cli.training.optimizer_probe import require_restorable, specimen
 from autolrs_recipes.optimizers import from_class
 
 
@@ -22,11 +21,12 @@ def optimizer_factory(node: Mapping[str, Any]) -> OptimizerFactory:
     """Return what builds the optimizer from a recipe's parameter groups, tried on a few small ones.
 
     `_target_` names a function of `list[ParameterGroup]`, with `_partial_: true`, or a subclass of
-    `torch.optim.Optimizer`; its other keys are the arguments.
+    `torch.optim.Optimizer`; its other keys are the arguments, but for `name`, which is what a person calls it.
 
     Raises:
         ConfigError: if it cannot be built, makes no steps, or cannot be brought back from a saved state.
     """
+    node = {key: value for key, value in node.items() if key != "name"}
     if _names_a_class(node):
         if "lr" in node:
             raise ConfigError(
@@ -60,7 +60,7 @@ def _is_of_torchs_kind(found: object) -> TypeGuard[type[Optimizer]]:
 def _refusals(built: Any) -> list[str]:
     """Return why an optimizer's settings do not go together; other errors are worded when it is tried."""
     try:
-        _adapted(built)([ParameterGroup("probe", [torch.nn.Parameter(torch.zeros(1))])])
+        specimen(_adapted(built))
     except ConfigError as error:
         return list(error.problems)
     except Exception:

@@ -26,6 +26,7 @@ from autolrs_cli.runner.config_outline import require_shape
 from autolrs_cli.runner.initial_weights import initial_weights
 from autolrs_cli.runner.instantiate import build, kind_problems, named_target
 from autolrs_cli.runner.optimizer_factory import optimizer_factory
+from autolrs_cli.runner.optimizer_fit import optimizer_problems
 from autolrs_cli.schedules import LinearWarmup
 from autolrs_cli.schedules.lengths import run_length, schedule_key
 from autolrs_cli.search import RunOutline, Search
@@ -111,6 +112,13 @@ def check(config: Mapping[str, Any], *, begins: bool = True) -> Plan:
     optimizer = problems.attempt(lambda: optimizer_factory(config["optimizer"]))
     schedule = problems.attempt(lambda: _schedule(config))
     searched = config["schedule"].get("name") in schema.SEARCHED
+    if optimizer is not None:
+        problems.messages += optimizer_problems(
+            optimizer,
+            schedule=str(config["schedule"].get("name")),
+            searched=searched,
+            average=str(config["average"].get("name")),
+        )
     search = problems.attempt(lambda: _search(config)) if searched else None
     target = problems.attempt(lambda: _target(settings.target, recipe)) if settings and recipe else None
     phases = recipe.phases(run.max_steps) if recipe and run else ()

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.runner.instantiate import targets
 
-# Where the classes lie that configurations are made of, and the one module whose functions they name.
+# Where the classes lie that configurations are made of, and the one package whose functions they name.
 _CLASSES = ("autolrs_recipes.", "autolrs_cli.schedules.", "autolrs_cli.search.")
 _FUNCTIONS = "autolrs_recipes.optimizers"
 # Torch's own optimizers, which do nothing but compute; nothing else of torch, which can run code from files.
@@ -94,7 +94,9 @@ def _is_trusted(target: str, user: Path | None) -> bool:
     home = str(getattr(found, "__module__", ""))
     if _lies_in(home.partition(".")[0], user):
         return True
-    return home == _FUNCTIONS or (inspect.isclass(found) and f"{home}.".startswith(_CLASSES))
+    return f"{home}.".startswith(f"{_FUNCTIONS}.") or (
+        inspect.isclass(found) and f"{home}.".startswith(_CLASSES)
+    )
 
 
 def _is_optimizer(found: object) -> bool:

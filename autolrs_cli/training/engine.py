@@ -17,9 +17,15 @@ from autolrs_cli.errors import UnusableDataError
 from autolrs_cli.seeding import derive_seed
 from autolrs_cli.settings import AverageSettings
 from autolrs_cli.training.averaging import averaged_weights, batch_norms
+from autolrs_cli.training.batch_norm import first_batches, kept_statistics
 from autolrs_cli.training.checkpoint import Checkpoint
 from autolrs_cli.training.engine_state import load_training_tensors, training_tensors
-from autolrs_cli.training.optimizer_state import evaluation_weights, make_ready, set_lr
+from autolrs_cli.training.optimizer_state import (
+    batchnorm_batches,
+    evaluation_weights,
+    make_ready,
+    set_lr,
+)
 from autolrs_cli.training.snapshot import random_states, set_random_states
 from autolrs_cli.training.weights import load_weights
 from autolrs_cli.training.world import World
@@ -61,6 +67,8 @@ class Engine:
         self.device = device
         self.world = world or World()
         self._precision = precision
+        self._seed = seed
+        self._norm_batches: list[Batch] | None = None
         torch.manual_seed(derive_seed(seed, "initialisation"))
         self.model: nn.Module = recipe.model().to(device).train()
         if initial is not None:  # before the optimizer and the average, which may copy the weights
@@ -86,7 +94,7 @@ class Engine:
         loss_sum, weight, examples = self._backward(batches, micro_batches)
         self.optimizer.step()
         if self.averaged is not None:
-            with self.evaluation_weights():
+            with evaluation_weights(self.optimizer):
                 self.averaged.update_parameters(self.model)
         # The device is waited for only here, when the whole step has been handed to it.
         return self.world.sum(float(loss_sum)) / self.world.sum(weight), examples
@@ -111,7 +119,8 @@ class Engine:
     def evaluation_weights(self) -> Iterator[None]:
         """Hold in `model` the weights that are judged, written and averaged; afterwards those that are trained.
 
-        They differ for a `SwitchingOptimizer` only. BatchNorm's statistics stay those of the trained weights.
+        They differ for a `SwitchingOptimizer` only. BatchNorm's statistics are those of the judged weights too, if the
+        optimizer says on how many batches to estimate them.
         """
         if self._is_judged:
             yield
@@ -119,9 +128,23 @@ class Engine:
         with evaluation_weights(self.optimizer):
             self._is_judged = True
             try:
-                yield
+                with self._judged_statistics():
+                    yield
             finally:
                 self._is_judged = False
+
+    @contextmanager
+    def _judged_statistics(self) -> Iterator[None]:
+        count, norms = batchnorm_batches(self.optimizer), batch_norms(self.model)
+        if not count or not norms:
+            yield
+            return
+        if self._norm_batches is None:
+            self._norm_batches = first_batches(self.recipe, self._seed, count, self.device)
+        with kept_statistics(norms):
+            self.estimate_batch_norm(self.model, self._norm_batches)
+            yield
+        self.model.train()
 
     @property
     def averaged_model(self) -> nn.Module:

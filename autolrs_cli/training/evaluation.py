@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from autolrs_cli.contracts import Batch, EvalSplit, FullyMeasured, Position, WeightsKind
+from autolrs_cli.contracts import Batch, EvalSplit, FullyMeasured, WeightsKind
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal
 from autolrs_cli.training.averaging import batch_norms
+from autolrs_cli.training.batch_norm import first_batches
 from autolrs_cli.training.engine import Engine
-from autolrs_cli.training.loader import Notice, read_all, to_device, unheard
+from autolrs_cli.training.loader import Notice, read_all, unheard
 from autolrs_cli.training.outcome import finite
 from autolrs_cli.training.weights import LastCheckpoints
 
@@ -142,10 +143,9 @@ class Evaluator:
         if not batch_norms(self._engine.averaged_model):
             return ()
         if self._norm_batches is None:
-            stream = self._engine.recipe.train_stream(0, self._seed)
-            places = (divmod(i, stream.micro_batches) for i in range(self._batch_norm_batches))
-            read = (stream.batch(Position(0, step, micro)) for step, micro in places)
-            self._norm_batches = [to_device(batch, self._engine.device) for batch in read]
+            self._norm_batches = first_batches(
+                self._engine.recipe, self._seed, self._batch_norm_batches, self._engine.device
+            )
         return self._norm_batches
 
     def _slice_that_chooses(self) -> list[Batch]:

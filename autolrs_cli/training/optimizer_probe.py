@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from autolrs_cli.contracts import OptimizerFactory, ParameterGroup
-from autolrs_cli.errors import ConfigError, TrainingError
+from autolrs_cli.errors import ConfigError, TrainingError, UnfitGroupsError
 from autolrs_cli.seeding import generator
 from autolrs_cli.training.engine_state import load_training_tensors, training_tensors
 from autolrs_cli.training.optimizer_state import make_ready, parameters_of, set_lr
@@ -27,6 +28,7 @@ T = TypeVar("T")
 STEPS_BEFORE, STEPS_AFTER = 7, 12
 _LR = 0.01
 _CPU = torch.device("cpu")
+_ONE, _OTHER = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
 _OUTSIDE = (
     "Keep all that its steps depend on in its state or its parameter groups, or give it out in state_dict() and take "
     "it in load_state_dict(); or choose another optimizer."
@@ -59,6 +61,39 @@ def require_restorable(make_optimizer: OptimizerFactory) -> None:
         set_random_states(streams, _CPU)
 
 
+def specimen(make_optimizer: OptimizerFactory) -> Optimizer:
+    """Return an optimizer of a few small parameters, for asking what it is like."""
+    shapes = ((4, 3), (3, 2, 2, 2), (3,), (5,))
+    return _built(make_optimizer, [nn.Parameter(torch.zeros(shape)) for shape in shapes])
+
+
+def takes_any_groups(make_optimizer: OptimizerFactory) -> bool:
+    """Tell whether it does not depend on the recipe's parameter groups if the optimizer can be used."""
+    try:
+        make_optimizer([ParameterGroup("a", [_ONE]), ParameterGroup("b", [_OTHER], lr_ratio=0.5)])
+    except UnfitGroupsError:
+        return False
+    return True
+
+
+def _built(make_optimizer: OptimizerFactory, parameters: Sequence[nn.Parameter]) -> Optimizer:
+    """Build an optimizer of a matrix, a kernel and vectors, in the first groups of these that it can train."""
+    first, rest = list(parameters[:2]), list(parameters[2:])
+    ways = [(hidden, ratio) for hidden in (first[:0], first, first[:1]) for ratio in (0.5, 1.0)]
+    for hidden, ratio in ways:
+        groups = [
+            ParameterGroup("weights", first, hidden=hidden),
+            ParameterGroup("rest", rest, decay=False, lr_ratio=ratio),
+        ]
+        with suppress(UnfitGroupsError):
+            optimizer: Optimizer = make_optimizer(groups)
+            return optimizer
+    raise ConfigError(
+        "`optimizer` must be able to train some parameter groups, but it refuses matrices, kernels and vectors, at "
+        "one LR and at several. Mend optimizer."
+    )
+
+
 class _Twin:
     """Small parameters of several shapes, the same in each, and an optimizer of them.
 
@@ -74,12 +109,8 @@ class _Twin:
         drawn[1] = drawn[1].to(memory_format=torch.channels_last)
         self._parameters = parameters = [nn.Parameter(each) for each in drawn]
         self.model = nn.ParameterList(parameters)
-        groups = [
-            ParameterGroup("weights", parameters[:2]),
-            ParameterGroup("rest", parameters[2:], decay=False, lr_ratio=0.5),
-        ]
         set_random_states(streams, _CPU)
-        self.optimizer: Optimizer = _attempt("be buildable", lambda: make_optimizer(groups))
+        self.optimizer = _attempt("be buildable", lambda: _built(make_optimizer, parameters))
         _require_contract(self.optimizer)
         _attempt("go into training", lambda: make_ready(self.optimizer))
 

@@ -73,6 +73,16 @@ def evaluation_weights(optimizer: Optimizer) -> Iterator[None]:
             torch._foreach_copy_(parameters, trained)
 
 
+def batchnorm_batches(optimizer: Optimizer) -> int:
+    """Return on how many micro-batches BatchNorm's statistics of its judged weights are estimated; 0: they are not."""
+    return getattr(optimizer, "batchnorm_batches", 0) if isinstance(optimizer, SwitchingOptimizer) else 0
+
+
+def estimates_lr(optimizer: Optimizer) -> bool:
+    """Tell whether it finds its LR itself, so that the schedule's is a factor of that."""
+    return bool(getattr(optimizer, "estimates_lr", False))
+
+
 def parameters_of(optimizer: Optimizer) -> list[nn.Parameter]:
     """Return its parameters in the order of its groups."""
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]

@@ -143,7 +143,8 @@ class Trainer:
         state, place = self.state, self.state.place
         last = place.step == self._cadence.max_steps
         full = self._is_due(self._cadence.full_eval_every_steps, place.step)
-        with state.ledger.span("evaluation"):
+        # Switched to once: BatchNorm's statistics may have to be estimated for it.
+        with state.ledger.span("evaluation"), self.engine.evaluation_weights():
             found = self.evaluator.evaluate(place.step, full=full, last=last)
             if state.adaptive is not None:
                 state.adaptive.observe(place.step, self.evaluator.choose_loss())

@@ -21,7 +21,7 @@ from autolrs_cli.search.stages import MIN_TRIAL_STEPS
 TREE = Path(str(files("autolrs_configs")))
 FILES = sorted(path.relative_to(TREE).with_suffix("").as_posix() for path in TREE.rglob("*.yaml"))
 # Groups that a recipe or a scale chooses from, not a person.
-INNER = re.compile(r"(size|data|model)/\w+/\w+$")
+INNER = re.compile(r"(size|data|model|pairing)/\w+/\w+$")
 
 
 def options(group: str) -> list[str]:
@@ -96,6 +96,9 @@ def test_every_file_is_reached_by_some_command() -> None:
     """No YAML lies around that no choice of recipe, scale, schedule, data and so on would read."""
     reached = {"train"}
     commands = [[f"recipe={recipe}", f"scale={scale}"] for recipe in RECIPES for scale in SCALES]
+    commands += [
+        [f"recipe={recipe}", f"optimizer={name}"] for recipe in RECIPES for name in options("optimizer")
+    ]
     for name in OPTIONS:
         group, _, option = name.rpartition("/")
         commands.append(["recipe=resnet50", f"{group}={option}"])

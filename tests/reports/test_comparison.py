@@ -122,6 +122,38 @@ def test_arms_are_named_shortly_by_what_differs(tmp_path: Path) -> None:
     ]
 
 
+def test_arms_of_several_optimizers_say_theirs_and_may_be_compared(tmp_path: Path) -> None:
+    own = {"optimizer.name": "adamw", "optimizer._target_": "autolrs_recipes.optimizers.adam"}
+    free = {"optimizer.name": "schedulefree_adamw", "optimizer._target_": "autolrs_recipes.optimizers.free"}
+    make_run(tmp_path, "original", 0, LAST, changes=own)
+    make_run(tmp_path, "constant", 0, LAST, changes=own)
+    make_run(tmp_path, "constant", 0, SECOND, changes=free)
+    make_run(tmp_path, "constant", 0, LAST, changes={**free, "optimizer.betas": [0.95, 0.999]})
+    comparison = compare([tmp_path])
+    assert not comparison.refused
+    assert names(comparison) == [
+        "original optimizer=adamw",
+        "constant optimizer=adamw",
+        "constant optimizer=schedulefree_adamw optimizer.betas=[0.95,0.999]",
+        "constant optimizer=schedulefree_adamw optimizer.betas=null",
+    ]
+
+
+def test_arms_of_one_optimizer_do_not_say_it_and_its_name_alone_makes_no_arm(tmp_path: Path) -> None:
+    target = {"optimizer._target_": "autolrs_recipes.optimizers.sgd"}
+    make_run(tmp_path, "original", 0, LAST, changes=target)  # of a version that recorded no name
+    make_run(tmp_path, "constant", 0, LAST, changes={**target, "optimizer.name": "sgd"})
+    make_run(tmp_path, "constant", 1, LAST, changes=target)
+    assert names(compare([tmp_path])) == ["original", "constant"]
+
+
+def test_runs_of_versions_without_a_setting_are_as_those_that_leave_it_at_its_default(tmp_path: Path) -> None:
+    make_run(tmp_path, "original", 0, LAST)
+    defaults = {"runtime.compile": "none", "runtime.processes": 1, "runtime.deterministic": True}
+    make_run(tmp_path, "constant", 0, LAST, changes=defaults)
+    assert not compare([tmp_path]).refused
+
+
 def test_replays_of_different_runs_on_different_seeds_are_one_arm_without_lengths(tmp_path: Path) -> None:
     for seed in (0, 1):
         make_run(tmp_path, "original", seed, LAST)
@@ -234,6 +266,10 @@ def test_what_is_odd_about_single_runs_is_said(tmp_path: Path) -> None:
         ({"target": 0.8}, "target"),
         ({"code": "0dd"}, "code version"),
         ({"changes": {"run.full_eval_every_steps": 20}}, "evaluation cadence"),
+        ({"description": {"threads": 2}}, "threads (runtime.threads)"),
+        ({"changes": {"runtime.compile": "default"}}, "compilation (runtime.compile)"),
+        ({"changes": {"runtime.processes": 2}}, "number of processes (runtime.processes)"),
+        ({"changes": {"runtime.deterministic": False}}, "deterministic kernels (runtime.deterministic)"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -41,6 +41,12 @@ ARMS: dict[str, tuple[str, ...]] = {
         "search.objective=choose",
         "run.full_eval_every_steps=20",
     ),
+    "schedule-free, with BatchNorm's statistics of its average": (
+        "recipe=decoding",
+        "optimizer=schedulefree_sgd",
+        "search.objective=choose",
+        "run.full_eval_every_steps=20",
+    ),
     "no search": ("recipe=decoding", "schedule=original", "run.full_eval_every_steps=20"),
 }
 
@@ -84,6 +90,8 @@ def test_killed_at_any_moment(tmp_path: Path, references: Callable[[str], Path],
 def test_whatever_is_trained(
     tmp_path: Path, references: Callable[[str], Path], arm: str, moment: str
 ) -> None:
+    if arm.startswith("schedule-free"):
+        pytest.importorskip("schedulefree")
     directory = tmp_path / "run"
     assert killed(moment, lambda: begin_for(directory, arm, moment)), f"the run never came to: {moment}"
     assert resume(directory) == 0

@@ -59,9 +59,10 @@ def group(runs: Sequence[RunRecord]) -> list[Arm]:
             identities.append(identity)
             members.append([])
         members[identities.index(identity)].append(run)
+    optimizers = [optimizer_of(own[0]) for own in members]
     arms = [
         Arm(name, length.decays, length.cycles is not None, _by_seed(own))
-        for name, own in zip(_names(identities), members, strict=True)
+        for name, own in zip(_names(identities, optimizers), members, strict=True)
         for length in [recorded_run_length(own[0].started)]
     ]
     return sorted(arms, key=lambda arm: arm.name)
@@ -103,9 +104,22 @@ def searched(run: RunRecord) -> bool:
     return bool(run.started.get("plan", {}).get("search_steps"))
 
 
-def _names(identities: Sequence[Identity]) -> list[str]:
-    """Name each arm by its schedule, its averaging and its search; where that is not enough, by what differs."""
-    short = [_short(identity) for identity in identities]
+def optimizer_of(run: RunRecord) -> str:
+    """Return what a person calls the run's optimizer; earlier versions recorded only what it is built with."""
+    node = run.config.get("optimizer") or {}
+    return str(node.get("name") or str(node.get("_target_", "?")).rpartition(".")[2])
+
+
+def _names(identities: Sequence[Identity], optimizers: Sequence[str]) -> list[str]:
+    """Name each arm by its schedule, its averaging and its search; where that is not enough, by what differs.
+
+    If they have several optimizers, each says its own.
+    """
+    several = len(set(optimizers)) > 1
+    short = [
+        f"{_short(identity)} optimizer={optimizer}" if several else _short(identity)
+        for identity, optimizer in zip(identities, optimizers, strict=True)
+    ]
     names = list(short)
     for name in dict.fromkeys(short):
         clashing = [i for i, other in enumerate(short) if other == name]

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, config_id
-from autolrs_cli.reports.compare.arms import Arm
+from autolrs_cli.reports.compare.arms import Arm, optimizer_of
 from autolrs_cli.reports.compare.run_record import RunRecord
 from autolrs_cli.reports.compare.shared_code import code_as_a_whole, odd_modules
 
 MOST_NAMED = 6
 # On a quiet machine, runs of one arm need the same time for a step, to this factor (ours).
 QUIET_SPREAD = 1.25
+# What changes results in their last digits, or speed, and must not differ between arms by accident: how messages call
+# it, its key, and what it is in runs of versions that did not have it.
+_RUNTIME: dict[str, tuple[str, Any]] = {
+    "compilation (runtime.compile)": ("compile", "none"),
+    "number of processes (runtime.processes)": ("processes", 1),
+    "deterministic kernels (runtime.deterministic)": ("deterministic", True),
+}
 
 
 def split_superseded(runs: Sequence[RunRecord]) -> tuple[list[RunRecord], list[str]]:
@@ -68,6 +76,8 @@ def differences(runs: Sequence[RunRecord], *, target_matters: bool) -> list[str]
         "scale": lambda run: run.description.get("scale"),
         "batch": _batch,
         "precision": lambda run: run.description.get("precision"),
+        **{what: partial(_runtime, key=key, usual=usual) for what, (key, usual) in _RUNTIME.items()},
+        "threads (runtime.threads)": lambda run: run.description.get("threads"),
         "evaluation cadence (run.eval_every_steps, run.full_eval_every_steps)": _cadence,
         "code version (the code that can change results)": code_as_a_whole,
     }
@@ -120,13 +130,13 @@ def hardware_notes(runs: Sequence[RunRecord]) -> list[str]:
 
 
 def _seconds_spread(runs: Sequence[RunRecord]) -> float:
-    """Return the largest ratio, among runs of one schedule and averaging, of the seconds that a training step took."""
-    paces: dict[tuple[str, str], list[float]] = {}
+    """Return the largest ratio, among runs that take the same steps, of the seconds that a training step took."""
+    paces: dict[tuple[str, str, str], list[float]] = {}
     for run in runs:
         spent = run.ledger.get("training")
         if spent and spent["steps"] and spent["seconds"]:
             average = (run.config.get("average") or {}).get("name")
-            key = (str(run.config["schedule"].get("name")), str(average))
+            key = (str(run.config["schedule"].get("name")), str(average), optimizer_of(run))
             paces.setdefault(key, []).append(spent["seconds"] / spent["steps"])
     return max((max(own) / min(own) for own in paces.values()), default=1.0)
 
@@ -148,6 +158,10 @@ def twins(arms: Sequence[Arm]) -> list[str]:
 def _batch(run: RunRecord) -> Any:
     recipe = run.config["recipe"]
     return {k: v for k, v in recipe.items() if "batch" in k and not k.startswith(("micro", "eval"))}
+
+
+def _runtime(run: RunRecord, *, key: str, usual: Any) -> Any:
+    return (run.config.get("runtime") or {}).get(key, usual)
 
 
 def _cadence(run: RunRecord) -> Any:

@@ -45,6 +45,7 @@ NEVER = {
     "autolrs_cli.signals": "when a run is stopped, not what it computes",
     "autolrs_cli.durable": "how a file gets to the disk, not what is in it",
     "autolrs_cli.training.optimizer_probe": "tries an optimizer, and refuses it",
+    "autolrs_cli.runner.optimizer_fit": "refuses an optimizer, or warns of it",
     "autolrs_cli.runner.code_version": "this",
 }
 # What counts for searched runs alone, though the loop that all runs share imports it. A person's own schedule may use

@@ -1,19 +1,23 @@
-"""Optimizers, built from a recipe's parameter groups; the loop sets each group's LR before every step."""
+"""SGD, Adam, and any class of torch's kind."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable
 
 import torch
-from pydantic import Field
 
 from autolrs_cli.contracts import ParameterGroup
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.values import Fraction, checked
-
-Beta = Annotated[float, Field(strict=True, ge=0, le=0.999999)]
+from autolrs_recipes.optimizers.parts import (
+    Betas,
+    Epsilon,
+    GradientNorm,
+    can_fuse,
+    clip_gradients,
+    torch_group,
+)
 
 
 @checked
@@ -37,11 +41,11 @@ def sgd(
             "Set optimizer.momentum above 0 or optimizer.nesterov=false."
         )
     return torch.optim.SGD(
-        [_torch_group(group, weight_decay) for group in groups],
+        [torch_group(group, weight_decay) for group in groups],
         lr=0.0,
         momentum=momentum,
         nesterov=nesterov,
-        fused=_can_fuse(groups),
+        fused=can_fuse(groups),
     )
 
 
@@ -49,10 +53,10 @@ def sgd(
 def adam(
     groups: list[ParameterGroup],
     *,
-    betas: Annotated[Sequence[Beta], Field(min_length=2, max_length=2)],
-    eps: Annotated[float, Field(strict=True, ge=1e-30, le=1)],
+    betas: Betas,
+    eps: Epsilon,
     weight_decay: Fraction,
-    max_grad_norm: Annotated[float, Field(strict=True, ge=1e-30, le=1e30)] | None,
+    max_grad_norm: GradientNorm | None,
 ) -> torch.optim.Optimizer:
     """Build Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019).
 
@@ -69,19 +73,13 @@ def adam(
         ConfigError: with everything that is wrong with the settings.
     """
     optimizer = torch.optim.AdamW(
-        [_torch_group(group, weight_decay) for group in groups],
+        [torch_group(group, weight_decay) for group in groups],
         lr=0.0,
         betas=(betas[0], betas[1]),
         eps=eps,
-        fused=_can_fuse(groups),
+        fused=can_fuse(groups),
     )
-    if max_grad_norm is not None:
-        parameters = [p for group in groups for p in group.parameters]
-
-        def clip(*_: object) -> None:
-            torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
-
-        optimizer.register_step_pre_hook(clip)
+    clip_gradients(optimizer, groups, max_grad_norm)
     return optimizer
 
 
@@ -105,18 +103,3 @@ def from_class(
     # The schedule sets the LR before the first step; some classes refuse to begin with 0.
     needs_lr = "lr" in parameters and parameters["lr"].default is inspect.Parameter.empty
     return make(named, **({"lr": 1e-3} if needs_lr else {}))
-
-
-def _torch_group(group: ParameterGroup, weight_decay: float) -> dict[str, Any]:
-    return {
-        "params": group.parameters,
-        "name": group.name,
-        "lr_ratio": group.lr_ratio,
-        "weight_decay": weight_decay if group.decay else 0.0,
-    }
-
-
-def _can_fuse(groups: list[ParameterGroup]) -> bool:
-    """Tell whether one kernel can do the whole update: on a CPU a third faster than `foreach` (measured)."""
-    parameters = [p for group in groups for p in group.parameters]
-    return all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)

@@ -1,0 +1,35 @@
+"""BatchNorm's statistics of weights that are judged but not trained: estimated on training batches, then forgotten.
+
+[Izmailov2018] arXiv 1803.05407, Sec. 3.2: statistics fit only the weights that they were gathered with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from autolrs_cli.contracts import Batch, Position, Recipe
+from autolrs_cli.training.loader import to_device
+
+
+def first_batches(recipe: Recipe, seed: int, count: int, device: torch.device) -> list[Batch]:
+    """Return the first training micro-batches of a run, read apart from the run's own stream."""
+    stream = recipe.train_stream(0, seed)
+    places = (divmod(i, stream.micro_batches) for i in range(count))
+    return [to_device(stream.batch(Position(0, step, micro)), device) for step, micro in places]
+
+
+@contextmanager
+def kept_statistics(norms: Sequence[_BatchNorm]) -> Iterator[None]:
+    """Let the statistics be changed; afterwards they are what they were, bit for bit."""
+    living: list[Tensor] = [buffer for norm in norms for buffer in norm.buffers(recurse=False)]
+    kept = [buffer.clone() for buffer in living]
+    try:
+        yield
+    finally:
+        for buffer, value in zip(living, kept, strict=True):
+            buffer.copy_(value)
