@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from autolrs_cli.config_keys import batch_settings
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, config_id
 from autolrs_cli.reports.compare.arms import Arm
 from autolrs_cli.reports.compare.run_record import RunRecord
@@ -66,7 +67,7 @@ def differences(runs: Sequence[RunRecord], *, target_matters: bool) -> list[str]
         "recipe": lambda run: run.description.get("recipe"),
         "data (by fingerprint)": lambda run: run.started.get("data_fingerprint"),
         "scale": lambda run: run.description.get("scale"),
-        "batch": _batch,
+        "batch": lambda run: batch_settings(run.config),
         "precision": lambda run: run.description.get("precision"),
         "evaluation cadence (run.eval_every_steps, run.full_eval_every_steps)": _cadence,
         "code version (the code that can change results)": code_as_a_whole,
@@ -143,11 +144,6 @@ def twins(arms: Sequence[Arm]) -> list[str]:
                 "Leave out all but one."
             )
     return found
-
-
-def _batch(run: RunRecord) -> Any:
-    recipe = run.config["recipe"]
-    return {k: v for k, v in recipe.items() if "batch" in k and not k.startswith(("micro", "eval"))}
 
 
 def _cadence(run: RunRecord) -> Any:
