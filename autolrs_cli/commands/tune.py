@@ -68,7 +68,7 @@ def tune(
 
       autolrs tune recipe=resnet50 schedule=constant average=ema tune.space.peak_lr.high=30
 
-      autolrs list schedule                             what was found; each study ends in the command that trains with it
+      autolrs list schedule                             what was found; each study ends in the command that uses it
 
     Exit codes: 0 done; 1 failed while running; 2 usage or configuration; 130, 143 interrupted, 75 out of time: the same
     command goes on.

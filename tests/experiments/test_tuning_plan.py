@@ -92,7 +92,7 @@ def test_a_plan_that_would_be_unfair_is_refused(budget: int | None, trials: int 
 
 
 def test_every_configuration_must_leave_the_short_runs_a_part_of_the_budget() -> None:
-    with pytest.raises(ConfigError, match="`tune.finalists < tune.budget_lengths` must hold"):
+    with pytest.raises(ConfigError, match=r"`tune\.finalists < tune\.budget_lengths` must hold"):
         settings(finalists=3)
 
 

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.experiments.tune.search_space import TuneSettings
+from autolrs_cli.experiments.tune.search_space import BudgetSettings
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class TuningPlan:
 
 
 def plan_tuning(
-    settings: TuneSettings, max_steps: int, search_steps: int, budget_steps: int | None, trials: int | None
+    settings: BudgetSettings, max_steps: int, search_steps: int, budget_steps: int | None, trials: int | None
 ) -> TuningPlan:
     """Return a plan that spends the budget in whole brackets.
 
@@ -92,7 +92,7 @@ def plan_tuning(
     return plan
 
 
-def _bracket(settings: TuneSettings, max_steps: int, entrants: int) -> Bracket:
+def _bracket(settings: BudgetSettings, max_steps: int, entrants: int) -> Bracket:
     """Return a bracket whose short runs share what the finalists leave of `budget_lengths`.
 
     So it costs the same, but for rounding up, however many entrants there are.

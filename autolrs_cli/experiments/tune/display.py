@@ -41,11 +41,12 @@ def statement(task: TuningTask) -> Iterator[str]:
             for count, length in zip(bracket.runs, bracket.lengths, strict=True)
         )
         yield f"  bracket {number}: {runs}"
-    exponent, short = task.settings.horizon_exponent, plan.brackets[0].lengths[0]
-    if short < plan.brackets[0].lengths[-1]:
+    short, full = plan.brackets[0].lengths[0], plan.brackets[0].lengths[-1]
+    if short < full:
+        higher = (full / short) ** task.settings.horizon_exponent
         yield (
-            f"  Each run is decayed over its own length; the short ones choose which configurations get a long one, and "
-            f"try LRs {(plan.brackets[0].lengths[-1] / short) ** exponent:.2g} times as high as those they stand for."
+            "  Each run is decayed over its own length. The short ones choose which configurations get a run of full "
+            f"length, and try LRs {higher:.2g} times as high as those that they stand for."
         )
     yield f"study directory: {task.directory.root}"
 
@@ -130,8 +131,8 @@ def results(task: TuningTask, best: Configuration) -> RenderableType:
 def _closing(task: TuningTask, best: Configuration, everything: list[Configuration]) -> Iterator[str]:
     runs = sum(len(each.results) for each in everything)
     yield (
-        f"{task.steps_made():,} steps in {runs} runs, {seconds_spent(everything):,.0f} s; budget {task.plan.budget_steps:,}; "
-        f"AutoLRS's search makes {task.plan.search_steps:,}."
+        f"{task.steps_made():,} steps in {runs} runs, {seconds_spent(everything):,.0f} s; "
+        f"budget {task.plan.budget_steps:,}; AutoLRS's search makes {task.plan.search_steps:,}."
     )
     yield f"best: trial {best.number}, {_point(best.point)}, loss {best.results[max(best.results)].loss:.4f}"
     for warning in at_an_edge(task.settings.space, best):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import Field
 from scipy.stats.qmc import LatinHypercube
 
@@ -69,8 +71,8 @@ class CyclesRange(Section):
 Range = Annotated[LrRange | ShareRange | WholeRange | CyclesRange, Field(discriminator="kind")]
 
 
-class TuneSettings(Section):
-    """The group `tune`: how a study spends its budget, and the space it looks in."""
+class BudgetSettings(Section):
+    """How a study spends its budget."""
 
     name: str
     budget_lengths: Annotated[int, Field(strict=True, ge=2)]
@@ -83,7 +85,19 @@ class TuneSettings(Section):
     horizon_exponent: NonNegativeFloat
     """An LR at full length stands for one that is (full length / length) to this power higher in a shorter run."""
     startup_trials: Annotated[int, Field(strict=True, ge=1)]
+
+
+class TuneSettings(BudgetSettings):
+    """The group `tune`: how a study spends its budget, and the space it looks in."""
+
     space: Annotated[dict[str, Range], Field(min_length=1)]
+
+
+def shipped_budget() -> BudgetSettings:
+    """Return how every study spends its budget if a person asks for nothing else."""
+    node = yaml.safe_load((files("autolrs_configs") / "tune" / "hyperband.yaml").read_text(encoding="utf-8"))
+    settings: BudgetSettings = parse(BudgetSettings, node, "tune")
+    return settings
 
 
 def read_settings(node: Mapping[str, Any]) -> TuneSettings:

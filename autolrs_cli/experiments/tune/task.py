@@ -91,9 +91,7 @@ class TuningTask:
         max_steps = run_plan.settings.run.max_steps
         plan = plan_tuning(settings, max_steps, _search_steps(config), budget_steps, trials)
         study = StudyDirectory(directory or _usual_root(config, optimizer))
-        task = cls(config, dict(node), given, before, settings, plan, trials, run_plan, study, optimizer)
-        TunedSchedule(**task._names, data_fingerprint="").prove_writable()
-        return task
+        return cls(config, dict(node), given, before, settings, plan, trials, run_plan, study, optimizer)
 
     @property
     def tuned(self) -> TunedSchedule:

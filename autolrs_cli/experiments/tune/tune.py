@@ -45,9 +45,9 @@ def main(
 
     Args:
         overrides: Hydra's command line.
-        trials: the most configurations; None: as many as the budget pays for.
-        budget_steps: None: as many as AutoLRS's search costs.
-        directory: of the study; None: tuning/<recipe>/<scale>/<schedule>.
+        trials: the most configurations; None: as many as the settings say.
+        budget_steps: None: those of as many full lengths as the settings say.
+        directory: of the study; None: tuning/<recipe>/<scale>/<schedule>-<optimizer>.
         rerun_stale: set a study aside whose data have changed since, and begin it again.
         dry_run: say which runs would be made, and make none.
     """
@@ -119,6 +119,7 @@ def _task(
 
 
 def _tune(task: TuningTask, dashboard: str, console: PatientConsole, *, rerun_stale: bool) -> int:
+    task.tuned.prove_writable()
     if rerun_stale and (aside := task.set_aside_if_stale()):
         say(console, f"the data have changed since: the study of the old ones lies in {aside} now")
     with task.directory.locked(), _asked_to_stop():
