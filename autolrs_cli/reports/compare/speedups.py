@@ -50,7 +50,7 @@ class Pair:
         return self.baseline.cost(cost, self.seeds) / below if below else math.inf
 
     def at_least(self, cost: Cost) -> bool:
-        """Whether the ratio may be larger: how long a baseline that missed would have needed is unknown, or its tuning."""
+        """Whether the ratio may be larger: the baseline missed, or what tuning it took is unknown."""
         if not self.arm.reached:
             return False
         return not self.baseline.reached or (cost in ALL_IN and self.baseline.tuning_steps is None)

@@ -1,8 +1,8 @@
-"""What finding an arm's settings took, as its runs record it; where they do not, it is unknown, which is not nothing."""
+"""What finding an arm's settings took, as its runs record it; where they do not, it is unknown, not nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.reports.compare.arms import Arm
@@ -20,6 +20,8 @@ class TuningCost:
     seconds: float | None
     words: str
     """Where they come from, or why it is unknown."""
+    elsewhere: bool = False
+    """Whether they were tuned, but for another run."""
 
 
 def tuning_cost(arm: Arm) -> TuningCost:
@@ -37,7 +39,8 @@ def _of_run(run: RunRecord) -> TuningCost:
         return _unknown(_untuned(str(run.config["schedule"].get("name"))))
     otherwise = used_otherwise(tuning, run.config, str(run.started.get("data_fingerprint")))
     if otherwise:
-        return _unknown(f"{tuning.option} was tuned for another run ({'; '.join(otherwise)})")
+        why = f"{tuning.option} was tuned for another run ({'; '.join(otherwise)})"
+        return replace(_unknown(why), elsewhere=True)
     words = (
         f"{tuning.steps:,} steps, {tuning.seconds:,.0f} s ({tuning.runs} runs of {tuning.configurations} "
         f"configurations, study {tuning.study}, {tuning.option})"
