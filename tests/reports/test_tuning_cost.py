@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,8 @@ def test_a_baseline_whose_tuning_is_unknown_makes_lower_bounds(tmp_path: Path) -
     assert (all_in(comparison).median, all_in(comparison).bound) == (40 / (20 + 60), "at least")
     assert all_in(comparison).interval == (0.5, math.inf)
     assert words.all_in(found, found.all_in) == ">= 0.50x [0.50x, infinite]"
+    assert words.verdict(found) == "faster in training steps; faster in all steps; undecided all-in"
+    assert re.search(r"all-in, 1 run\s+>= 0.50x\s+\[0.50x, infinite\]\s+>= 0 of 5", shown(comparison))
     assert words.all_in(found, found.all_in_shared, words.sharing(found)).startswith(
         ">= 1.25x"
     )  # 40 / (20 + 12)
@@ -185,6 +188,7 @@ def test_every_table_shows_it_and_names_its_denominator(tmp_path: Path) -> None:
     said = shown(comparison)
     assert "all-in, 1 run " in said
     assert "all-in, 2 seeds " in said
+    assert "undecided: 2 pairs make no interval" in said
     assert "tuning of sgdr_tuned: 90 steps, 45 s (11 runs of 9 configurations" in "\n".join(
         provenance(comparison)
     )

@@ -107,7 +107,7 @@ def verdict(found: Speedup) -> str:
     if found.training is not None and found.training.interval is None:
         return f"undecided: {counted(found.training.pairs, 'pair makes', 'pairs make')} no interval"
     if found.all_in is not None:
-        parts.append(f"{found.finding(found.all_in)} with its tuning")
+        parts.append(f"{found.finding(found.all_in)} all-in")
     return "; ".join(parts)
 
 

@@ -116,7 +116,8 @@ def _counted(found: Speedup) -> Iterator[tuple[str, Estimate | None]]:
 def _wins(estimate: Estimate | None) -> str:
     if estimate is None:
         return "-"
-    return f"{estimate.wins} of {estimate.pairs}" + (f", {estimate.ties} tied" if estimate.ties else "")
+    tied = f", {estimate.ties} tied" if estimate.ties else ""
+    return f"{words.BOUNDS[estimate.bound]}{estimate.wins} of {estimate.pairs}{tied}"
 
 
 def _seeds(comparison: Comparison) -> RenderableType:
