@@ -8,7 +8,6 @@ from statistics import stdev
 import pytest
 from harness import composed
 
-from autolrs_cli.compose.user_configs import TunedSchedule
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.arms import Base
@@ -38,11 +37,9 @@ def test_decayed_arms_are_run_at_the_five_lengths_and_the_others_once() -> None:
 
 
 def test_every_tuned_arm_has_its_study_and_every_study_its_arm() -> None:
-    studied = {
-        (f"schedule={TunedSchedule(BASE.recipe, BASE.scale, schedule, average).option}", average)
-        for schedule, average in reproduction.STUDIES
-    }
-    tuned = [arm for arm in reproduction.arm_plans(BASE) if arm.title.startswith("tuned")]
+    named = {study: f"tuned/resnet50/bench/{'_'.join(study)}-sgd-00fe31b6" for study in reproduction.STUDIES}
+    studied = {(f"schedule={named[study]}", study[1]) for study in reproduction.STUDIES}
+    tuned = [arm for arm in reproduction.arm_plans(BASE, named) if arm.title.startswith("tuned")]
     averages = [(arm.overrides[1:] or ("average=none",))[0].removeprefix("average=") for arm in tuned]
     assert studied == {(arm.overrides[0], average) for arm, average in zip(tuned, averages, strict=True)}
     assert len(studied) == len(tuned) == len(reproduction.STUDIES)
@@ -59,16 +56,6 @@ def test_the_cost_adds_up() -> None:
     assert "calibration" not in {what for what, *_ in reproduction.cost(BASE, 5, calibrated=True)}
     assert entries["replay of another seed"] == (5, 5000)
     assert "replay of another seed" not in {what for what, *_ in reproduction.cost(BASE, 1)}
-
-
-def test_a_tuned_arm_is_run_under_the_name_that_its_study_gave_it() -> None:
-    named = {study: f"tuned/resnet50/bench/{'_'.join(study)}-sgd-00fe31b6" for study in reproduction.STUDIES}
-    overrides = {arm.title: arm.overrides for arm in reproduction.arm_plans(BASE, named)}
-    assert overrides["tuned sgdr"] == ("schedule=tuned/resnet50/bench/sgdr_none-sgd-00fe31b6",)
-    assert overrides["tuned constant + averaged weights"] == (
-        "schedule=tuned/resnet50/bench/constant_ema-sgd-00fe31b6",
-        "average=ema",
-    )
 
 
 def test_the_wider_interval_is_wider_at_both_ends() -> None:

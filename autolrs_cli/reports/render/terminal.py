@@ -108,7 +108,7 @@ def _counted(found: Speedup) -> Iterator[tuple[str, Estimate | None]]:
     yield "training", found.training
     yield "net", found.net
     yield "all-in, 1 run", found.all_in
-    if found.all_in is not None:
+    if found.all_in is not None and len(found.pairs) > 1:
         yield f"all-in, {words.sharing(found)}", found.all_in_shared
     yield "seconds", found.seconds
 
