@@ -32,3 +32,8 @@ def without(node: Any, keys: Collection[str], prefix: str = "") -> Any:
     if not isinstance(node, Mapping):
         return node
     return {k: without(v, keys, f"{prefix}{k}.") for k, v in node.items() if f"{prefix}{k}" not in keys}
+
+
+def batch_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the recipe's settings that say how much a step sees; micro-batches and evaluation are none of them."""
+    return {k: v for k, v in config["recipe"].items() if "batch" in k and not k.startswith(("micro", "eval"))}

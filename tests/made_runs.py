@@ -151,6 +151,29 @@ def configuration(
     return config
 
 
+def tuned(steps: int, *, schedule: str = "sgdr", **purpose: Any) -> dict[str, Any]:
+    """Return the changes to a run's configuration that make it one of a schedule tuned in so many steps.
+
+    Args:
+        steps: of the whole study.
+        schedule: its name before.
+        purpose: what it was tuned for, where that is not the run as it is.
+    """
+    made = {"recipe": "made", "scale": "made", "optimizer": "none", "average": "none"}
+    tuning = {
+        "option": f"tuned/made/made/{schedule}-none-da7a",
+        "study": "5ca1ab1e",
+        "steps": steps,
+        "seconds": steps * SECONDS_PER_STEP,
+        "runs": 11,
+        "configurations": 9,
+        "max_steps": 40,
+        "purpose": {**made, "batch": {"global_batch": 8}, "data_fingerprint": "da7a", **purpose},
+        "found": {"peak_lr": 0.1},
+    }
+    return {"schedule.name": f"{schedule}_tuned", "schedule.tuning": tuning}
+
+
 def in_order(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the event with its name first, as the journal writes it."""
     return {"event": event["event"], **event}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -18,6 +18,7 @@ from autolrs_cli.dashboard.preparation import PreparationProgress, announced
 from autolrs_cli.errors import AutoLRSError
 from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.overrides import key_in
+from autolrs_cli.schedules.tuning import tuning_in, used_otherwise
 from autolrs_cli.settings import SEARCHED
 from autolrs_cli.terminal.console import PatientConsole, say, show_error
 from autolrs_cli.trackers import Trackers
@@ -75,6 +76,7 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
         *_not_resumable(untrusted_targets(plain, plan.settings.run.config_dir)),
         *_foreign_target(plan),
         *optimizer_warnings(plan),
+        *_foreign_tuning(plan, plain),
     ]
     if plan.settings.dashboard.name == "none":
         for message in warnings:
@@ -106,6 +108,17 @@ def _foreign_target(plan: Plan) -> list[str]:
         f"the target {target.metric} {target.value:g} was calibrated on other data (fingerprint "
         f"{target.data_fingerprint}, not {plan.recipe.fingerprint()}), so reaching it says little; set target=null, "
         "or a target of your own"
+    ]
+
+
+def _foreign_tuning(plan: Plan, config: dict[str, Any]) -> list[str]:
+    """Return a warning if the schedule's settings were tuned for something else."""
+    tuning = tuning_in(config)
+    if tuning is None or not (differences := used_otherwise(tuning, config, plan.recipe.fingerprint())):
+        return []
+    return [
+        f"schedule={tuning.option} was tuned for another run than this ({'; '.join(differences)}), so its LRs are a "
+        "guess here, and a comparison says that their tuning is unknown; tune for this run with autolrs tune"
     ]
 
 

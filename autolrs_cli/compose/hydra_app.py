@@ -123,6 +123,11 @@ def given_overrides() -> list[str]:
     return list(HydraConfig.get().overrides.task)
 
 
+def chosen_option(group: str) -> str:
+    """Return the name of the option that is chosen of a group; only inside a job."""
+    return str(HydraConfig.get().runtime.choices[group])
+
+
 @contextmanager
 def _command_line(overrides: Sequence[str]) -> Iterator[None]:
     """Make `overrides` the process's arguments, and let Hydra raise its errors instead of printing them."""

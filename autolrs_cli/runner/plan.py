@@ -27,7 +27,7 @@ from autolrs_cli.runner.initial_weights import initial_weights
 from autolrs_cli.runner.instantiate import build, kind_problems, named_target
 from autolrs_cli.runner.optimizer_factory import optimizer_factory
 from autolrs_cli.runner.optimizer_fit import optimizer_problems
-from autolrs_cli.schedules import LinearWarmup
+from autolrs_cli.schedules import LinearWarmup, tuning
 from autolrs_cli.schedules.lengths import run_length, schedule_key
 from autolrs_cli.search import RunOutline, Search
 
@@ -111,6 +111,7 @@ def check(config: Mapping[str, Any], *, begins: bool = True) -> Plan:
     recipe: Recipe | None = problems.attempt(lambda: build_recipe(config))
     optimizer = problems.attempt(lambda: optimizer_factory(config["optimizer"]))
     schedule = problems.attempt(lambda: _schedule(config))
+    problems.attempt(lambda: tuning.tuning_in(config))
     searched = config["schedule"].get("name") in schema.SEARCHED
     if optimizer is not None:
         problems.messages += optimizer_problems(
@@ -177,7 +178,8 @@ def _schedule(config: Mapping[str, Any]) -> Schedule:
         return LinearWarmup(warmup.warmup_lr, warmup.warmup_steps)
     at = "original_schedule" if name == "original" else "schedule"
     node = dict(config[at])
-    node.pop("name", None)
+    for said_beside in ("name", tuning.KEY):
+        node.pop(said_beside, None)
     schedule: Schedule = build(node, at, kind=Schedule, rules=lambda it: it.problems(at))
     return schedule
 

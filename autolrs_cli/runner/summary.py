@@ -11,6 +11,7 @@ from autolrs_cli.records.run_directory import SCHEMA_VERSION
 from autolrs_cli.runner.code_version import code_version
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.torch_runtime import device_name
+from autolrs_cli.schedules.tuning import KEY
 from autolrs_cli.training.outcome import finite
 from autolrs_cli.training.train_state import TrainState
 from autolrs_cli.training.trainer import Trainer
@@ -31,6 +32,7 @@ def summarize(plan: Plan, trainer: Trainer, cause: EndCause, reason: str | None)
         "recipe": settings.recipe["name"],
         "schedule": settings.schedule["name"],
         "search": settings.search["name"] if plan.search else None,
+        "tuning": settings.schedule.get(KEY),
         "length": asdict(plan.length),
         "data": plan.recipe.describe().data,
         "data_fingerprint": plan.recipe.fingerprint(),

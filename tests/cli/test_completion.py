@@ -58,7 +58,7 @@ def offered(line: str) -> list[str]:
         ),
         ("autolrs tune schedule=cosine tune.space.peak_lr.lo", ["tune.space.peak_lr.low="]),
         ("autolrs tune schedule=cosine tune.space.peak_lr.low=", ["tune.space.peak_lr.low=0.1"]),
-        ("autolrs tune tune.reduction", ["tune.reduction_factor="]),
+        ("autolrs tune tune.final", ["tune.finalists="]),
         ("autolrs train schedule=cosine tun", []),
         ("autolrs nonsense wo", []),
     ],

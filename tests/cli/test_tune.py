@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -27,9 +28,9 @@ SMALL = (
     "original_schedule.warmup_steps=10",
     "search.max_stage_steps=40",
 )
-SPACE = ("tune.shortest_steps=5", "tune.max_rungs=2")
+SPACE = ("tune.shortest_steps=5", "tune.budget_lengths=2", "tune.finalists=1")
 RECIPE = ("--config-dir", str(USER), "recipe=toy", "schedule=cosine", *SMALL)
-STUDY = ("tune", *RECIPE, "--trials", "2", *SPACE, "--dir", "study")
+STUDY = ("tune", *RECIPE, "--trials", "3", *SPACE, "--dir", "study")
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +64,10 @@ def test_it_goes_on_after_a_kill_and_says_what_it_found(
     done: subprocess.CompletedProcess[str], folder: Path
 ) -> None:
     assert (done.returncode, done.stderr) == (0, "")
-    assert "budget 40 steps (AutoLRS's search makes 40 here): 2 configurations, 84 steps" in done.stdout
-    assert "bracket 1: 2 runs of 17 steps, then 1 run of 50 steps" in done.stdout
-    assert "schedule=tuned/toy/demo/cosine" in done.stdout
+    assert "budget 100 steps (2 runs of full length; AutoLRS's search makes 40 here)" in done.stdout
+    assert ": 3 configurations, 4 runs, 101 steps" in done.stdout
+    assert "bracket 1: 3 runs of 17 steps, then 1 run of 50 steps" in done.stdout
+    assert "schedule=tuned/toy/demo/cosine-sgd-rings" in done.stdout
     assert {path.name for path in (folder / "study").iterdir()} >= {
         "study.json", "optuna.jsonl", "trials.csv", "best.yaml", "study.png", "study.svg"
     }  # fmt: skip
@@ -74,7 +76,7 @@ def test_it_goes_on_after_a_kill_and_says_what_it_found(
 def test_a_rung_is_a_run_decayed_over_its_own_length(
     done: subprocess.CompletedProcess[str], folder: Path
 ) -> None:
-    assert sorted(path.name for path in runs(folder)) == ["steps17", "steps17", "steps50"]
+    assert sorted(path.name for path in runs(folder)) == ["steps17"] * 3 + ["steps50"]
     for run in runs(folder):
         config = yaml.safe_load((run / "config.yaml").read_text())
         length = int(run.name.removeprefix("steps"))
@@ -104,33 +106,43 @@ def test_the_steps_are_those_of_the_ledgers(done: subprocess.CompletedProcess[st
     spent = sum(
         bucket["steps"] for ledger in ledgers for name, bucket in ledger.items() if name != "repeated"
     )
-    assert f"\n{spent} steps in 3 runs; budget 40;" in done.stdout
+    assert re.search(rf"\n{spent} steps in 4 runs, \d+ s; budget 100;", done.stdout)
 
 
 def test_what_it_found_trains(done: subprocess.CompletedProcess[str], folder: Path) -> None:
-    kept = folder / "own" / "configs" / "schedule" / "tuned" / "toy" / "demo" / "cosine.yaml"
+    kept = folder / "own" / "configs" / "schedule" / "tuned" / "toy" / "demo" / "cosine-sgd-rings.yaml"
     assert kept.read_text() == (folder / "study" / "best.yaml").read_text()
-    for fact in ("Budget: 40 steps; 84 made", "seed 1000", "Code version", "data fingerprint rings", "study"):
+    for fact in ("Budget: 100 steps; 101 made", "seed 1000", "Code version", "fingerprint rings", "study"):
         assert fact in kept.read_text()
-    trained = autolrs(
-        "train", "--config-dir", str(USER), "recipe=toy", *SMALL, "schedule=tuned/toy/demo/cosine", "run.dir=run",
-        cwd=folder,
-    )  # fmt: skip
-    assert trained.returncode == 0, trained.stderr
+    (command,) = re.findall(r"^train with it: (.+)$", done.stdout, re.MULTILINE)
+    assert command in kept.read_text().splitlines()[0]
+    trained = autolrs(*shlex.split(command)[1:], "run.dir=run", cwd=folder)
+    assert (trained.returncode, trained.stderr) == (0, "")
+    assert "warning" not in trained.stdout
     config = yaml.safe_load((folder / "run" / "config.yaml").read_text())
     assert config["schedule"]["name"] == "cosine_tuned"
     assert config["schedule"]["peak_lr"] == yaml.safe_load(kept.read_text())["peak_lr"]
     assert config["schedule"]["max_steps"] == 50
+    recorded = orjson.loads((folder / "run" / "summary.json").read_bytes())["tuning"]
+    assert recorded == config["schedule"]["tuning"]
+    assert (recorded["steps"], recorded["runs"], recorded["configurations"]) == (101, 4, 3)
 
 
 def test_hydra_and_the_list_know_it(
     done: subprocess.CompletedProcess[str], folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chosen = ["--config-dir", str(USER), "recipe=toy", "schedule=tuned/toy/demo/cosine", "--cfg", "job"]
+    chosen = [
+        "--config-dir",
+        str(USER),
+        "recipe=toy",
+        "schedule=tuned/toy/demo/cosine-sgd-rings",
+        "--cfg",
+        "job",
+    ]
     assert train.main(chosen, started=0.0) == 0
     assert "name: cosine_tuned" in capsys.readouterr().out
     assert listing.main("schedule", None) == 0
-    assert "schedule=tuned/toy/demo/cosine" in capsys.readouterr().out
+    assert "schedule=tuned/toy/demo/cosine-sgd-rings" in capsys.readouterr().out
 
 
 def test_a_study_of_another_space_is_refused(
@@ -141,10 +153,26 @@ def test_a_study_of_another_space_is_refused(
 ) -> None:
     monkeypatch.chdir(folder)
     changed = [*RECIPE, *SPACE, "tune.space.peak_lr.high=30", "optimizer.momentum=0.8"]
-    assert tuning.main(changed, 2, None, Path("study")) == 2
+    assert tuning.main(changed, 3, None, Path("study")) == 2
     said = capsys.readouterr().err
     assert "study is another study: optimizer.momentum was 0.9 and is 0.8" in said
     assert "tune.space.peak_lr.high was 10.0 and is 30.0" in said
+
+
+def test_a_dry_run_says_runs_lengths_and_their_sum_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AUTOLRS_CONFIG_DIR", str(tmp_path / "own"))
+    code = tuning.main(
+        ["--config-dir", str(USER), "recipe=toy", "schedule=sgdr"], None, None, None, dry_run=True
+    )
+    heard = capsys.readouterr()
+    assert (code, heard.err) == (0, "")
+    assert "budget 390 steps (3 runs of full length;" in heard.out
+    assert "6 configurations, 8 runs, 392 steps" in heard.out
+    assert "bracket 1: 6 runs of 22 steps, then 2 runs of 130 steps" in heard.out
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -157,9 +185,9 @@ def test_a_study_of_another_space_is_refused(
         (("schedule=cosine", "seed=2000"), {}, "but got seed=2000"),
         (("schedule=cosine", "-m"), {}, "but got -m"),
         (("schedule=cosine", "run.dir=x"), {}, "but got run.dir. Set --dir"),
-        (("schedule=cosine",), {"budget_steps": 10}, r"search makes here \(180\) or more, .* got --budget-steps 10"),
+        (("schedule=cosine",), {"budget_steps": 10}, r"makes \(180\), .*: 390 here, but got --budget-steps 10"),
         (("schedule=cosine",), {"trials": 0}, "but got --trials 0"),
-        (("schedule=cosine", "tune.max_rungs=0"), {}, "`tune.max_rungs` must be greater than or equal to 1"),
+        (("schedule=cosine", "tune.entrants=1"), {}, "`tune.entrants` must be greater than or equal to 2"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_tuned_is_refused_in_one_message(

@@ -8,15 +8,17 @@ from statistics import stdev
 import pytest
 from harness import composed
 
-from autolrs_cli.compose.user_configs import TunedSchedule
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.arms import Base
 from autolrs_cli.experiments.reproduce.target import CalibratedTarget
 from autolrs_cli.experiments.seeds import purpose
+from autolrs_cli.experiments.tune.brackets import plan_tuning
+from autolrs_cli.experiments.tune.search_space import shipped_budget
 from autolrs_cli.settings import TargetSettings
 
-BASE = Base("resnet50", "bench", 1000, 900, (0.02, 1.0), original_decays=True)
+TUNING = plan_tuning(shipped_budget(), 1000, 900, None, None)
+BASE = Base("resnet50", "bench", 1000, 900, (0.02, 1.0), original_decays=True, tuning=TUNING)
 
 
 def test_decayed_arms_are_run_at_the_five_lengths_and_the_others_once() -> None:
@@ -30,16 +32,14 @@ def test_decayed_arms_are_run_at_the_five_lengths_and_the_others_once() -> None:
     linear, anytime = arms["tuned linear + averaged weights"], arms["tuned anytime + averaged weights"]
     assert linear.lengths == arms["tuned WSD + averaged weights"].lengths == arms["original"].lengths
     assert anytime.lengths == arms["tuned GreedyLR"].lengths == (1000,)
-    without_end = Base("transformer", "bench", 1000, 900, (0.02, 1.0), original_decays=False)
+    without_end = Base("transformer", "bench", 1000, 900, (0.02, 1.0), original_decays=False, tuning=TUNING)
     assert reproduction.arm_plans(without_end)[0].lengths == (1000,)
 
 
 def test_every_tuned_arm_has_its_study_and_every_study_its_arm() -> None:
-    studied = {
-        (f"schedule={TunedSchedule(BASE.recipe, BASE.scale, schedule, average).option}", average)
-        for schedule, average in reproduction.STUDIES
-    }
-    tuned = [arm for arm in reproduction.arm_plans(BASE) if arm.title.startswith("tuned")]
+    named = {study: f"tuned/resnet50/bench/{'_'.join(study)}-sgd-00fe31b6" for study in reproduction.STUDIES}
+    studied = {(f"schedule={named[study]}", study[1]) for study in reproduction.STUDIES}
+    tuned = [arm for arm in reproduction.arm_plans(BASE, named) if arm.title.startswith("tuned")]
     averages = [(arm.overrides[1:] or ("average=none",))[0].removeprefix("average=") for arm in tuned]
     assert studied == {(arm.overrides[0], average) for arm, average in zip(tuned, averages, strict=True)}
     assert len(studied) == len(tuned) == len(reproduction.STUDIES)
@@ -49,7 +49,9 @@ def test_the_cost_adds_up() -> None:
     entries = {what: (runs, steps) for what, runs, steps in reproduction.cost(BASE, 5)}
     assert entries["original"] == (25, 5 * 4800)
     assert entries["autolrs"] == entries["random LRs at AutoLRS's cost"] == (5, 5 * 1900)
-    assert entries["tuning sgdr (none)"] == (0, 900), "as many steps as AutoLRS's search makes"
+    assert entries["tuning sgdr (none)"] == (11, 9 * 112 + 2 * 1000), (
+        "three full lengths, but for rounding up"
+    )
     assert entries["calibration"] == (5, 5000)
     assert "calibration" not in {what for what, *_ in reproduction.cost(BASE, 5, calibrated=True)}
     assert entries["replay of another seed"] == (5, 5000)

@@ -6,6 +6,7 @@ import csv
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from optuna.trial import TrialState
 
 from autolrs_cli.errors import ConfigError, TrainingError
 from autolrs_cli.experiments.tune.brackets import TuningPlan, plan_tuning
-from autolrs_cli.experiments.tune.hyperband import Tuner, steps_made
+from autolrs_cli.experiments.tune.hyperband import Tuner, seconds_spent, steps_made
 from autolrs_cli.experiments.tune.rung_run import RungResult, choose_loss
 from autolrs_cli.experiments.tune.search_space import TuneSettings, read_settings, start_point
 from autolrs_cli.experiments.tune.study import Configuration, Study
@@ -49,8 +50,8 @@ class Bowl:
         lr = configuration.point["peak_lr"]
         self.made.append((configuration.number, lr, length))
         if lr > self.limit:
-            return RungResult(None, 2, "diverged")
-        return RungResult(math.log(lr / BEST_LR) ** 2 + 1000 / length, length)
+            return RungResult(None, 2, 0.2, "diverged")
+        return RungResult(math.log(lr / BEST_LR) ** 2 + 1000 / length, length, length / 10)
 
 
 @functools.cache
@@ -70,11 +71,11 @@ def tuner(folder: Path, train: Bowl, plan: TuningPlan, trials: int | None = None
 def test_each_rung_is_a_run_of_its_own_and_the_lowest_losses_go_on(tmp_path: Path) -> None:
     train = Bowl()
     best = tuner(tmp_path, train, planned()).carry_out()
-    assert [length for _, _, length in train.made] == [78] * 9 + [235] * 3 + [706]
-    assert train.made[0] == (0, 0.2, 78)  # the untuned peak comes first
+    assert [length for _, _, length in train.made] == [236] * 9 + [2117] * 2
+    assert train.made[0] == (0, 0.2, 236)  # the untuned peak comes first
     distance = {number: abs(math.log(lr / BEST_LR)) for number, lr, _ in train.made}
-    through = [number for number, _, length in train.made if length == 235]
-    assert through == sorted(distance, key=lambda number: distance[number])[:3]
+    through = [number for number, _, length in train.made if length == 2117]
+    assert through == sorted(distance, key=lambda number: distance[number])[:2]
     assert best.number == through[0]
 
 
@@ -86,7 +87,7 @@ def test_a_schedule_that_is_told_losses_is_told_as_many_in_a_short_run(
     monkeypatch.setenv("AUTOLRS_CONFIG_DIR", str(tmp_path))
     run = ("recipe=resnet50", "scale=bench", "run.max_steps=2117", "run.eval_every_steps=50")
     config = composed(*run, f"schedule={schedule}", f"tune={schedule}")
-    task = TuningTask.of(config, config["schedule"], [], [], None, None, tmp_path / "study")
+    task = TuningTask.of(config, config["schedule"], [], [], None, None, tmp_path / "study", "sgd")
     first = Configuration(0, 0, start_point(task.settings.space), TrialState.RUNNING)
     found = [each for length in (2117, 706, 78) for each in task.overrides(first, length)]
     assert [each for each in found if "eval_every_steps" in each and "full" not in each] == [
@@ -94,14 +95,34 @@ def test_a_schedule_that_is_told_losses_is_told_as_many_in_a_short_run(
     ]
 
 
+def test_full_length_decides_and_not_the_short_runs(tmp_path: Path) -> None:
+    class Shifted(Bowl):
+        """Short runs like an LR best that is too high for long ones."""
+
+        def __call__(
+            self, configuration: Configuration, length: int, tick: Callable[[int], None]
+        ) -> RungResult:
+            outcome = super().__call__(configuration, length, tick)
+            wanted = BEST_LR if length > 236 else 0.12
+            return replace(outcome, loss=abs(math.log(configuration.point["peak_lr"] / wanted)))
+
+    train = Shifted()
+    best = tuner(tmp_path, train, planned()).carry_out()
+    first, second = (lr for _, lr, length in train.made if length == 2117)
+    assert best.point["peak_lr"] == min(first, second, key=lambda lr: abs(math.log(lr / BEST_LR)))
+    assert best.point["peak_lr"] == second, "the runner-up of the short runs"
+
+
 def test_what_it_costs_is_what_was_planned(tmp_path: Path) -> None:
     job = tuner(tmp_path, Bowl(), planned(8000))
     job.carry_out()
-    assert steps_made(job.study.configurations()) == job.plan.steps >= 8000
+    made = job.study.configurations()
+    assert steps_made(made) == job.plan.steps >= 8000
+    assert seconds_spent(made) == pytest.approx(job.plan.steps / 10)
 
 
 def test_a_large_budget_finds_the_best_lr(tmp_path: Path) -> None:
-    best = tuner(tmp_path, Bowl(), planned(30_000)).carry_out()
+    best = tuner(tmp_path, Bowl(), planned(60_000)).carry_out()
     assert best.point["peak_lr"] == pytest.approx(BEST_LR, rel=0.25)
 
 
@@ -131,7 +152,7 @@ def test_that_everything_diverged_is_said(tmp_path: Path) -> None:
 
 
 def test_a_study_that_was_stopped_anywhere_ends_as_if_it_never_was(tmp_path: Path) -> None:
-    plan = planned(4000)
+    plan = planned(12_000)
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
     whole = Bowl(limit=1.0)
@@ -178,7 +199,7 @@ def test_the_table_has_every_configuration_at_full_precision(tmp_path: Path) -> 
     assert len(rows) == 9
     assert sum(int(row["steps"]) for row in rows) == job.plan.steps
     assert float(rows[best.number]["peak_lr"]) == best.point["peak_lr"]
-    assert [row["trial"] for row in rows if row["loss_at_706_steps"]] == [str(best.number)]
+    assert [row["trial"] for row in rows if row["loss_at_2117_steps"]].count(str(best.number)) == 1
 
 
 @pytest.mark.parametrize(("peak", "said"), [(0.0201, "low"), (1.99, "high"), (0.2, None)])

@@ -91,6 +91,20 @@ def test_the_full_run_has_the_schedules_own_warm_up_and_a_short_one_its_share() 
     assert (full["first_period_steps"], short["first_period_steps"]) == (667, 25)
 
 
+def test_a_short_run_tries_an_lr_that_is_higher_by_the_horizon_rule_and_what_is_a_share_of_it_follows() -> (
+    None
+):
+    node = config("clr")
+    space = read_settings(node["tune"]).space
+    full, short = (
+        schedule_settings(space, start_point(space), node["schedule"], steps, 900, horizon_exponent=0.5)
+        for steps in (900, 100)
+    )
+    assert full["peak_lr"] == pytest.approx(0.2)
+    assert short["peak_lr"] == pytest.approx(0.2 * 3), "a ninth of the length, to the power of a half"
+    assert short["min_lr"] == pytest.approx(0.1 * short["peak_lr"])
+
+
 def test_the_first_points_lie_in_the_space_and_cover_it() -> None:
     space = read_settings(config("sgdr")["tune"]).space
     points = spread(space, 8, seed=5)

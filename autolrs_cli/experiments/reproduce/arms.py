@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from autolrs_cli.compose.user_configs import TunedSchedule
 from autolrs_cli.experiments.seeds import CALIBRATION_FIRST
+from autolrs_cli.experiments.tune.brackets import TuningPlan
 
 # Training steps of the original schedule over those of AutoLRS, to the same quality: Jin et al., ICLR 2021, abstract.
 CLAIMS = {"resnet50": 1.22, "transformer": 1.43, "bert": 1.5}
@@ -28,8 +28,6 @@ STUDIES = (
     ("inverse_square_root_anytime", "ema"),
     ("greedy", "none"),
 )
-# As `autolrs tune` plans them for the budget of one search: 9 short, 3 longer, 1 long.
-RUNS_OF_A_STUDY = 13
 FEWEST_CALIBRATION_SEEDS = 3
 ORIGINAL, AUTOLRS, REPLAY = "original", "autolrs", "replay of another seed"
 
@@ -47,6 +45,8 @@ class Base:
     interval: tuple[float, float]
     """Lowest and highest LR of the search."""
     original_decays: bool
+    tuning: TuningPlan
+    """Of each rival."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,18 @@ class ArmPlan:
         return sum(self.lengths) + self.search_steps * len(self.lengths)
 
 
-def arm_plans(base: Base) -> list[ArmPlan]:
-    """Return every arm but the replay, which needs runs of AutoLRS first."""
+def arm_plans(base: Base, tuned_as: Mapping[tuple[str, str], str] | None = None) -> list[ArmPlan]:
+    """Return every arm but the replay, which needs runs of AutoLRS first.
+
+    Args:
+        base: the recipe.
+        tuned_as: schedule and averaging -> what to write after `schedule=` for what was found; None: the untuned
+            schedule stands in, which costs the same.
+    """
     once, decayed = (base.max_steps,), tuple(round(share * base.max_steps) for share in LENGTHS)
 
     def tuned(title: str, schedule: str, average: str, lengths: tuple[int, ...]) -> ArmPlan:
-        option = f"schedule={TunedSchedule(base.recipe, base.scale, schedule, average).option}"
+        option = f"schedule={schedule if tuned_as is None else tuned_as[schedule, average]}"
         overrides = (option,) if average == "none" else (option, f"average={average}")
         return ArmPlan(title, overrides, lengths)
 
@@ -109,7 +115,8 @@ def cost(base: Base, seeds: int, *, calibrated: bool = False) -> list[tuple[str,
         calibrated: whether the target is known already.
     """
     calibration = 0 if calibrated else len(calibration_seeds(seeds))
-    tuning = [(f"tuning {schedule} ({average})", 0, base.search_steps) for schedule, average in STUDIES]
+    plan = base.tuning
+    tuning = [(f"tuning {schedule} ({average})", plan.runs, plan.steps) for schedule, average in STUDIES]
     arms = [(arm.title, seeds * len(arm.lengths), seeds * arm.steps) for arm in arm_plans(base)]
     replays = [(REPLAY, seeds, seeds * base.max_steps)] if seeds > 1 else []
     first = [("calibration", calibration, calibration * base.max_steps)] if calibration else []

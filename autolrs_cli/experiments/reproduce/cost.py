@@ -11,7 +11,6 @@ from rich.table import Table
 
 from autolrs_cli.experiments.cost.estimate import cost
 from autolrs_cli.experiments.cost.measure import measure, shape_of
-from autolrs_cli.experiments.reproduce import arms as reproduction
 from autolrs_cli.experiments.reproduce.arms import Base
 from autolrs_cli.experiments.reproduce.request import ReproductionRequest, compose
 from autolrs_cli.runner.preparation import prepare_data
@@ -50,7 +49,7 @@ def time_needed(request: ReproductionRequest, base: Base, entries: Sequence[Entr
     measured = measure(searched.plan, steps=TIMED_STEPS, started=time.perf_counter() - until_now)
     one = cost(shape_of(searched.plan), measured)
     step_seconds = (one.total_seconds - measured.startup_seconds) / one.total_steps
-    runs = sum(entry[1] for entry in entries) + len(reproduction.STUDIES) * reproduction.RUNS_OF_A_STUDY
+    runs = sum(entry[1] for entry in entries)
     seconds = sum(entry[2] for entry in entries) * step_seconds + runs * measured.startup_seconds
     at_once = "" if request.jobs == 1 else f", {counted(request.jobs, 'run')} at once"
     return (

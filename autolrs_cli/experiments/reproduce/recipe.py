@@ -28,6 +28,8 @@ from autolrs_cli.experiments.sweep.results import print_ending
 from autolrs_cli.experiments.sweep.run_status import state_of
 from autolrs_cli.experiments.sweep.stale import CurrentData, said_of_stale
 from autolrs_cli.experiments.sweep.sweep import run_jobs
+from autolrs_cli.experiments.tune.result import option_in
+from autolrs_cli.experiments.tune.study_directory import StudyDirectory
 from autolrs_cli.records.find_runs import find_run_directories
 from autolrs_cli.reports.claims import ClaimCheck
 from autolrs_cli.reports.compare.arms import group
@@ -63,7 +65,7 @@ class RecipeReproduction:
         self._heading("tuning")
         self._tune()
         self._heading("arms")
-        arms = reproduction.arm_plans(self._base)
+        arms = reproduction.arm_plans(self._base, self._tuned_as())
         jobs = {arm.title: self._jobs(arm, target) for arm in arms}
         self._run([job for own in jobs.values() for job in own], "runs")
         replays = self._replays(jobs[reproduction.AUTOLRS], target)
@@ -171,6 +173,13 @@ class RecipeReproduction:
                 f"Every rival must be tuned, but the study of {schedule} (average={average}) failed: "
                 f"{last_words(log)} All that it said: {log}"
             )
+
+    def _tuned_as(self) -> dict[tuple[str, str], str]:
+        """Return what each study calls what it found."""
+        return {
+            study: option_in(StudyDirectory(self._study_folder(*study)).best)
+            for study in reproduction.STUDIES
+        }
 
     def _study_folder(self, schedule: str, average: str) -> Path:
         return self._folder / "tuning" / f"{schedule}-{average}"

@@ -12,6 +12,8 @@ from rich.console import Console
 from autolrs_cli.compose.grid import GridPoint, compose_grid
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce.arms import Base
+from autolrs_cli.experiments.tune.brackets import plan_tuning
+from autolrs_cli.experiments.tune.search_space import shipped_budget
 from autolrs_cli.overrides import key_in
 from autolrs_cli.search import PublishedSearch
 
@@ -119,4 +121,5 @@ def base_of(request: ReproductionRequest, recipe: str, errors: Console) -> Base:
         plan.search_steps,
         (plan.search.lr_min, plan.search.lr_max),
         original.plan.length.decays,
+        plan_tuning(shipped_budget(), plan.settings.run.max_steps, plan.search_steps, None, None),
     )

@@ -1,7 +1,7 @@
 """How many steps a study will make, and in which runs: said before the first of them.
 
-Hyperband (Li et al. 2018, arXiv 1603.06560, Algorithm 1), the synchronous one: a bracket tries some configurations in
-short runs, and the best 1 in `reduction_factor` go on to a run that many times as long. Each such run is a whole
+A bracket is one of Hyperband's (Li et al. 2018, arXiv 1603.06560), synchronous: it tries many configurations in short
+runs, and the best of them in runs as long as the one that is tuned for, which alone decide. Each run is a whole
 training run, decayed over its own length, never the beginning of a longer one.
 """
 
@@ -11,12 +11,12 @@ import math
 from dataclasses import dataclass
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.experiments.tune.search_space import TuneSettings
+from autolrs_cli.experiments.tune.search_space import BudgetSettings
 
 
 @dataclass(frozen=True)
 class Bracket:
-    """Successive halving from one rung on: `runs[i]` runs of `lengths[i]` steps."""
+    """Successive halving: `runs[i]` runs of `lengths[i]` steps, the last of them of full length."""
 
     runs: tuple[int, ...]
     lengths: tuple[int, ...]
@@ -47,95 +47,59 @@ class TuningPlan:
         return sum(bracket.steps for bracket in self.brackets)
 
     @property
+    def runs(self) -> int:
+        """How many runs are made, if none diverges."""
+        return sum(sum(bracket.runs) for bracket in self.brackets)
+
+    @property
     def configurations(self) -> int:
         """How many configurations are tried."""
         return sum(bracket.runs[0] for bracket in self.brackets)
 
 
 def plan_tuning(
-    settings: TuneSettings, max_steps: int, search_steps: int, budget_steps: int | None, trials: int | None
+    settings: BudgetSettings, max_steps: int, search_steps: int, budget_steps: int | None, trials: int | None
 ) -> TuningPlan:
-    """Return a plan that spends the budget in runs as long as it can pay for.
-
-    The longest rung is the longest of 1, 1/eta, 1/eta^2, ... of the run of which the budget, counted in searches, pays
-    for a whole first bracket; with few `trials` runs are longer.
+    """Return a plan that spends the budget in whole brackets.
 
     Args:
-        settings: of Hyperband.
+        settings: of the brackets.
         max_steps: of the run that is tuned for.
         search_steps: what AutoLRS's search costs in it.
-        budget_steps: None: as many as the search costs.
-        trials: the most configurations; None: as many as the budget pays for.
+        budget_steps: None: as many full lengths as the settings say, or what the search costs, if that is more.
+        trials: the most configurations; None: as many as the settings say.
 
     Raises:
-        ConfigError: if the budget is below what the search costs, or the trials cannot use it up.
+        ConfigError: if the budget is below that, or the trials cannot use it up.
     """
-    budget = search_steps if budget_steps is None else budget_steps
-    if trials is not None and trials < 1:
+    fair = max(settings.budget_lengths * max_steps, search_steps)
+    budget = fair if budget_steps is None else budget_steps
+    if budget < fair:
         raise ConfigError(
-            f"A study must try 1 configuration or more, but got --trials {trials}. Raise --trials."
+            f"Every schedule must be tuned with as many steps as {settings.budget_lengths} runs of full length make, "
+            f"and as AutoLRS's search makes ({search_steps:,}), so that the comparison is fair: {fair:,} here, but got "
+            f"--budget-steps {budget}. Raise it, or leave it out."
         )
-    if budget < search_steps:
+    count = math.ceil(budget / (settings.budget_lengths * max_steps))
+    bracket = _bracket(settings, max_steps, settings.entrants if trials is None else trials // count)
+    plan = TuningPlan((bracket,) * count, budget, search_steps)
+    if trials is not None and plan.configurations > trials:
         raise ConfigError(
-            f"A schedule must be tuned with as many steps as AutoLRS's search makes here ({search_steps:,}) or more, "
-            f"so that the comparison is fair, but got --budget-steps {budget}. Raise it, or leave it out."
+            f"A study must use up its budget of {budget:,} steps, {settings.budget_lengths} configurations or more for "
+            f"each {settings.budget_lengths * max_steps:,}, but got --trials {trials}. Set it to "
+            f"{count * settings.budget_lengths} or more, or leave it out."
         )
-    eta, most = settings.reduction_factor, trials or budget
-    share = _longest_share(settings, budget / search_steps)
-    ladders = [_lengths(settings, max(1, round(max_steps * share)))]
-    while share < 1:
-        share = min(1.0, share * eta)
-        ladders.append(_lengths(settings, max(1, round(max_steps * share))))
-    # Few configurations can still use the budget if the short runs are left out.
-    ladders += [ladders[-1][rung:] for rung in range(1, len(ladders[-1]))]
-    plans = [TuningPlan(_brackets(each, eta, budget, most), budget, search_steps) for each in ladders]
-    found = next((plan for plan in plans if plan.steps >= budget), None)
-    if found is None:
-        raise ConfigError(
-            f"A study must use up its budget of {budget:,} steps, but --trials {trials} can use "
-            f"{max(plan.steps for plan in plans):,} at most. Raise --trials, or leave it out."
-        )
-    return found
+    return plan
 
 
-def _longest_share(settings: TuneSettings, searches: float) -> float:
-    """Return the longest rung as a share of the run, for a budget of so many searches."""
-    share = 1.0
-    while settings.max_rungs * share > searches + 1e-9:
-        share /= settings.reduction_factor
-    return share
+def _bracket(settings: BudgetSettings, max_steps: int, entrants: int) -> Bracket:
+    """Return a bracket whose short runs share what the finalists leave of `budget_lengths`.
 
-
-def _lengths(settings: TuneSettings, longest: int) -> tuple[int, ...]:
-    lengths = [longest]
-    while len(lengths) < settings.max_rungs:
-        shorter = round(longest / settings.reduction_factor ** len(lengths))
-        if shorter < settings.shortest_steps:
-            break
-        lengths.insert(0, shorter)
-    return tuple(lengths)
-
-
-def _brackets(lengths: tuple[int, ...], eta: int, budget: int, trials: int) -> tuple[Bracket, ...]:
-    """Return Hyperband's brackets, again and again until the budget or the trials are used up."""
-    brackets: list[Bracket] = []
-    rungs = len(lengths)
-    while budget > 0 and trials > 0:
-        first = len(brackets) % rungs
-        halvings = rungs - 1 - first
-        full = min(trials, math.ceil(rungs / (halvings + 1) * eta**halvings))
-        # The last bracket is cut to what is left; the first is not, so that few trials are all used.
-        sizes = range(1 if brackets else full, full + 1)
-        tried = [_bracket(size, lengths[first:], eta) for size in sizes]
-        bracket = next((each for each in tried if each.steps >= budget), tried[-1])
-        brackets.append(bracket)
-        budget -= bracket.steps
-        trials -= bracket.runs[0]
-    return tuple(brackets)
-
-
-def _bracket(size: int, lengths: tuple[int, ...], eta: int) -> Bracket:
-    """Return successive halving of `size` configurations, without the rungs from which all would go on."""
-    runs = [max(1, size // eta**rung) for rung in range(len(lengths))]
-    kept = [i for i, count in enumerate(runs) if i == len(runs) - 1 or runs[i + 1] < count]
-    return Bracket(tuple(runs[i] for i in kept), tuple(lengths[i] for i in kept))
+    So it costs the same, but for rounding up, however many entrants there are.
+    """
+    short_steps = (settings.budget_lengths - settings.finalists) * max_steps
+    entrants = min(entrants, short_steps // settings.shortest_steps)
+    if entrants <= settings.budget_lengths:  # the budget pays for runs of full length for all of them
+        return Bracket((settings.budget_lengths,), (max_steps,))
+    length = math.ceil(short_steps / entrants)
+    return Bracket((entrants, settings.finalists), (length, max_steps))

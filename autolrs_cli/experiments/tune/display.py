@@ -10,6 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from autolrs_cli.compose.user_configs import path_of
+from autolrs_cli.experiments.tune.hyperband import seconds_spent
 from autolrs_cli.experiments.tune.rung_run import RungResult
 from autolrs_cli.experiments.tune.search_space import Point
 from autolrs_cli.experiments.tune.study import Configuration
@@ -29,9 +31,9 @@ def statement(task: TuningTask) -> Iterator[str]:
     )
     yield f"data: {task.run_plan.recipe.describe().data}"
     yield (
-        f"budget {plan.budget_steps:,} steps (AutoLRS's search makes {plan.search_steps:,} here): "
-        f"{counted(plan.configurations, 'configuration')}, {counted(plan.steps, 'step')}, "
-        "each run fully decayed over its own length"
+        f"budget {plan.budget_steps:,} steps ({_lengths(task)} runs of full length; AutoLRS's search makes "
+        f"{plan.search_steps:,} here): {counted(plan.configurations, 'configuration')}, {counted(plan.runs, 'run')}, "
+        f"{counted(plan.steps, 'step')}"
     )
     for number, bracket in enumerate(plan.brackets, 1):
         runs = ", then ".join(
@@ -39,14 +41,18 @@ def statement(task: TuningTask) -> Iterator[str]:
             for count, length in zip(bracket.runs, bracket.lengths, strict=True)
         )
         yield f"  bracket {number}: {runs}"
-    full = task.run_plan.settings.run.max_steps
-    longest = plan.brackets[0].lengths[-1]
-    if longest < full:
+    short, full = plan.brackets[0].lengths[0], plan.brackets[0].lengths[-1]
+    if short < full:
+        higher = (full / short) ** task.settings.horizon_exponent
         yield (
-            f"  The longest runs have {longest:,} of the {full:,} steps that are tuned for; "
-            f"a larger --budget-steps pays for longer ones."
+            "  Each run is decayed over its own length. The short ones choose which configurations get a run of full "
+            f"length, and try LRs {higher:.2g} times as high as those that they stand for."
         )
     yield f"study directory: {task.directory.root}"
+
+
+def _lengths(task: TuningTask) -> str:
+    return f"{task.plan.budget_steps / task.run_plan.settings.run.max_steps:.4g}"
 
 
 class TuningScreen:
@@ -125,15 +131,17 @@ def results(task: TuningTask, best: Configuration) -> RenderableType:
 def _closing(task: TuningTask, best: Configuration, everything: list[Configuration]) -> Iterator[str]:
     runs = sum(len(each.results) for each in everything)
     yield (
-        f"{task.steps_made():,} steps in {runs} runs; budget {task.plan.budget_steps:,}; "
-        f"AutoLRS's search makes {task.plan.search_steps:,}."
+        f"{task.steps_made():,} steps in {runs} runs, {seconds_spent(everything):,.0f} s; "
+        f"budget {task.plan.budget_steps:,}; AutoLRS's search makes {task.plan.search_steps:,}."
     )
     yield f"best: trial {best.number}, {_point(best.point)}, loss {best.results[max(best.results)].loss:.4f}"
     for warning in at_an_edge(task.settings.space, best):
         yield f"warning: {warning}"
-    yield f"kept as {task.tuned.path}"
+    yield f"kept as {path_of(task.option)}"
+    if task.others:
+        yield f"beside it, from other studies: {', '.join(f'schedule={option}' for option in task.others)}"
     yield f"figure: {task.directory.plot} (and .svg); table: {task.directory.trials}"
-    yield f"train with it: {task.tuned.command(task.before)}"
+    yield f"train with it: {task.command}"
 
 
 def _loss(outcome: RungResult | None) -> str:

@@ -1,4 +1,4 @@
-"""Tune a schedule: Hyperband whose every rung is a training run of its own, decayed over its own length."""
+"""Tune a schedule: successive halving whose every rung is a training run of its own, decayed over its own length."""
 
 from __future__ import annotations
 
@@ -124,3 +124,8 @@ def best_of(configurations: Iterable[Configuration]) -> Configuration:
 def steps_made(configurations: Iterable[Configuration]) -> int:
     """Return the optimizer steps of all runs, from their ledgers."""
     return sum(outcome.steps for each in configurations for outcome in each.results.values())
+
+
+def seconds_spent(configurations: Iterable[Configuration]) -> float:
+    """Return the seconds of all runs, from their ledgers."""
+    return sum(outcome.seconds for each in configurations for outcome in each.results.values())

@@ -32,6 +32,8 @@ class RungResult:
     """On the slice that chooses LRs, at the run's end; None: it diverged."""
     steps: int
     """Optimizer steps in its ledger, without those repeated after an interruption."""
+    seconds: float
+    """Likewise."""
     reason: str | None = None
     """Why there is no loss."""
 
@@ -81,14 +83,15 @@ class RungRun:
             summary = orjson.loads(RunDirectory(self.directory).summary.read_bytes())
         except (OSError, ValueError):
             return None
-        steps = sum(int(bucket["steps"]) for name, bucket in summary["ledger"].items() if name != "repeated")
+        spent = [bucket for name, bucket in summary["ledger"].items() if name != "repeated"]
+        steps, seconds = (sum(bucket[unit] for bucket in spent) for unit in ("steps", "seconds"))
         records = list(read_journal(RunDirectory(self.directory).journal))
         if summary["status"] == "done":
             loss = choose_loss(records, averaged=self.averaged)
             reason = None if loss is not None else "its loss on the slice that chooses LRs is not finite"
-            return RungResult(loss, steps, reason)
+            return RungResult(loss, int(steps), seconds, reason)
         if cause_of(summary) is EndCause.DIVERGED:
-            return RungResult(None, steps, "diverged")
+            return RungResult(None, int(steps), seconds, "diverged")
         return None
 
     def _train(self, tick: Callable[[int], None]) -> int:

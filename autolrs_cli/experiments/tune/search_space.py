@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import Field
 from scipy.stats.qmc import LatinHypercube
 
 from autolrs_cli.contracts import FilledCycles
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.settings import Section, parse
-from autolrs_cli.values import PositiveFloat, PositiveInt
+from autolrs_cli.values import NonNegativeFloat, PositiveFloat, PositiveInt
 
 Point = dict[str, float]
 """Parameter -> value, as Optuna keeps it: an LR, a share, a whole number."""
@@ -69,15 +71,33 @@ class CyclesRange(Section):
 Range = Annotated[LrRange | ShareRange | WholeRange | CyclesRange, Field(discriminator="kind")]
 
 
-class TuneSettings(Section):
-    """The group `tune`: how Hyperband spends its budget, and the space it looks in."""
+class BudgetSettings(Section):
+    """How a study spends its budget."""
 
     name: str
-    reduction_factor: Annotated[int, Field(strict=True, ge=2)]
-    max_rungs: Annotated[int, Field(strict=True, ge=1)]
+    budget_lengths: Annotated[int, Field(strict=True, ge=2)]
+    """What a bracket costs, in lengths of the run that is tuned for."""
+    finalists: Annotated[int, Field(strict=True, ge=1)]
+    """Configurations that get a run of full length."""
+    entrants: Annotated[int, Field(strict=True, ge=2)]
+    """Configurations that get a short run."""
     shortest_steps: Annotated[int, Field(strict=True, ge=1)]
+    horizon_exponent: NonNegativeFloat
+    """An LR at full length stands for one that is (full length / length) to this power higher in a shorter run."""
     startup_trials: Annotated[int, Field(strict=True, ge=1)]
+
+
+class TuneSettings(BudgetSettings):
+    """The group `tune`: how a study spends its budget, and the space it looks in."""
+
     space: Annotated[dict[str, Range], Field(min_length=1)]
+
+
+def shipped_budget() -> BudgetSettings:
+    """Return how every study spends its budget if a person asks for nothing else."""
+    node = yaml.safe_load((files("autolrs_configs") / "tune" / "hyperband.yaml").read_text(encoding="utf-8"))
+    settings: BudgetSettings = parse(BudgetSettings, node, "tune")
+    return settings
 
 
 def read_settings(node: Mapping[str, Any]) -> TuneSettings:
@@ -92,6 +112,11 @@ def read_settings(node: Mapping[str, Any]) -> TuneSettings:
         kinds = re.compile(rf"(tune\.space\.\w+)\.({'|'.join(_ORDER)})\b")
         raise ConfigError([kinds.sub(r"\1", problem) for problem in error.problems]) from None
     problems = [problem for key in settings.space for problem in _range_problems(settings.space, key)]
+    if settings.finalists >= settings.budget_lengths:
+        problems.append(
+            "The short runs must have a part of the budget: `tune.finalists < tune.budget_lengths` must hold, but got "
+            f"tune.finalists={settings.finalists}, tune.budget_lengths={settings.budget_lengths}. Set tune.finalists."
+        )
     if problems:
         raise ConfigError(problems)
     return settings
@@ -152,7 +177,12 @@ def _value(given: Range, share: float) -> float:
 
 
 def schedule_settings(
-    space: Mapping[str, Range], point: Point, schedule: Mapping[str, Any], steps: int, full_steps: int
+    space: Mapping[str, Range],
+    point: Point,
+    schedule: Mapping[str, Any],
+    steps: int,
+    full_steps: int,
+    horizon_exponent: float = 0.0,
 ) -> dict[str, Any]:
     """Return the schedule's settings at `point` in a run of `steps`, fully decayed there.
 
@@ -164,6 +194,7 @@ def schedule_settings(
         schedule: the resolved node of the schedule, for a run of `full_steps`.
         steps: length of this run.
         full_steps: length of the run that is tuned for.
+        horizon_exponent: by which power of `full_steps / steps` the LRs of this run are higher than those of the point.
     """
     found: dict[str, Any] = {
         key: max(1, round(value * steps / full_steps))
@@ -172,6 +203,8 @@ def schedule_settings(
     }
     for key, given in sorted(space.items(), key=lambda item: _ORDER[item[1].kind]):
         value = point[parameter_name(key, given)]
+        if isinstance(given, LrRange):
+            value *= (full_steps / steps) ** horizon_exponent
         if isinstance(given, ShareRange):
             value *= found[given.of]
         if isinstance(given, CyclesRange):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -12,21 +13,25 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from autolrs_cli.compose.user_configs import TunedSchedule
+from autolrs_cli.compose.user_configs import TunedSchedule, path_of
 from autolrs_cli.config_keys import lies_below
 from autolrs_cli.contracts import AdaptiveSchedule, Report
+from autolrs_cli.durable import write_whole
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.tune.brackets import TuningPlan, plan_tuning
-from autolrs_cli.experiments.tune.hyperband import Tick, Tuner, Watcher, steps_made
+from autolrs_cli.experiments.tune.hyperband import Tick, Tuner, Watcher, seconds_spent, steps_made
+from autolrs_cli.experiments.tune.result import train_command, tuned_text
 from autolrs_cli.experiments.tune.rung_run import RungResult, RungRun
 from autolrs_cli.experiments.tune.search_space import TuneSettings, read_settings, schedule_settings
 from autolrs_cli.experiments.tune.study import Configuration, Study
 from autolrs_cli.experiments.tune.study_directory import StudyDirectory
 from autolrs_cli.experiments.tune.trials_table import write_trials
 from autolrs_cli.overrides import key_in
+from autolrs_cli.records.run_directory import HARMLESS_KEYS, config_id
 from autolrs_cli.runner.code_version import code_version
 from autolrs_cli.runner.plan import Plan, check
 from autolrs_cli.runner.preparation import prepare_data
+from autolrs_cli.schedules.tuning import Tuning, purpose_of
 from autolrs_cli.wording import counted
 
 # What the study sets itself in every run.
@@ -47,6 +52,7 @@ class TuningTask:
         trials: the most configurations, if a person bounded them.
         run_plan: the checked run that is tuned for.
         directory: where the study lies.
+        optimizer: name of the option of that group.
     """
 
     config: dict[str, Any]
@@ -58,6 +64,7 @@ class TuningTask:
     trials: int | None
     run_plan: Plan
     directory: StudyDirectory
+    optimizer: str
 
     @classmethod
     def of(
@@ -69,6 +76,7 @@ class TuningTask:
         trials: int | None,
         budget_steps: int | None,
         directory: Path | None,
+        optimizer: str,
     ) -> TuningTask:
         """Check everything that can be known to be wrong before a step is made.
 
@@ -82,15 +90,39 @@ class TuningTask:
         run_plan = check(config)
         max_steps = run_plan.settings.run.max_steps
         plan = plan_tuning(settings, max_steps, _search_steps(config), budget_steps, trials)
-        tuned = _tuned(config)
-        root = directory or Path("tuning", *tuned.option.split("/")[1:])
-        tuned.prove_writable()
-        return cls(config, dict(node), given, before, settings, plan, trials, run_plan, StudyDirectory(root))
+        study = StudyDirectory(directory or _usual_root(config, optimizer))
+        return cls(config, dict(node), given, before, settings, plan, trials, run_plan, study, optimizer)
 
     @property
     def tuned(self) -> TunedSchedule:
-        """Where the result is kept."""
-        return _tuned(self.config)
+        """Where the result is kept; only when the data are prepared."""
+        return TunedSchedule(**self._names, data_fingerprint=self.run_plan.recipe.fingerprint())
+
+    @property
+    def _names(self) -> dict[str, str]:
+        names = {group: str(self.config[group]["name"]) for group in ("recipe", "schedule", "average")}
+        return {**names, "scale": str(self.config["scale"]), "optimizer": self.optimizer}
+
+    @property
+    def study_id(self) -> str:
+        """8 hex digits that tell this study from any other; only when the data are prepared."""
+        identity = self._identity()
+        return config_id({**identity.pop("config"), **identity, "code_version": None}, HARMLESS_KEYS)
+
+    @cached_property
+    def option(self) -> str:
+        """What to write after `schedule=` for the result; only when the data are prepared."""
+        return self.tuned.option(self.study_id)
+
+    @property
+    def others(self) -> list[str]:
+        """What other studies of the same recipe, scale, schedule, optimizer, averaging and data have left."""
+        return [option for option in self.tuned.versions() if option != self.option]
+
+    @property
+    def command(self) -> str:
+        """What to type to train with the result."""
+        return train_command(self.before, self.given, self.option)
 
     @property
     def averaged(self) -> bool:
@@ -103,8 +135,7 @@ class TuningTask:
         evenly = max(
             self.plan.brackets[0].runs[0], min(self.settings.startup_trials, self.plan.configurations)
         )
-        name = "-".join(self.tuned.option.split("/")[1:])
-        return Study(self.directory.storage, name, self.settings, self.config["seed"], evenly)
+        return Study(self.directory.storage, self.study_id, self.settings, self.config["seed"], evenly)
 
     def prepare(self, report: Report) -> None:
         """Make the data ready, once for all runs."""
@@ -156,12 +187,27 @@ class TuningTask:
         """Write the tuned schedule where Hydra finds it, a copy beside the study, and the figure."""
         from autolrs_cli.experiments.tune.figure import draw
 
-        found = {key: value for key, value in self._settings_at(best).items() if key in self.settings.space}
-        text = self.tuned.text(self.node, found, self._facts(best))
-        for path in (self.tuned.path, self.directory.best):
-            path.write_text(text, encoding="utf-8")
+        text = tuned_text(self.node, self.tuning(best), self._facts(best))
+        for path in (path_of(self.option), self.directory.best):
+            write_whole(path, text)
         title = f"{self.tuned.schedule} on {self.tuned.recipe} at scale={self.tuned.scale}, tuned"
         draw(self.directory.plot, title, self.settings.space, self.study.configurations(), best)
+
+    def tuning(self, best: Configuration) -> Tuning:
+        """Return what was found, and what finding it took: all runs of the study."""
+        everything, fingerprint = self.study.configurations(), self.run_plan.recipe.fingerprint()
+        settings = self._settings_at(best).items()
+        return Tuning(
+            option=self.option,
+            study=self.study_id,
+            steps=steps_made(everything),
+            seconds=round(seconds_spent(everything), 1),
+            runs=sum(len(each.results) for each in everything),
+            configurations=len(everything),
+            max_steps=self.run_plan.settings.run.max_steps,
+            purpose=purpose_of(self.config, fingerprint),
+            found={key: value for key, value in settings if key in self.settings.space},
+        )
 
     def _train(self, configuration: Configuration, length: int, tick: Tick) -> RungResult:
         directory = self.directory.run(configuration.number, length)
@@ -196,7 +242,12 @@ class TuningTask:
     def _settings_at(self, configuration: Configuration, length: int | None = None) -> dict[str, Any]:
         full = self.run_plan.settings.run.max_steps
         return schedule_settings(
-            self.settings.space, configuration.point, self.config["schedule"], length or full, full
+            self.settings.space,
+            configuration.point,
+            self.config["schedule"],
+            length or full,
+            full,
+            self.settings.horizon_exponent,
         )
 
     def _untuned(self) -> dict[str, Any]:
@@ -209,26 +260,29 @@ class TuningTask:
         return code_version(self.config).total
 
     def _facts(self, best: Configuration) -> list[str]:
-        longest, everything = max(best.results), self.study.configurations()
-        runs = sum(len(each.results) for each in everything)
+        tuned, tuning = self.tuned, self.tuning(best)
         weights = "averaged weights, " if self.averaged else ""
+        loss = best.results[max(best.results)].loss
+        overrides = shlex.join(each for each in self.given if not each.startswith("tune=")) or "none"
         return [
+            f"{tuned.schedule} for {tuned.recipe} at scale={tuned.scale}, optimizer={tuned.optimizer}, "
+            f"average={tuned.average}, tuned in {tuning.steps:,} steps.   {self.command}",
             f"By `autolrs tune`, {datetime.now().astimezone():%Y-%m-%d %H:%M}; "
-            f"study {self.directory.root.absolute()}",
-            f"Objective: loss on the slice that chooses LRs, {weights}{best.results[longest].loss!r} after a run of "
-            f"{longest} steps.",
-            f"Budget: {self.plan.budget_steps} steps; {steps_made(everything)} made, in {counted(runs, 'run')} of "
-            f"{counted(len(everything), 'configuration')}. AutoLRS's search makes {self.plan.search_steps}.",
-            f"For run.max_steps={self.run_plan.settings.run.max_steps}; tuned on seed {self.config['seed']}; "
-            f"overrides: {' '.join(each for each in self.given if not each.startswith('tune=')) or 'none'}",
-            f"Code version {self._code_version}; data fingerprint {self.run_plan.recipe.fingerprint()}",
+            f"study {tuning.study} in {self.directory.root.absolute()}",
+            f"Objective: loss on the slice that chooses LRs, {weights}{loss!r} after a run of "
+            f"{max(best.results)} steps.",
+            f"Budget: {self.plan.budget_steps} steps; {tuning.steps} made, in {counted(tuning.runs, 'run')} of "
+            f"{counted(tuning.configurations, 'configuration')}. AutoLRS's search makes {self.plan.search_steps}.",
+            f"For run.max_steps={tuning.max_steps}; tuned on seed {self.config['seed']}; overrides: {overrides}",
+            f"Code version {self._code_version}; data fingerprint {tuned.data_fingerprint}: "
+            f"{self.run_plan.recipe.describe().data}",
         ]
 
 
-def _tuned(config: Mapping[str, Any]) -> TunedSchedule:
-    names = (str(config[group]["name"]) for group in ("recipe", "schedule", "average"))
-    recipe, schedule, average = names
-    return TunedSchedule(recipe, str(config["scale"]), schedule, average)
+def _usual_root(config: Mapping[str, Any], optimizer: str) -> Path:
+    recipe, schedule, average = (str(config[group]["name"]) for group in ("recipe", "schedule", "average"))
+    suffix = "" if average == "none" else f"_{average}"
+    return Path("tuning", recipe, str(config["scale"]), f"{schedule}{suffix}-{optimizer}")
 
 
 def _search_steps(config: Mapping[str, Any]) -> int:

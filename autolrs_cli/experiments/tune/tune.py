@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from autolrs_cli.compose.hydra_app import (
+    chosen_option,
     compose_and_call,
     config_dirs,
     given_config_dir,
@@ -38,22 +39,29 @@ def main(
     directory: Path | None,
     *,
     rerun_stale: bool = False,
+    dry_run: bool = False,
 ) -> int:
     """Tune the schedule that `overrides` name; return the exit code.
 
     Args:
         overrides: Hydra's command line.
-        trials: the most configurations; None: as many as the budget pays for.
-        budget_steps: None: as many as AutoLRS's search costs.
-        directory: of the study; None: tuning/<recipe>/<scale>/<schedule>.
+        trials: the most configurations; None: as many as the settings say.
+        budget_steps: None: those of as many full lengths as the settings say.
+        directory: of the study; None: tuning/<recipe>/<scale>/<schedule>-<optimizer>.
         rerun_stale: set a study aside whose data have changed since, and begin it again.
+        dry_run: say which runs would be made, and make none.
     """
     console, errors = PatientConsole(), PatientConsole(stderr=True)
     codes: list[int] = []
 
     def job(config: DictConfig) -> None:
         try:
-            codes.append(_tune(config, trials, budget_steps, directory, console, rerun_stale=rerun_stale))
+            task = _task(config, trials, budget_steps, directory, console)
+            if dry_run:
+                say(console, "\n".join(statement(task)))
+                codes.append(ExitCode.DONE)
+            else:
+                codes.append(_tune(task, config.dashboard.get("name"), console, rerun_stale=rerun_stale))
         except AutoLRSError as error:
             codes.append(show_error(errors, error))
 
@@ -85,15 +93,14 @@ def _tunable(overrides: Sequence[str]) -> list[str]:
     return sorted(names - {"hyperband"})
 
 
-def _tune(
+def _task(
     config: DictConfig,
     trials: int | None,
     budget_steps: int | None,
     directory: Path | None,
     console: PatientConsole,
-    *,
-    rerun_stale: bool,
-) -> int:
+) -> TuningTask:
+    """Return the study, checked, its data prepared."""
     _require_tunable(config)
     given = given_overrides()
     if "seed" not in map(key_in, given):
@@ -102,9 +109,17 @@ def _tune(
     plain = resolve(config)
     _require_tuning_seed(plain["seed"])
     with console.status("checking settings and data ..."):
-        task = TuningTask.of(plain, node, [*given_config_dir()], given, trials, budget_steps, directory)
+        optimizer = chosen_option("optimizer")
+        task = TuningTask.of(
+            plain, node, [*given_config_dir()], given, trials, budget_steps, directory, optimizer
+        )
     with PreparationProgress(console) as progress:
         task.prepare(progress)
+    return task
+
+
+def _tune(task: TuningTask, dashboard: str, console: PatientConsole, *, rerun_stale: bool) -> int:
+    task.tuned.prove_writable()
     if rerun_stale and (aside := task.set_aside_if_stale()):
         say(console, f"the data have changed since: the study of the old ones lies in {aside} now")
     with task.directory.locked(), _asked_to_stop():
@@ -112,7 +127,7 @@ def _tune(
         lines = [*statement(task), *([f"warning: {warning}"] if warning else [])]
         say(console, "\n".join(lines))
         try:
-            with TuningScreen(console, task, live=plain["dashboard"].get("name") == "live") as screen:
+            with TuningScreen(console, task, live=dashboard == "live") as screen:
                 best = task.carry_out(screen)
         except (ExperimentStopped, KeyboardInterrupt) as stopped:
             code = stopped.exit_code if isinstance(stopped, ExperimentStopped) else ExitCode.SIGINT

@@ -23,6 +23,7 @@ from autolrs_cli.reports.compare.speedups import Speedup, speedup
 from autolrs_cli.reports.compare.target import choose_goal, final_values, usual_length
 from autolrs_cli.reports.compare.target_curve import TargetCurve, target_curves, target_grid
 from autolrs_cli.reports.compare.time_to_target import Goal
+from autolrs_cli.reports.compare.tuning_cost import TuningCost, tuning_cost
 from autolrs_cli.wording import look_alike, named
 
 BASELINE = "original"
@@ -52,6 +53,8 @@ class Comparison:
     """Arm -> seed -> when it reached the target."""
     finals: Mapping[str, Sequence[float]]
     """Arm -> the metric at the end of each seed's run of the usual length."""
+    tuning: Mapping[str, TuningCost]
+    """Arm -> what finding its settings took."""
     speedups: tuple[Speedup, ...]
     """One for each arm but the baseline."""
     curves: tuple[TargetCurve, ...]
@@ -109,7 +112,10 @@ def compare(
         speedup(arm.name, arms[0].name, outcomes[arm.name], outcomes[arms[0].name]) for arm in arms[1:]
     ]
     _require_pairs(speedups)
-    budget = usual_length(arms)
+    budget, tuning = usual_length(arms), {arm.name: tuning_cost(arm) for arm in arms}
+    guessed = [
+        f"{name}: its LRs are a guess here; {cost.words}" for name, cost in tuning.items() if cost.elsewhere
+    ]
     return Comparison(
         # By its name: numbers change with the runs.
         ComparisonRequest(tuple(run_dirs), target, None if baseline is None else arms[0].name, force),
@@ -118,10 +124,11 @@ def compare(
         budget,
         outcomes,
         {arm.name: final_values(arm.at_length(budget), goal.metric, goal.direction) for arm in arms},
+        tuning,
         tuple(speedups),
         tuple(target_curves(racing, arms[0].name, target_grid(racing, goal))),
         tuple(refused),
-        (*caveats(arms, goal, speedups, outcomes), *hardware_notes(runs), *notes, *doubts(arms)),
+        (*caveats(arms, goal, speedups, outcomes), *guessed, *hardware_notes(runs), *notes, *doubts(arms)),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from autolrs_cli.config_keys import batch_settings
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, config_id
 from autolrs_cli.reports.compare.arms import Arm, optimizer_of
 from autolrs_cli.reports.compare.run_record import RunRecord
@@ -74,7 +75,7 @@ def differences(runs: Sequence[RunRecord], *, target_matters: bool) -> list[str]
         "recipe": lambda run: run.description.get("recipe"),
         "data (by fingerprint)": lambda run: run.started.get("data_fingerprint"),
         "scale": lambda run: run.description.get("scale"),
-        "batch": _batch,
+        "batch": lambda run: batch_settings(run.config),
         "precision": lambda run: run.description.get("precision"),
         **{what: partial(_runtime, key=key, usual=usual) for what, (key, usual) in _RUNTIME.items()},
         "threads (runtime.threads)": lambda run: run.description.get("threads"),
@@ -153,11 +154,6 @@ def twins(arms: Sequence[Arm]) -> list[str]:
                 "Leave out all but one."
             )
     return found
-
-
-def _batch(run: RunRecord) -> Any:
-    recipe = run.config["recipe"]
-    return {k: v for k, v in recipe.items() if "batch" in k and not k.startswith(("micro", "eval"))}
 
 
 def _runtime(run: RunRecord, *, key: str, usual: Any) -> Any:

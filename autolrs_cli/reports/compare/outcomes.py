@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from autolrs_cli.reports.compare.arms import Arm
 from autolrs_cli.reports.compare.run_record import RunRecord
 from autolrs_cli.reports.compare.time_to_target import Goal, MetricCurve, metric_curve
+from autolrs_cli.reports.compare.tuning_cost import tuning_cost
 
-Cost = Literal["step", "total_steps", "seconds"]
+Cost = Literal["step", "total_steps", "seconds", "all_in", "all_in_shared"]
+"""What is counted: kept steps; all steps; seconds; all steps and those of the tuning, for a person who trains once, or
+shared among the compared seeds."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,18 @@ class TargetOutcome:
     path: Path
     at_shortest: bool = False
     """Whether a decayed schedule reached it at its shortest length: a still shorter run might reach it, too."""
+    tuning_steps: int | None = None
+    """Optimizer steps that finding the arm's settings took; None: unknown."""
 
-    def cost(self, kind: Cost) -> float:
-        """Return the steps or seconds."""
+    def cost(self, kind: Cost, seeds: int = 1) -> float:
+        """Return the steps or seconds; steps of tuning that are unknown count as none.
+
+        Args:
+            kind: what is counted.
+            seeds: how many share the tuning.
+        """
+        if kind in ("all_in", "all_in_shared"):
+            return self.total_steps + (self.tuning_steps or 0) / (seeds if kind == "all_in_shared" else 1)
         return float(getattr(self, kind))
 
 
@@ -41,8 +53,14 @@ class Racer:
 
     decays: bool
     runs: tuple[tuple[RunRecord, MetricCurve], ...]
+    tuning_steps: int | None = None
+    """That finding the arm's settings took; None: unknown."""
 
     def race(self, target: float) -> TargetOutcome:
+        """Return when `target` is reached, with what tuning took."""
+        return replace(self._race(target), tuning_steps=self.tuning_steps)
+
+    def _race(self, target: float) -> TargetOutcome:
         """Return when `target` is reached.
 
         A decayed schedule needs the shortest length whose run reaches it, and needs that run to its end (method
@@ -68,8 +86,11 @@ class Racer:
 
 def racers(arm: Arm, goal: Goal) -> dict[int, Racer]:
     """Return seed -> what races for `goal` in `arm`."""
+    tuning = tuning_cost(arm).steps
     return {
-        seed: Racer(arm.decays, tuple((run, metric_curve(run, goal.metric, goal.direction)) for run in runs))
+        seed: Racer(
+            arm.decays, tuple((run, metric_curve(run, goal.metric, goal.direction)) for run in runs), tuning
+        )
         for seed, runs in arm.runs.items()
     }
 

@@ -25,6 +25,7 @@ def provenance(comparison: Comparison) -> list[str]:
         f"recipe: {first.description.get('recipe')}, scale={first.description.get('scale')}; "
         f"model: {first.description.get('model')}",
         f"data: {first.description.get('data')}; fingerprint {first.started.get('data_fingerprint')}",
+        *(f"tuning of {arm}: {cost.words}" for arm, cost in comparison.tuning.items()),
         f"hardware: {'; '.join(devices)}; precision {first.description.get('precision')}",
         f"code: {', '.join(sorted({str(run.started.get('code_version')) for run in runs}))}",
         f"versions: {', '.join(versions)}",

@@ -16,6 +16,9 @@ GENERATOR_SEED = 0
 LEVEL = 0.95
 # Fewer seeds than these make no interval (method rule 7).
 FEWEST_FOR_AN_INTERVAL = 5
+COSTS: tuple[Cost, ...] = ("step", "total_steps", "seconds", "all_in", "all_in_shared")
+ALL_IN: tuple[Cost, ...] = ("all_in", "all_in_shared")
+Bound = Literal["exact", "at least", "at most"]
 Finding = Literal["faster", "slower", "undecided", "no speedup", "no pair"]
 
 
@@ -26,6 +29,8 @@ class Pair:
     seed: int
     baseline: TargetOutcome
     arm: TargetOutcome
+    seeds: int = 1
+    """How many are compared, and so share what tuning took."""
 
     @property
     def both_miss(self) -> bool:
@@ -41,7 +46,18 @@ class Pair:
             return None
         if not self.arm.reached:
             return 0.0
-        return self.baseline.cost(cost) / self.arm.cost(cost) if self.arm.cost(cost) else math.inf
+        below = self.arm.cost(cost, self.seeds)
+        return self.baseline.cost(cost, self.seeds) / below if below else math.inf
+
+    def at_least(self, cost: Cost) -> bool:
+        """Whether the ratio may be larger: the baseline missed, or what tuning it took is unknown."""
+        if not self.arm.reached:
+            return False
+        return not self.baseline.reached or (cost in ALL_IN and self.baseline.tuning_steps is None)
+
+    def at_most(self, cost: Cost) -> bool:
+        """Whether the ratio may be smaller: what tuning the arm took is unknown."""
+        return self.arm.reached and cost in ALL_IN and self.arm.tuning_steps is None
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,8 @@ class Estimate:
     wins: int
     ties: int
     pairs: int
+    bound: Bound = "exact"
+    """What the median is if tuning is unknown: the baseline's left out, or the arm's."""
 
     @property
     def probability_faster(self) -> float:
@@ -83,6 +101,10 @@ class Speedup:
     """In all optimizer steps."""
     seconds: Estimate | None
     """In seconds, everything included."""
+    all_in: Estimate | None
+    """In all optimizer steps and those of the tuning, for a person who trains once; None: no pair, or unknown."""
+    all_in_shared: Estimate | None
+    """Likewise, the tuning shared among the compared seeds."""
 
     @property
     def arm_misses(self) -> int:
@@ -109,7 +131,8 @@ class Speedup:
 
         How long a baseline that missed would have needed is unknown: its ratio has no upper bound.
         """
-        return _ratios(_known(self.pairs, cost))
+        ratios, _, at_most = _ratios(_known(self.pairs, cost), cost)
+        return ratios, at_most
 
     def finding(self, estimate: Estimate | None) -> Finding:
         """Return what `estimate`, one of this speedup's, says."""
@@ -128,26 +151,28 @@ def speedup(
 ) -> Speedup:
     """Pair `outcomes` (seed -> outcome) with those of the baseline by seed."""
     seeds = sorted(outcomes.keys() & baseline_outcomes.keys())
-    pairs = tuple(Pair(seed, baseline_outcomes[seed], outcomes[seed]) for seed in seeds)
-    training, net, seconds = (
-        estimate(pairs, cost, intervals=intervals) for cost in ("step", "total_steps", "seconds")
-    )
-    return Speedup(arm, baseline, pairs, training, net, seconds)
+    pairs = tuple(Pair(seed, baseline_outcomes[seed], outcomes[seed], len(seeds)) for seed in seeds)
+    return Speedup(arm, baseline, pairs, *(estimate(pairs, cost, intervals=intervals) for cost in COSTS))
 
 
 def estimate(pairs: Sequence[Pair], cost: Cost, *, intervals: bool = True) -> Estimate | None:
-    """Return median ratio, interval and wins of the pairs that have a ratio; None if none has."""
+    """Return median ratio, interval and wins of the pairs that have a ratio; None if none has, or nothing bounds it."""
     known = _known(pairs, cost)
-    if not known:
+    smaller, larger = (any(which(pair, cost) for pair, _ in known) for which in (Pair.at_most, Pair.at_least))
+    if not known or (smaller and larger):
         return None
-    ratios, at_most = _ratios(known)
+    ratios, at_least, at_most = _ratios(known, cost)
+    untuned = cost in ALL_IN and any(pair.baseline.tuning_steps is None for pair, _ in known)
     return Estimate(
         cost,
         float(np.median(ratios)),
-        bootstrap_interval(ratios, at_most) if intervals and len(known) >= FEWEST_FOR_AN_INTERVAL else None,
+        bootstrap_interval(ratios, at_most, at_least)
+        if intervals and len(known) >= FEWEST_FOR_AN_INTERVAL
+        else None,
         int((ratios > 1).sum()),
         int((ratios == 1).sum()),
         len(known),
+        "at most" if smaller else "at least" if untuned else "exact",
     )
 
 
@@ -155,13 +180,17 @@ def _known(pairs: Sequence[Pair], cost: Cost) -> list[tuple[Pair, float]]:
     return [(pair, ratio) for pair in pairs if (ratio := pair.ratio(cost)) is not None]
 
 
-def _ratios(known: Sequence[tuple[Pair, float]]) -> tuple[np.ndarray, np.ndarray]:
+def _ratios(known: Sequence[tuple[Pair, float]], cost: Cost) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the ratios of pairs, and the smallest and the largest that each may be."""
     ratios = np.array([ratio for _, ratio in known])
-    bounded = [pair.baseline.reached or not pair.arm.reached for pair, _ in known]
-    return ratios, np.where(bounded, ratios, math.inf)
+    smaller = [pair.at_most(cost) for pair, _ in known]
+    larger = [pair.at_least(cost) for pair, _ in known]
+    return ratios, np.where(smaller, 0.0, ratios), np.where(larger, math.inf, ratios)
 
 
-def bootstrap_interval(ratios: np.ndarray, at_most: np.ndarray | None = None) -> tuple[float, float]:
+def bootstrap_interval(
+    ratios: np.ndarray, at_most: np.ndarray | None = None, at_least: np.ndarray | None = None
+) -> tuple[float, float]:
     """Return the percentile-bootstrap interval of the median ratio, pairs resampled with replacement.
 
     The ends are order statistics of the resampled medians, the outer ones where a percentile falls between two, so
@@ -170,10 +199,11 @@ def bootstrap_interval(ratios: np.ndarray, at_most: np.ndarray | None = None) ->
     Args:
         ratios: one for each pair.
         at_most: the largest that each ratio may be, for the upper end; None: `ratios`.
+        at_least: the smallest, for the lower end; None: `ratios`.
     """
-    upper = ratios if at_most is None else at_most
+    lower, upper = (ratios if bound is None else bound for bound in (at_least, at_most))
     drawn = np.random.default_rng(GENERATOR_SEED).integers(0, len(ratios), (RESAMPLES, len(ratios)))
-    low = np.quantile(medians(ratios[drawn]), (1 - LEVEL) / 2, method="lower")
+    low = np.quantile(medians(lower[drawn]), (1 - LEVEL) / 2, method="lower")
     high = np.quantile(medians(upper[drawn]), (1 + LEVEL) / 2, method="higher")
     return float(low), float(high)
 

@@ -16,16 +16,23 @@ from rich.text import Text
 from autolrs_cli.reports import claims
 from autolrs_cli.reports.claims import CLAIM_OVER_TUNED, ClaimCheck, Judged
 from autolrs_cli.reports.compare.speedups import Estimate, Speedup
+from autolrs_cli.reports.render.format import BOUNDS
 
-COLUMNS = ("what", "the paper claims", "training steps", "faster on", "all steps", "misses", "verdict")
+COLUMNS = (
+    *("what", "the paper claims", "training steps", "faster on", "all steps"),
+    *("all-in, 1 run", "all-in, shared", "misses", "verdict"),
+)
 DIRECTION = (
     "Every figure is a ratio of steps to the same target, named in its row or its heading: above 1, the schedule under "
     "the stroke needs fewer. It is the median over paired seeds, with a 95 % interval where there are five. Training "
-    "steps leave the search out, as the paper does; all steps count it. No figure is named where more than half of the "
-    "runs miss the target. A figure is about this scale, its data and its target only."
+    "steps leave the search out, as the paper does; all steps count it; all-in adds what tuning took to find an arm's "
+    "settings, all of it for one run, or shared among the seeds. What tuning was behind settings set by hand or "
+    "published is unknown: >= leaves out that of the schedule over the stroke, <= that of the one under it. No figure "
+    "is named where more than half of the runs miss the target. A figure is about this scale, its data and its target "
+    "only."
 )
 VERDICT = COLUMNS.index("verdict")
-NUMERIC = ("the paper claims", "training steps", "faster on", "all steps", "misses")
+NUMERIC = COLUMNS[1:-1]
 
 
 @dataclass(frozen=True)
@@ -69,17 +76,29 @@ def _row(name: str, claim: float | None, found: Speedup | None, judged: Judged) 
     said = f"{verdict}: {why}" if why else ""
     claimed = "" if claim is None else f"{claim:.2f}x"
     if found is None:
-        return (name, claimed, "-", "-", "-", "-", said)
+        return (name, claimed, *["-"] * 6, said)
     faster = "-" if found.training is None else f"{_wins(found.training)} of {found.training.pairs}"
     misses = f"{found.arm_misses} of {len(found.pairs)}"
-    return (name, claimed, named(found, found.training), faster, named(found, found.net), misses, said)
+    steps = named(found, found.training), faster, named(found, found.net)
+    return (name, claimed, *steps, *(_tuned(found, each) for each in all_in(found)), misses, said)
+
+
+def all_in(found: Speedup) -> tuple[Estimate | None, Estimate | None]:
+    """Return the two speedups that count tuning."""
+    return found.all_in, found.all_in_shared
+
+
+def _tuned(found: Speedup, estimate: Estimate | None) -> str:
+    if found.mostly_misses or found.training is None:
+        return named(found, found.training)
+    return "unknown" if estimate is None else f"{BOUNDS[estimate.bound]}{ratio(estimate)}"
 
 
 def _mean_row(speedups: Mapping[str, Speedup | None], claim: float) -> tuple[str, ...]:
     mean = claims.mean_speedup(list(speedups.values()))
     verdict, why = claims.judge_mean(speedups, claim)
     cells = ("none", "none") if mean is None else (ratio(mean.training), ratio(mean.net))
-    return ("mean", f"{claim:.2f}x", cells[0], "", cells[1], "", f"{verdict}: {why}")
+    return ("mean", f"{claim:.2f}x", cells[0], "", cells[1], "", "", "", f"{verdict}: {why}")
 
 
 def _wins(estimate: Estimate) -> str:
@@ -150,7 +169,10 @@ def _markdown(section: TableSection) -> str:
 CSV_COLUMNS = (
     *("recipe", "arm", "baseline", "arm_in_report", "claim"),
     *("training_steps", "training_low", "training_high", "faster"),
-    *("all_steps", "all_steps_low", "all_steps_high", "misses", "seeds", "verdict"),
+    *("all_steps", "all_steps_low", "all_steps_high"),
+    *("all_in", "all_in_low", "all_in_high", "all_in_bound"),
+    *("all_in_shared", "all_in_shared_low", "all_in_shared_high", "all_in_shared_bound"),
+    *("misses", "seeds", "verdict"),
 )
 
 
@@ -173,12 +195,17 @@ def as_csv(checks: Sequence[ClaimCheck]) -> str:
 def _csv_row(
     recipe: str, arm: str, baseline: str, claim: float | None, found: Speedup, verdict: str
 ) -> tuple[object, ...]:
-    estimates = (None, None) if found.mostly_misses else (found.training, found.net)
-    training, net = map(_numbers, estimates)
+    estimates = [found.training, found.net, *all_in(found)]
+    training, net, one, shared = (_numbers(None if found.mostly_misses else each) for each in estimates)
+    tuned = (*one, _bound(found, found.all_in), *shared, _bound(found, found.all_in_shared))
     faster = "" if found.training is None else found.training.probability_faster
     counts = found.arm_misses, len(found.pairs)
     claimed = "" if claim is None else claim
-    return (recipe, arm, baseline, found.arm, claimed, *training, faster, *net, *counts, verdict)
+    return (recipe, arm, baseline, found.arm, claimed, *training, faster, *net, *tuned, *counts, verdict)
+
+
+def _bound(found: Speedup, estimate: Estimate | None) -> str:
+    return "" if found.mostly_misses or estimate is None else estimate.bound
 
 
 def _numbers(estimate: Estimate | None) -> tuple[float | str, float | str, float | str]:

@@ -8,12 +8,16 @@ from collections.abc import Sequence
 
 from autolrs_cli.reports.compare.comparison import Comparison
 from autolrs_cli.reports.compare.outcomes import Cost
-from autolrs_cli.reports.compare.speedups import Estimate, Pair, Speedup
+from autolrs_cli.reports.compare.speedups import Bound, Estimate, Pair, Speedup
+from autolrs_cli.reports.compare.tuning_cost import TuningCost
 from autolrs_cli.wording import counted
 
 DIRECTION = (
     "Every ratio is {baseline} / arm: above 1, the arm needs less. Training-step speedup counts kept steps, the search "
-    "left out; net speedup counts all optimizer steps. An arm that misses counts as 0, a baseline that misses as its "
+    "left out; net speedup counts all optimizer steps; all-in speedup adds those that tuning took to find an arm's "
+    "settings, all of them for one run (a person who trains once), or shared among the compared seeds. What tuning was "
+    "behind settings set by hand or published is unknown: >= leaves the baseline's out, <= the arm's, and where both "
+    "are unknown there is no figure. An arm that misses counts as 0, a baseline that misses as its "
     "full length. Seconds hold only between runs on one quiet machine."
 )
 FORCED = "FORCED: these runs should not be compared, and the figures below may mean nothing."
@@ -46,6 +50,32 @@ def median_and_interval(found: Speedup, estimate: Estimate | None) -> str:
     return f"{ratio(estimate.median)} {interval(estimate)}".rstrip()
 
 
+BOUNDS: dict[Bound, str] = {"exact": "", "at least": ">= ", "at most": "<= "}
+
+
+def tuning(cost: TuningCost) -> str:
+    """Return the steps that finding an arm's settings took."""
+    return "unknown" if cost.steps is None else f"{cost.steps:,}"
+
+
+def all_in(found: Speedup, estimate: Estimate | None, among: str = "") -> str:
+    """Return a speedup with the tuning in it, its interval, and those that share the tuning."""
+    text = f"{point(found, estimate)} {'' if found.mostly_misses else interval(estimate)}".rstrip()
+    return f"{text} among {among}" if among and estimate is not None and not found.mostly_misses else text
+
+
+def point(found: Speedup, estimate: Estimate | None) -> str:
+    """Return a speedup without its interval, and what it is a bound of where some tuning is unknown."""
+    if found.mostly_misses or found.training is None:
+        return "none"
+    return "unknown" if estimate is None else f"{BOUNDS[estimate.bound]}{ratio(estimate.median)}"
+
+
+def sharing(found: Speedup) -> str:
+    """Name those that share the tuning: "5 seeds"."""
+    return counted(len(found.pairs), "seed")
+
+
 def probability(estimate: Estimate | None) -> str:
     """Return the share of pairs in which the arm is faster."""
     if estimate is None:
@@ -76,6 +106,8 @@ def verdict(found: Speedup) -> str:
     ]
     if found.training is not None and found.training.interval is None:
         return f"undecided: {counted(found.training.pairs, 'pair makes', 'pairs make')} no interval"
+    if found.all_in is not None:
+        parts.append(f"{found.finding(found.all_in)} all-in")
     return "; ".join(parts)
 
 

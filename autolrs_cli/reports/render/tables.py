@@ -6,14 +6,23 @@ import csv
 import io
 from collections.abc import Sequence
 
+import orjson
+
 from autolrs_cli.reports.compare.comparison import Comparison
+from autolrs_cli.reports.compare.outcomes import Cost
 from autolrs_cli.reports.compare.provenance import provenance
 from autolrs_cli.reports.compare.speedups import Estimate, Pair, Speedup
 from autolrs_cli.reports.render import format as words
 from autolrs_cli.terminal import formats
 
 Row = dict[str, object]
-ESTIMATES = ("training", "net", "seconds")
+ESTIMATES: dict[str, Cost] = {
+    "training": "step",
+    "net": "total_steps",
+    "seconds": "seconds",
+    "all_in": "all_in",
+    "all_in_shared": "all_in_shared",
+}
 
 
 def rows(comparison: Comparison) -> list[Row]:
@@ -27,7 +36,7 @@ def rows(comparison: Comparison) -> list[Row]:
 
 
 def _summary(comparison: Comparison, arm: str, speedup: Speedup | None) -> Row:
-    own = comparison.outcomes[arm]
+    own, tuning = comparison.outcomes[arm], comparison.tuning[arm]
     row: Row = {
         "arm": arm,
         "baseline": comparison.baseline.name,
@@ -41,6 +50,9 @@ def _summary(comparison: Comparison, arm: str, speedup: Speedup | None) -> Row:
         "seconds": "",
         "length": "",
         "final": words.median(comparison.finals[arm]),
+        "tuning": tuning.words,
+        "tuning_steps": "" if tuning.steps is None else tuning.steps,
+        "tuning_seconds": "" if tuning.seconds is None else tuning.seconds,
     }
     for name in ESTIMATES:
         estimate: Estimate | None = getattr(speedup, name) if speedup else None
@@ -48,6 +60,8 @@ def _summary(comparison: Comparison, arm: str, speedup: Speedup | None) -> Row:
             low, high = estimate.interval or ("", "")
             row |= {f"{name}_speedup": estimate.median, f"{name}_low": low, f"{name}_high": high}
             row[f"{name}_probability_faster"] = estimate.probability_faster
+            if name.startswith("all_in"):
+                row[f"{name}_bound"] = estimate.bound
     return row | {"verdict": words.verdict(speedup) if speedup else "baseline", "run": ""}
 
 
@@ -70,8 +84,9 @@ def _seeds(comparison: Comparison, arm: str, speedup: Speedup | None) -> list[Ro
         }
         pair = pairs.get(seed)
         if pair is not None:
-            for name, cost in zip(ESTIMATES, ("step", "total_steps", "seconds"), strict=True):
-                row[f"{name}_speedup"] = pair.ratio(cost)  # type: ignore[arg-type]
+            for name, cost in ESTIMATES.items():
+                if getattr(speedup, name) is not None:
+                    row[f"{name}_speedup"] = pair.ratio(cost)
             row["verdict"] = "both miss" if pair.both_miss else _who_missed(pair)
         found.append(row | {"run": str(outcome.path)})
     return found
@@ -81,6 +96,12 @@ def _who_missed(pair: Pair) -> str:
     if not pair.arm.reached:
         return "arm misses"
     return "" if pair.baseline.reached else "baseline misses"
+
+
+def as_json(comparison: Comparison) -> bytes:
+    """Return the rows of `as_csv` as JSON; what is not known, and an end without a bound, is null."""
+    found = [{key: None if value == "" else value for key, value in row.items()} for row in rows(comparison)]
+    return orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def as_csv(comparison: Comparison) -> str:
@@ -106,6 +127,7 @@ def arm_table(comparison: Comparison) -> list[list[str]]:
             "reached",
             "median steps to target",
             "median of all steps",
+            "steps of its tuning",
             f"median final {goal.metric}",
         ]
     ]
@@ -119,6 +141,7 @@ def arm_table(comparison: Comparison) -> list[list[str]]:
                 ", ".join(map(str, arm.lengths)),
                 f"{len(reached)} of {len(own)}",
                 *("-" if cost is None else f"{cost:,.0f}" for cost in costs),
+                words.tuning(comparison.tuning[arm.name]),
                 formats.number(words.median(comparison.finals[arm.name])),
             ]
         )
@@ -134,6 +157,8 @@ def speedup_table(comparison: Comparison) -> list[list[str]]:
             "probability of being faster",
             "net speedup",
             "probability of being faster",
+            "all-in speedup (its tuning for one run)",
+            "all-in speedup (its tuning shared among the seeds)",
             "net speedup in seconds",
             "misses",
             "verdict",
@@ -146,6 +171,8 @@ def speedup_table(comparison: Comparison) -> list[list[str]]:
             words.probability(found.training),
             words.median_and_interval(found, found.net),
             words.probability(found.net),
+            words.all_in(found, found.all_in),
+            words.all_in(found, found.all_in_shared, words.sharing(found)),
             words.median_and_interval(found, found.seconds),
             words.misses(found),
             words.verdict(found),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from rich import box
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autolrs_cli.reports.compare.comparison import Comparison
-from autolrs_cli.reports.compare.speedups import Estimate
+from autolrs_cli.reports.compare.speedups import Estimate, Speedup
 from autolrs_cli.reports.render import format as words
 from autolrs_cli.reports.render.tables import seed_table
 from autolrs_cli.terminal import formats
@@ -63,7 +64,7 @@ def _keep_words_whole(table: Table, comparison: Comparison) -> None:
 
 def _arms(comparison: Comparison) -> RenderableType:
     goal = comparison.goal
-    columns = ("arm", "reached", "steps to target", "all steps", f"final {goal.metric}")
+    columns = ("arm", "reached", "steps to target", "all steps", "tuning", f"final {goal.metric}")
     table = _table("arms (medians over seeds)", *columns)
     _keep_words_whole(table, comparison)
     for arm in comparison.arms:
@@ -74,6 +75,7 @@ def _arms(comparison: Comparison) -> RenderableType:
             arm.name,
             f"{len(reached)} of {len(own)}",
             *("-" if cost is None else f"{cost:,.0f}" for cost in costs),
+            words.tuning(comparison.tuning[arm.name]),
             formats.number(words.median(comparison.finals[arm.name])),
         )
     several = [arm for arm in comparison.arms if len(arm.lengths) > 1]
@@ -83,7 +85,7 @@ def _arms(comparison: Comparison) -> RenderableType:
 
 def _speedups(comparison: Comparison) -> RenderableType:
     table = _table(
-        f"speedups: {comparison.baseline.name} / arm, medians over seeds (net: search included)",
+        f"speedups: {comparison.baseline.name} / arm, medians over seeds",
         "arm",
         "steps",
         "speedup",
@@ -93,22 +95,29 @@ def _speedups(comparison: Comparison) -> RenderableType:
     table.columns[1].justify = "left"
     _keep_words_whole(table, comparison)
     for found in comparison.speedups:
-        for name, which, estimate in (
-            (found.arm, "training", found.training),
-            ("", "net", found.net),
-            ("", "seconds", found.seconds),
-        ):
+        for number, (which, estimate) in enumerate(_counted(found)):
             shown = None if found.mostly_misses else estimate
-            median = "none" if shown is None else words.ratio(shown.median)
-            table.add_row(name, which, median, words.interval(shown), _wins(estimate))
+            name = "" if number else found.arm
+            table.add_row(name, which, words.point(found, estimate), words.interval(shown), _wins(estimate))
     verdicts = [Text(f"{found.arm}: {words.verdict(found)}", style="bold") for found in comparison.speedups]
     return Group(table, *verdicts)
+
+
+def _counted(found: Speedup) -> Iterator[tuple[str, Estimate | None]]:
+    """Yield what is counted, and the speedup in it."""
+    yield "training", found.training
+    yield "net", found.net
+    yield "all-in, 1 run", found.all_in
+    if found.all_in is not None and len(found.pairs) > 1:
+        yield f"all-in, {words.sharing(found)}", found.all_in_shared
+    yield "seconds", found.seconds
 
 
 def _wins(estimate: Estimate | None) -> str:
     if estimate is None:
         return "-"
-    return f"{estimate.wins} of {estimate.pairs}" + (f", {estimate.ties} tied" if estimate.ties else "")
+    tied = f", {estimate.ties} tied" if estimate.ties else ""
+    return f"{words.BOUNDS[estimate.bound]}{estimate.wins} of {estimate.pairs}{tied}"
 
 
 def _seeds(comparison: Comparison) -> RenderableType:

@@ -1,4 +1,4 @@
-"""Write a comparison into a folder: report.html, table.csv, table.md, and the figures as PNG and SVG."""
+"""Write a comparison into a folder: report.html, table.csv, table.json, table.md, and the figures as PNG and SVG."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from autolrs_cli.reports.figures.speedups import seeds_figure
 from autolrs_cli.reports.figures.style import save
 from autolrs_cli.reports.figures.targets import target_figure
 from autolrs_cli.reports.render.html import page
-from autolrs_cli.reports.render.tables import as_csv, as_markdown
+from autolrs_cli.reports.render.tables import as_csv, as_json, as_markdown
 from autolrs_cli.reports.render.terminal import headline
 
 FIGURES = {
@@ -37,6 +37,7 @@ def write_report(comparison: Comparison, out: Path) -> Path:
             png, _ = save(draw(comparison), out / "plots", name)
             figures[name] = (png, caption)
         write_whole(out / "table.csv", as_csv(comparison))
+        write_whole(out / "table.json", as_json(comparison))
         write_whole(out / "table.md", as_markdown(comparison, f"## {headline(comparison)}"))
         write_whole(out / "report.html", page(comparison, figures))
     except OSError as error:

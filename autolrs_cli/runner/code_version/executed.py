@@ -41,6 +41,7 @@ NEVER = {
     "autolrs_cli.records": "writes down what happens",
     "autolrs_cli.runner.summary": "writes down how it ended",
     "autolrs_cli.schedules.lengths": "says for the record what the run's length means",
+    "autolrs_cli.schedules.tuning": "says for the record how its settings were found",
     "autolrs_cli.exit_codes": "names how a run ended",
     "autolrs_cli.signals": "when a run is stopped, not what it computes",
     "autolrs_cli.durable": "how a file gets to the disk, not what is in it",

@@ -1,0 +1,62 @@
+"""What finding an arm's settings took, as its runs record it; where they do not, it is unknown, not nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from autolrs_cli.errors import ConfigError
+from autolrs_cli.reports.compare.arms import Arm
+from autolrs_cli.reports.compare.run_record import RunRecord
+from autolrs_cli.schedules.tuning import tuning_in, used_otherwise
+from autolrs_cli.settings import SEARCHED
+
+
+@dataclass(frozen=True)
+class TuningCost:
+    """What it took to find the settings of an arm."""
+
+    steps: int | None
+    """Optimizer steps of every run of the study; None: unknown."""
+    seconds: float | None
+    words: str
+    """Where they come from, or why it is unknown."""
+    elsewhere: bool = False
+    """Whether they were tuned, but for another run."""
+
+
+def tuning_cost(arm: Arm) -> TuningCost:
+    """Return what finding an arm's settings took; unknown if it is for one of its runs."""
+    costs = [_of_run(run) for run in arm.all_runs]
+    return next((cost for cost in costs if cost.steps is None), costs[0])
+
+
+def _of_run(run: RunRecord) -> TuningCost:
+    try:
+        tuning = tuning_in(run.config)
+    except ConfigError:
+        return _unknown("what its configuration says of it is damaged")
+    if tuning is None:
+        return _unknown(_untuned(str(run.config["schedule"].get("name"))))
+    otherwise = used_otherwise(tuning, run.config, str(run.started.get("data_fingerprint")))
+    if otherwise:
+        why = f"{tuning.option} was tuned for another run ({'; '.join(otherwise)})"
+        return replace(_unknown(why), elsewhere=True)
+    words = (
+        f"{tuning.steps:,} steps, {tuning.seconds:,.0f} s ({tuning.runs} runs of {tuning.configurations} "
+        f"configurations, study {tuning.study}, {tuning.option})"
+    )
+    return TuningCost(tuning.steps, tuning.seconds, words)
+
+
+def _unknown(why: str) -> TuningCost:
+    return TuningCost(None, None, f"unknown: {why}")
+
+
+def _untuned(schedule: str) -> str:
+    if schedule in SEARCHED:
+        return "it searches its LRs, which net steps count, but the interval of its search was set by hand"
+    if schedule == "original":
+        return "its settings are its paper's, or ours, set by hand"
+    if schedule == "replay":
+        return "its LRs are those of another run, whose search is not counted"
+    return "its settings were set by hand, or published"
