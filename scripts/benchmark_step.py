@@ -2,10 +2,12 @@
 
     python scripts/benchmark_step.py                       # every recipe at scale=bench: about a minute on a quiet core
     python scripts/benchmark_step.py bert average=ema      # one recipe, with further settings of the run
+    python scripts/benchmark_step.py --against ../before   # the same in another checkout too, round by round
 
 Three things alternate in short rounds, so that a noisy neighbour hits all of them: *bare*, forward, backward and
 optimizer on batches that were read before; *read*, the same stream's batches alone; *run*, the steps of a real run
 with its journal and its ledger (no evaluation, no checkpoint). CPU seconds of the thread are measured, not the clock.
+Two checkouts are measured in two processes that take turns, so that both have the machine as it is.
 """
 
 from __future__ import annotations
@@ -13,11 +15,16 @@ from __future__ import annotations
 import argparse
 import io
 import itertools
+import json
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from subprocess import PIPE
 
 import torch
 from hydra import compose, initialize_config_module
@@ -101,27 +108,74 @@ def run(plan: Plan, folder: Path) -> Callable[[], None]:
     return lambda: trainer.keep(Segment("schedule", 0, next(at), STEPS), lambda _: LR)
 
 
-def measure(recipe: str, *overrides: str) -> None:
-    """Print the milliseconds of each part, and what a run's step costs over the bare one."""
+def rounds_here(recipe: str, overrides: Sequence[str]) -> Iterator[dict[str, float]]:
+    """Yield, without end, the seconds that a step of each part takes, measured when the next is asked for."""
     plan = plan_of(f"recipe={recipe}", "scale=bench", *ENDLESS, *overrides)
     with tempfile.TemporaryDirectory() as folder:
         parts = {"bare": bare(plan), "read": read(plan), "run": run(plan, Path(folder))}
         for part in parts.values():
             part()
-        times: dict[str, list[float]] = {name: [] for name in parts}
-        for number in range(ROUNDS):
+        for number in itertools.count():
+            times = {}
             for name, part in sorted(parts.items(), reverse=bool(number % 2)):
                 start = time.thread_time()
                 part()
-                times[name].append((time.thread_time() - start) / STEPS)
-    ms = {name: statistics.median(values) * 1e3 for name, values in times.items()}
-    whole = [r / b for r, b in zip(times["run"], times["bare"], strict=True)]
-    without = [(r - l) / b for r, l, b in zip(times["run"], times["read"], times["bare"], strict=True)]
-    print(
-        f"{recipe}: bare {ms['bare']:.2f} ms, reading {ms['read']:.2f} ms, in a run {ms['run']:.2f} ms "
-        f"({1e3 / ms['run']:.0f} steps/s); run / bare = {statistics.median(whole):.3f}, "
-        f"without reading {statistics.median(without):.3f}",
-        flush=True,
+                times[name] = (time.thread_time() - start) / STEPS
+            yield times
+
+
+def rounds_in(checkout: Path, recipe: str, overrides: Sequence[str]) -> Iterator[dict[str, float]]:
+    """Yield what `rounds_here` would yield with the packages of another checkout."""
+    packages = os.pathsep.join((str(checkout), str(checkout / ".types")))
+    command = [sys.executable, str(Path(__file__).resolve()), "--serve", recipe, *overrides]
+    with subprocess.Popen(
+        command, stdin=PIPE, stdout=PIPE, text=True, env={**os.environ, "PYTHONPATH": packages}
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        while True:
+            print(file=child.stdin, flush=True)
+            line = child.stdout.readline()
+            if not line:
+                raise SystemExit(f"The benchmark must run in {checkout}, but it ended there: see above.")
+            yield json.loads(line)
+
+
+def serve(recipe: str, overrides: Sequence[str]) -> None:
+    """Write the times of one more round for every line that is read."""
+    rounds = rounds_here(recipe, overrides)
+    for _ in sys.stdin:
+        print(json.dumps(next(rounds)), flush=True)
+
+
+def measure(recipe: str, overrides: Sequence[str], against: Path | None) -> None:
+    """Print the milliseconds of each part, what a run's step costs over the bare one, and how checkouts compare."""
+    sources = {"here": rounds_here(recipe, overrides)}
+    if against is not None:
+        sources["there"] = rounds_in(against.resolve(), recipe, overrides)
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in sources}
+    for number in range(ROUNDS):
+        for name, rounds in sorted(sources.items(), reverse=bool(number % 2)):
+            found[name].append(next(rounds))
+    for name, times in found.items():
+        print(f"{recipe} {name}: {_words(times)}", flush=True)
+    if against is not None:
+        ratios = {
+            part: statistics.median(
+                a[part] / b[part] for a, b in zip(found["there"], found["here"], strict=True)
+            )
+            for part in ("bare", "read", "run")
+        }
+        print(f"{recipe} there / here: " + ", ".join(f"{part} {ratio:.2f}" for part, ratio in ratios.items()))
+
+
+def _words(times: Sequence[dict[str, float]]) -> str:
+    ms = {name: statistics.median(t[name] for t in times) * 1e3 for name in times[0]}
+    whole = statistics.median(t["run"] / t["bare"] for t in times)
+    without = statistics.median((t["run"] - t["read"]) / t["bare"] for t in times)
+    return (
+        f"bare {ms['bare']:.2f} ms, reading {ms['read']:.2f} ms, in a run {ms['run']:.2f} ms "
+        f"({1e3 / ms['run']:.0f} steps/s); run / bare = {whole:.3f}, without reading {without:.3f}"
     )
 
 
@@ -132,9 +186,14 @@ def main() -> None:
     )
     parser.add_argument("recipe", nargs="?", choices=RECIPES, help="by default all")
     parser.add_argument("overrides", nargs="*", help="further settings, as of `autolrs train`")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="measure another checkout in turn")
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.serve:
+        serve(arguments.recipe, arguments.overrides)
+        return
     for recipe in [arguments.recipe] if arguments.recipe else RECIPES:
-        measure(recipe, *arguments.overrides)
+        measure(recipe, arguments.overrides, arguments.against)
 
 
 if __name__ == "__main__":
