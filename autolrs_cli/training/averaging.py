@@ -67,7 +67,7 @@ class MovingAverage(AveragedWeights):
 
 
 def _tensors(living: Iterable[Tensor]) -> list[Tensor]:
-    return [tensor.detach() for tensor in living]
+    return list(living)  # a list of parameters is none of tensors to a type checker
 
 
 def decay_at(settings: EmaSettings, updates: int) -> float:
