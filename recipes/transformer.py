@@ -37,6 +37,7 @@ from autolrs_recipes.data.translation.vocabulary import Vocabulary
 from autolrs_recipes.models.beam_search import BeamSearch, bleu, encoded, spread
 from autolrs_recipes.models.hidden import hidden_weights
 from autolrs_recipes.models.marian import TranslationModel
+from autolrs_recipes.models.marian_forward import next_token_logits, shifted
 
 _TO_GET_THE_PAPERS = (
     "scale=paper data=wmt14 data.name=wmt/wmt14 (downloads WMT 2014 from the Hugging Face hub), "
@@ -274,14 +275,7 @@ class Transformer:
 def _logits(model: nn.Module, batch: Batch) -> Tensor:
     """Return logits [B, T, vocabulary] in float32, also under autocast: each is told the tokens before its own."""
     source, target = batch["source"], batch["target"]
-    start = target.new_full((len(target), 1), PAD_ID)
-    output = model(
-        input_ids=source,
-        attention_mask=source != PAD_ID,
-        decoder_input_ids=torch.cat((start, target[:, :-1]), dim=1),
-        use_cache=False,
-    )
-    logits: Tensor = output.logits
+    logits = next_token_logits(model, source, shifted(target, PAD_ID), PAD_ID)
     return logits.float()
 
 

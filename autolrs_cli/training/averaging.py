@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -48,14 +47,27 @@ class MovingAverage(AveragedWeights):
     """
 
     def __init__(self, model: nn.Module, settings: EmaSettings) -> None:
-        super().__init__(model, multi_avg_fn=self._average)
+        super().__init__(model)
         self._settings = settings
+        # Looking them up costs several times the average itself, and they stay the same tensors.
+        self._weights = _tensors(self.module.parameters()), _tensors(model.parameters())
+        self._buffers_of = _tensors(self.module.buffers()), _tensors(model.buffers())
         self.eval()
 
-    def _average(self, averaged: Sequence[Tensor], current: Sequence[Tensor], _count: Any) -> None:
-        # The count that torch hands over lies on the device; this one does not, so reading it waits for nothing.
-        weight = 1.0 - decay_at(self._settings, int(self.n_averaged))
-        torch._foreach_lerp_(list(averaged), list(current), weight)
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:  # noqa: ARG002 - torch's signature
+        """Take in the weights of the model that this was made of."""
+        if updates := int(self.n_averaged):
+            torch._foreach_lerp_(*self._weights, 1.0 - decay_at(self._settings, updates))
+        else:
+            torch._foreach_copy_(*self._weights)
+        if self._buffers_of[0]:
+            torch._foreach_copy_(*self._buffers_of)
+        self.n_averaged += 1
+
+
+def _tensors(living: Iterable[Tensor]) -> list[Tensor]:
+    return list(living)  # a list of parameters is none of tensors to a type checker
 
 
 def decay_at(settings: EmaSettings, updates: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch.nn.functional as F  # noqa: N812
 from pydantic import Field
@@ -13,6 +13,8 @@ from autolrs_cli.contracts import Batch
 from autolrs_cli.values import PositiveInt, checked
 from autolrs_recipes.data.pretraining.sentence_pairs import LEAST_LENGTH
 from autolrs_recipes.data.pretraining.wordpiece import PAD
+from autolrs_recipes.models.bert_forward import encoded
+from autolrs_recipes.models.layers import linear
 
 if TYPE_CHECKING:
     from transformers import BertForPreTraining
@@ -79,14 +81,12 @@ def masked_and_next_logits(model: nn.Module, batch: Batch) -> tuple[Tensor, Tens
     The model's own forward pass would compute the first at every position: several times the work of a small
     model's whole encoder.
     """
-    encoded = model.bert(  # type: ignore[operator]
-        input_ids=batch["input_ids"],
-        attention_mask=batch["attention_mask"],
-        token_type_ids=batch["token_type_ids"],
-    )
-    states = encoded.last_hidden_state.flatten(0, 1).index_select(0, batch["masked_positions"])
-    masked = model.cls.predictions(states)  # type: ignore[operator, union-attr]
-    follows = model.cls.seq_relationship(encoded.pooler_output)  # type: ignore[operator, union-attr]
+    bert: Any = model.bert
+    heads: Any = model.cls
+    states = encoded(bert, batch)
+    first = states.view(len(batch["input_ids"]), -1, states.shape[1])[:, 0]
+    masked = heads.predictions(states.index_select(0, batch["masked_positions"]))
+    follows = heads.seq_relationship(linear(first, bert.pooler.dense).tanh())
     return masked.float(), follows.float()
 
 

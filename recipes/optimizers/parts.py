@@ -45,10 +45,16 @@ def clip_gradients(
         return
     parameters = [p for group in groups for p in group.parameters]
 
-    def clip(*_: object) -> None:
-        torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+    optimizer.register_step_pre_hook(lambda *_: _clip(parameters, max_norm))
 
-    optimizer.register_step_pre_hook(clip)
+
+@torch.no_grad()
+def _clip(parameters: list[torch.nn.Parameter], max_norm: float) -> None:
+    """Do what `clip_grad_norm_` does, with its numbers, where it need not look for several devices and dtypes."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if gradients:
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))
 
 
 def optional_library(name: str, least: str, needed_by: str) -> ModuleType:

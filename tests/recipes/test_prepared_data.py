@@ -125,6 +125,13 @@ class TestTokenTable:
         assert table.lengths().tolist() == [len(row) for row in self.ROWS]
         assert TokenTable(path, "b")[2].tolist() == [4]
 
+    def test_tokens_come_from_any_places_across_chunks(self, path: Path) -> None:
+        joined = np.array([token for row in self.ROWS for token in row])
+        places = np.random.default_rng(0).integers(len(joined), size=500)
+        tokens = TokenTable(path, "a").at(places)
+        assert tokens.dtype == np.int32
+        assert tokens.tolist() == joined[places].tolist()
+
     def test_it_travels_by_path_not_by_content(self, path: Path) -> None:
         pickled = pickle.dumps(TokenTable(path, "a"))
         assert len(pickled) < 500

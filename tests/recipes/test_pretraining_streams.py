@@ -204,13 +204,20 @@ class TestMasks:
         assert set(draws.words.ravel().tolist()) == set(range(FIRST_WORD, 9))
 
 
+def segment_tokens(table, segments, pair):
+    """Read a segment sentence by sentence."""
+    sentences = range(segments.first[pair], segments.end[pair])
+    joined = [token for sentence in sentences for token in table.tokens(sentence, sentence + 1).tolist()]
+    return joined[segments.skip[pair] :][: segments.length[pair]]
+
+
 class TestBatches:
     def test_layout(self, table):
         batch = stream(table, length=48).batch(Position(0, 0, 1))
         tokens, types, attention = unmasked(batch), batch["token_type_ids"], batch["attention_mask"]
         pairs = stream(table, length=48).step(0).pairs
         for row, pair in enumerate(range(4, 8)):
-            a, b = pairs.a.tokens(table, pair), pairs.b.tokens(table, pair)
+            a, b = (segment_tokens(table, segments, pair) for segments in (pairs.a, pairs.b))
             expected = [CLS, *a, SEP, *b, SEP]
             padding = tokens.shape[1] - len(expected)
             assert tokens[row].tolist() == expected + [PAD] * padding

@@ -98,6 +98,7 @@ class TrainImages:
     ) -> None:
         assert global_batch % (micro_batch * world_size) == 0, (global_batch, micro_batch, world_size)
         self.reader = reader
+        self._noticing = reader if isinstance(reader, Noticing) else None
         self.order = EpochOrder(len(reader), seed, phase)
         self.seed = seed
         self.phase = phase
@@ -107,7 +108,7 @@ class TrainImages:
 
     def notices(self) -> list[str]:
         """Return what the reader noticed since the last call."""
-        return self.reader.notices() if isinstance(self.reader, Noticing) else []
+        return self._noticing.notices() if self._noticing is not None else []
 
     def batch(self, position: Position) -> Batch:
         """Return one micro-batch of CPU tensors."""
@@ -124,12 +125,13 @@ class HeldOutImages:
 
     def __init__(self, reader: ImageReader, batch_size: int) -> None:
         self.reader = reader
+        self._noticing = reader if isinstance(reader, Noticing) else None
         self.batch_size = batch_size
         self.num_batches = math.ceil(len(reader) / batch_size)
 
     def notices(self) -> list[str]:
         """Return what the reader noticed since the last call."""
-        return self.reader.notices() if isinstance(self.reader, Noticing) else []
+        return self._noticing.notices() if self._noticing is not None else []
 
     def batch(self, index: int) -> Batch:
         """Return batch `index` as CPU tensors."""

@@ -41,10 +41,10 @@ class Segments:
     skip: Numbers
     length: Numbers
 
-    def tokens(self, table: SentenceTable, pair: int) -> NDArray[np.int32]:
-        """Read the segment of one pair."""
-        skip = self.skip[pair]
-        return table.tokens(self.first[pair], self.end[pair])[skip : skip + self.length[pair]]
+    def starts(self, table: SentenceTable) -> Numbers:
+        """Return the place of each segment's first token among all tokens of the table, [N]."""
+        starts: Numbers = table.first_tokens[self.first] + self.skip
+        return starts
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,14 @@ class Pairs:
     def lengths(self) -> Numbers:
         """Tokens of both segments [N], special ones not counted."""
         return self.a.length + self.b.length
+
+    def tokens(self, table: SentenceTable, first: int, end: int) -> NDArray[np.int32]:
+        """Read pairs first, ..., end - 1: the tokens of A and of B, pair by pair, all in a row."""
+        both = (self.a, self.b)
+        starts = np.stack([s.starts(table)[first:end] for s in both], axis=1).reshape(-1)
+        lengths = np.stack([s.length[first:end] for s in both], axis=1).reshape(-1)
+        ends = np.cumsum(lengths)
+        return table.at(np.repeat(starts - (ends - lengths), lengths) + np.arange(ends[-1]))
 
 
 def plan_pairs(table: SentenceTable, anchors: Numbers, length: int, stream: torch.Generator) -> Pairs:

@@ -95,6 +95,10 @@ class SentenceTable:
         """Return the tokens of sentences first, ..., end - 1, one after the other."""
         return np.concatenate([self._table[row] for row in range(first, end)])
 
+    def at(self, places: Numbers) -> NDArray[np.int32]:
+        """Return the tokens at `places` [N], counted over all sentences; see `first_tokens`."""
+        return self._table.at(places)
+
     @staticmethod
     def _document(firsts: Numbers, numbers: Numbers) -> Numbers:
         found: Numbers = np.searchsorted(firsts, numbers, side="right") - 1

@@ -72,24 +72,18 @@ class GlobalBatch:
             int64 [B]; "pairs_per_mask" float32 [], of the whole global batch.
         """
         lengths = self.pairs.lengths[first:end] + NUM_SPECIAL
-        tokens = np.full((end - first, int(lengths.max())), PAD, dtype=np.int64)
-        types = np.zeros_like(tokens)
-        maskable = np.zeros(tokens.shape, dtype=np.bool_)
-        for row, pair in enumerate(range(first, end)):
-            a, b = self.pairs.a.tokens(self._table, pair), self.pairs.b.tokens(self._table, pair)
-            cut, last = len(a) + 1, len(a) + len(b) + 2
-            tokens[row, 0], tokens[row, cut], tokens[row, last] = CLS, SEP, SEP
-            tokens[row, 1:cut], tokens[row, cut + 1 : last] = a, b
-            types[row, cut + 1 : last + 1] = 1
-            maskable[row, 1:cut] = maskable[row, cut + 1 : last] = True
+        place, last = np.arange(int(lengths.max())), (lengths - 1)[:, None]
+        middle = self.pairs.a.length[first:end, None] + 1
+        maskable = (place > 0) & (place != middle) & (place < last)
+        tokens = np.where(place > last, PAD, np.where(place == 0, CLS, SEP))
+        tokens[maskable] = self.pairs.tokens(self._table, first, end)
+        types = ((place > middle) & (place <= last)).astype(np.int64)
         positions, originals = mask(tokens, maskable, self._counts[first:end], self._draws.rows(first, end))
         labels = np.where(self.pairs.follows[first:end], FOLLOWS, DOES_NOT_FOLLOW)
         return {
             "input_ids": torch.from_numpy(tokens),
             "token_type_ids": torch.from_numpy(types),
-            "attention_mask": torch.from_numpy(
-                (np.arange(tokens.shape[1]) < lengths[:, None]).astype(np.int64)
-            ),
+            "attention_mask": torch.from_numpy((place <= last).astype(np.int64)),
             "masked_positions": torch.from_numpy(positions),
             "masked_tokens": torch.from_numpy(originals),
             "next_sentence_label": torch.from_numpy(labels),

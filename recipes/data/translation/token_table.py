@@ -62,6 +62,17 @@ class TokenTable:
         at = row - self._first_rows[chunk]
         return self._values[chunk][offsets[at] : offsets[at + 1]]
 
+    def at(self, places: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return the token ids at `places` [N], counted over all rows, one after the other."""
+        chunks = np.searchsorted(self._first_places, places, side="right") - 1
+        tokens = np.empty(len(places), np.int32)
+        for chunk in np.unique(chunks).tolist():
+            here = chunks == chunk
+            tokens[here] = self._values[chunk][
+                places[here] - self._first_places[chunk] + self._offsets[chunk][0]
+            ]
+        return tokens
+
     def lengths(self) -> NDArray[np.int32]:
         """Return the length of every row, [N]."""
         parts = [np.diff(offsets).astype(np.int32) for offsets in self._offsets]
@@ -73,6 +84,7 @@ class TokenTable:
         column = Dataset.from_file(str(self.path)).data.column(self.column)
         self._offsets: list[NDArray[np.int32]] = [chunk.offsets.to_numpy() for chunk in column.chunks]
         self._values: list[NDArray[np.int32]] = [chunk.values.to_numpy() for chunk in column.chunks]
+        self._first_places = np.cumsum([0, *(int(o[-1]) - int(o[0]) for o in self._offsets)])
         self._first_rows: list[int] = [0, *np.cumsum([len(chunk) for chunk in column.chunks]).tolist()]
 
     def __getstate__(self) -> dict[str, Any]:
