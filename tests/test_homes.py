@@ -43,7 +43,7 @@ class TestWithoutAHome:
 
     def test_a_tuned_schedule_asks_for_a_folder(self) -> None:
         with pytest.raises(ConfigError, match=r"HOME-is-not-set.*Set AUTOLRS_CONFIG_DIR"):
-            TunedSchedule("resnet50", "bench", "sgdr", "none").prove_writable()
+            TunedSchedule("resnet50", "bench", "sgdr", "none", "sgd", "0" * 32).prove_writable()
 
     def test_the_doctor_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SHELL", "/bin/bash")

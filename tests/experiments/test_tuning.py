@@ -56,7 +56,9 @@ class Bowl:
 
 @functools.cache
 def settings() -> TuneSettings:
-    return read_settings(composed("recipe=resnet50", "scale=bench", "tune=cosine")["tune"])
+    return read_settings(
+        composed("recipe=resnet50", "scale=bench", "original_schedule.peak_lr=0.2", "tune=cosine")["tune"]
+    )
 
 
 def planned(budget: int | None = None, trials: int | None = None) -> TuningPlan:

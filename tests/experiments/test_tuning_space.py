@@ -38,7 +38,8 @@ UNDECAYED = {
 
 @functools.cache
 def _config(schedule: str) -> dict[str, Any]:
-    return composed("recipe=resnet50", "scale=bench", f"schedule={schedule}", f"tune={schedule}")
+    run = ("run.max_steps=2117", "original_schedule.peak_lr=0.2", "original_schedule.warmup_steps=117")
+    return composed("recipe=resnet50", "scale=bench", *run, f"schedule={schedule}", f"tune={schedule}")
 
 
 def config(schedule: str) -> dict[str, Any]:
