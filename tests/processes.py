@@ -99,13 +99,13 @@ class Terminal:
     Its output is read all the time, as a terminal does.
     """
 
-    def __init__(self, *arguments: str, cwd: Path, **changes: str) -> None:
+    def __init__(self, *arguments: str, cwd: Path, cold: bool = False, **changes: str) -> None:
         self._master, self._slave = pty.openpty()
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self.settings_before = self.settings_after = termios.tcgetattr(self._slave)
         self.closed = False
         self._output = bytearray()
-        self.process = warm.Popen(
+        self.process = (warm.COLD if cold else warm.Popen)(
             [*COMMAND, *arguments],
             cwd=cwd,
             env=environment(**{"TERM": "xterm-256color", **changes}),

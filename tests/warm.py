@@ -13,6 +13,7 @@ import fcntl
 import gc
 import importlib
 import inspect
+import io
 import json
 import os
 import pkgutil
@@ -24,10 +25,15 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+from autolrs_cli import app
+from autolrs_cli.runner.code_version import code_version
 
 PRELOADED = (
     "botorch.acquisition",
@@ -47,6 +53,7 @@ STARTING_OTHERS = {"sweep", "tune", "reproduce", "-m", "--multirun"}
 COLD = subprocess.Popen
 _LAUNCHER = "autolrs_cli.experiments.sweep.launcher_process"
 _LENGTH = 8
+_PATIENCE_SECONDS = 300
 _CLONE_PARENT = 0x8000
 _CATCHABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 _CLONE = {"x86_64": 56, "aarch64": 220}
@@ -126,6 +133,7 @@ class Forks:
         """Return the connection to that process, started at the first request."""
         if self._connection is None:
             self._connection, theirs = socket.socketpair()
+            self._connection.settimeout(_PATIENCE_SECONDS)
             COLD(
                 [sys.executable, "-P", __file__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
@@ -153,7 +161,7 @@ def _receive(connection: socket.socket, count: int) -> bytes:
 
 
 def _import_all() -> None:
-    """Import what commands import, and have Hydra read its plugins and grammar, as it does once in a process."""
+    """Import what commands import, and do what is done once in a process: read Hydra's plugins, and our own code."""
     for name in PRELOADED:
         importlib.import_module(name)
     for package in map(importlib.import_module, OURS):
@@ -161,7 +169,8 @@ def _import_all() -> None:
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
     with initialize_config_module("autolrs_configs", version_base="1.3"):
-        compose("train", ["recipe=resnet50"])
+        config = OmegaConf.to_container(compose("train", ["recipe=resnet50"]), resolve=True)
+    code_version(cast(dict[str, Any], config))
 
 
 def _serve(connection: socket.socket) -> list[str]:
@@ -173,11 +182,9 @@ def _serve(connection: socket.socket) -> list[str]:
         request = json.loads(_receive(connection, int.from_bytes(header)))
         child = _fork_a_sibling()
         if child == 0:
-            connection.close()
-            return _become(request, files)
+            return _become(request, files, connection)
         for file in files:
             os.close(file)
-        connection.sendall(child.to_bytes(_LENGTH))
 
 
 def _fork_a_sibling() -> int:
@@ -193,7 +200,7 @@ def _fork_a_sibling() -> int:
     return int(child)
 
 
-def _become(request: dict[str, Any], files: list[int]) -> list[str]:
+def _become(request: dict[str, Any], files: list[int], connection: socket.socket) -> list[str]:
     """Take over what the requested process has from its start; return its module and arguments.
 
     One that will start others leaves a copy of itself behind that forks for it: in their turn, those return here.
@@ -206,6 +213,7 @@ def _become(request: dict[str, Any], files: list[int]) -> list[str]:
         ours, theirs = socket.socketpair()
         if os.fork() == 0:
             ours.close()
+            connection.close()
             _let_go(files)
             return _serve(theirs)
         theirs.close()
@@ -220,6 +228,8 @@ def _become(request: dict[str, Any], files: list[int]) -> list[str]:
     os.environ.clear()
     os.environ.update(request["environment"])
     _start_as_python_does(set(request["ignored"]))
+    connection.sendall(os.getpid().to_bytes(_LENGTH))  # from here on it can be sent signals
+    connection.close()
     return command
 
 
@@ -237,9 +247,18 @@ def _start_as_python_does(ignored: set[int]) -> None:
         signal.signal(number, signal.SIG_IGN if deaf else signal.SIG_DFL)
     if signal.SIGINT not in ignored:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if encoding := os.environ.get("PYTHONIOENCODING"):
-        sys.stdout.reconfigure(encoding=encoding)  # type: ignore[union-attr]
-        sys.stderr.reconfigure(encoding=encoding)  # type: ignore[union-attr]
+    app.STARTED = time.perf_counter()
+    # Made anew, since they know whether what they were made for was a terminal, and could seek.
+    encoding = os.environ.get("PYTHONIOENCODING") or sys.stdout.encoding
+    lines = os.isatty(1)
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding)  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = _writer(1, encoding, "strict", lines)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _writer(2, encoding, "backslashreplace", True)  # type: ignore[misc]
+
+
+def _writer(file: int, encoding: str, errors: str, lines: bool) -> io.TextIOWrapper:
+    raw = io.BufferedWriter(io.FileIO(file, "w", closefd=False))
+    return io.TextIOWrapper(raw, encoding, errors, line_buffering=lines)
 
 
 def _run(module: str, *arguments: str) -> int:
