@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from warm import WARM
+import warm
 
 from autolrs_cli.records.journal import read_journal
 
@@ -41,19 +41,31 @@ def autolrs(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedP
     `changes` are environment variables.
     """
     with TemporaryFile() as stdout, TemporaryFile() as stderr:
-        ended = WARM.run(
-            arguments, cwd, environment(**changes), stdout.fileno(), stderr.fileno(), PATIENCE_SECONDS
+        process = warm.Popen(
+            [*COMMAND, *arguments],
+            cwd=cwd,
+            env=environment(**changes),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
         )
+        try:
+            process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
         texts = []
         for file in (stdout, stderr):
             file.seek(0)
             texts.append(file.read().decode())
-    return subprocess.CompletedProcess(["autolrs", *arguments], ended.returncode, *texts)
+    return subprocess.CompletedProcess(["autolrs", *arguments], process.returncode, *texts)
 
 
-def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
-    """Start `autolrs ARGUMENTS` in a process group of its own."""
-    return subprocess.Popen(
+def start(*arguments: str, cwd: Path, cold: bool = False) -> subprocess.Popen[str]:
+    """Start `autolrs ARGUMENTS` in a process group of its own; `cold`: by a new interpreter."""
+    return (warm.COLD if cold else warm.Popen)(
         [*COMMAND, *arguments],
         cwd=cwd,
         env=environment(),
@@ -87,13 +99,13 @@ class Terminal:
     Its output is read all the time, as a terminal does.
     """
 
-    def __init__(self, *arguments: str, cwd: Path, **changes: str) -> None:
+    def __init__(self, *arguments: str, cwd: Path, cold: bool = False, **changes: str) -> None:
         self._master, self._slave = pty.openpty()
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self.settings_before = self.settings_after = termios.tcgetattr(self._slave)
         self.closed = False
         self._output = bytearray()
-        self.process = subprocess.Popen(
+        self.process = (warm.COLD if cold else warm.Popen)(
             [*COMMAND, *arguments],
             cwd=cwd,
             env=environment(**{"TERM": "xterm-256color", **changes}),
@@ -101,7 +113,7 @@ class Terminal:
             stdout=self._slave,
             stderr=self._slave,
             start_new_session=True,
-            preexec_fn=_take_terminal,
+            preexec_fn=warm.take_terminal,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -148,10 +160,6 @@ class Terminal:
             if not chunk:
                 return
             self._output += chunk
-
-
-def _take_terminal() -> None:
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def interrupt_group(process: subprocess.Popen[Any]) -> None:

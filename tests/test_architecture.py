@@ -52,6 +52,12 @@ def test_help_imports_nothing_heavy(arguments: list[str], tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_only_starts_jobs_imports_no_torch(tmp_path: Path) -> None:
+    """A launcher may start a process of its own for each job, on top of the job's."""
+    code = "import sys, autolrs_cli.experiments.sweep.launcher_process; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment()).returncode == 0
+
+
 def test_help_says_what_there_is(tmp_path: Path) -> None:
     top = autolrs("--help", cwd=tmp_path).stdout
     for command in app.registered_commands:

@@ -49,8 +49,8 @@ def terminal() -> Iterator[Callable[..., Terminal]]:
     """Start commands on a pseudo-terminal; closed, and ended if need be, after the test."""
     opened: list[Terminal] = []
 
-    def open_terminal(*arguments: str, cwd: Path) -> Terminal:
-        opened.append(Terminal(*arguments, cwd=cwd))
+    def open_terminal(*arguments: str, cwd: Path, cold: bool = False) -> Terminal:
+        opened.append(Terminal(*arguments, cwd=cwd, cold=cold))
         return opened[-1]
 
     yield open_terminal

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import USER, autolrs, environment
+from processes import USER, environment
 
 from autolrs_cli.experiments import own_process
 
@@ -32,7 +32,20 @@ def sprung(trap: Path) -> list[str]:
 
 def test_a_sweep_runs_where_modules_have_the_names_of_others(trap: Path) -> None:
     launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")  # starts workers of its own
-    done = autolrs("sweep", *SHORT, *launcher, "--dir", "s", "--no-compare", cwd=trap)
+    # With -P, as the installed entry point has it: what it starts is looked at, and all of that is started anew.
+    command = (
+        sys.executable,
+        "-P",
+        "-m",
+        "autolrs_cli",
+        "sweep",
+        *SHORT,
+        *launcher,
+        "--dir",
+        "s",
+        "--no-compare",
+    )
+    done = subprocess.run(command, cwd=trap, env=environment(), capture_output=True, text=True)
     assert (done.returncode, done.stderr, sprung(trap)) == (0, "", []), done.stdout
     (summary,) = (trap / "s").rglob("summary.json")
     assert json.loads(summary.read_text())["status"] == "done"

@@ -63,7 +63,7 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def test_ctrl_c_inside_a_trial_with_workers(tmp_path: Path) -> None:
     """Ctrl-C reaches the whole process group; the workers neither complain nor stay."""
-    process = start(*LONG, "runtime.workers=2", cwd=tmp_path)
+    process = start(*LONG, "runtime.workers=2", cwd=tmp_path, cold=True)
     wait_for_event(tmp_path / "run", "trial_finished", process)
     workers = psutil.Process(process.pid).children(recursive=True)
     assert len(workers) >= 2
@@ -161,7 +161,7 @@ def _has_evaluated(journal: Path) -> bool:
 
 def test_the_time_limit(tmp_path: Path) -> None:
     # Counted from the start of the process, so it is over before the first step.
-    done = autolrs(*TRAINING, "runtime.max_seconds=0.5", cwd=tmp_path)
+    done = autolrs(*TRAINING, "runtime.max_seconds=0.001", cwd=tmp_path)
     records = assert_stopped_cleanly(
         tmp_path / "run", "max_seconds", done.returncode, done.stdout, done.stderr
     )
@@ -180,7 +180,7 @@ def test_ctrl_c_ends_all_runs_of_a_command(tmp_path: Path) -> None:
 
 def test_hammering_ctrl_c_leaves_at_once(tmp_path: Path) -> None:
     """Steps take long enough for a second Ctrl-C to come before the first is obeyed."""
-    process = start(*TRAINING, "recipe.global_batch=500000", "run.log_every_steps=1", cwd=tmp_path)
+    process = start(*TRAINING, "recipe.global_batch=500000", "run.log_every_steps=1", cwd=tmp_path, cold=True)
     wait_for_event(tmp_path / "run", "step", process)
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
@@ -197,7 +197,7 @@ def test_hammering_ctrl_c_leaves_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("library", ["_yaml", "libtorch_cpu"], ids=["composing", "importing torch"])
 def test_ctrl_c_while_starting(tmp_path: Path, library: str) -> None:
-    process = start(*LONG, cwd=tmp_path)
+    process = start(*LONG, cwd=tmp_path, cold=True)
     maps = Path(f"/proc/{process.pid}/maps")
     wait_until(lambda: library in maps.read_text(), process)
     process.send_signal(signal.SIGINT)
@@ -222,7 +222,7 @@ class TestTerminal:
     def test_ctrl_c_typed_there_gives_it_back_too(
         self, tmp_path: Path, terminal: Callable[..., Terminal]
     ) -> None:
-        shown = terminal(*LONG, cwd=tmp_path)
+        shown = terminal(*LONG, cwd=tmp_path, cold=True)
         wait_until(lambda: "trials of stage" in shown.output, shown.process)
         shown.type(b"\x03")
         assert shown.wait() == 130

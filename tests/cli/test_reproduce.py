@@ -65,7 +65,7 @@ def test_targets_alone(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_from_nothing_to_a_verdict(tmp_path: Path) -> None:
     runs = tmp_path / "reproduction" / "tiny" / "toy" / "runs"
-    first = start(*TOY, cwd=tmp_path)
+    first = start(*TOY, cwd=tmp_path, cold=True)
     wait_until(lambda: len(list(runs.rglob("summary.json"))) >= 3, first, patience=3600)
     first.send_signal(signal.SIGINT)
     out, _ = first.communicate(timeout=120)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 from processes import autolrs
 from rich.console import Console
 
@@ -88,6 +90,7 @@ def sweep(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(subprocess, "Popen", warm.Popen)
 
     def run(**options: bool) -> tuple[int, str]:
         code = main(

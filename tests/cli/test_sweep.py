@@ -13,6 +13,7 @@ from typing import Any
 import processes
 import psutil
 import pytest
+import warm
 from processes import USER, start, wait_until
 from rich.console import Console
 
@@ -45,6 +46,7 @@ def sweep(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(subprocess, "Popen", warm.Popen)
 
     def run(
         *overrides: str, fail_fast: bool = False, rerun_failed: bool = False, compare: bool = False

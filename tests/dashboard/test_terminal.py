@@ -6,10 +6,10 @@ import io
 import os
 import pty
 import re
-import subprocess
 from pathlib import Path
 
 import pyte
+import warm
 from processes import COMMAND, PATIENCE_SECONDS, TOY, Terminal, environment, wait_until
 from rich.console import Console
 from rich.text import Text
@@ -146,7 +146,7 @@ class TestOutlet:
 def test_a_run_ends_though_nobody_ever_reads_its_terminal(tmp_path: Path) -> None:
     """As after Ctrl-S, or on a connection that hangs: the buffer of the terminal is full after a frame."""
     master, slave = pty.openpty()
-    process = subprocess.Popen(
+    process = warm.Popen(
         [*COMMAND, *TOY, "run.dir=run"],
         cwd=tmp_path,
         env=environment(TERM="xterm-256color"),
@@ -173,7 +173,7 @@ def test_a_dumb_terminal_gets_plain_lines(tmp_path: Path) -> None:
 
 def test_a_live_run_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
     # Seconds of training: a run that is over before its first frame would show nothing on the way.
-    terminal = Terminal(*TOY, "run.dir=run", "run.max_steps=2000", cwd=tmp_path)
+    terminal = Terminal(*TOY, "run.dir=run", "run.max_steps=600", cwd=tmp_path)
     wait_until(lambda: re.search(r"stage \d+ of \d+: tr", terminal.output), terminal.process)
     assert terminal.wait() == 0
     assert terminal.settings_after == terminal.settings_before

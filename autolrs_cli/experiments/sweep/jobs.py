@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from autolrs_cli.compose.grid import Composed
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, config_id
+
+if TYPE_CHECKING:  # it imports torch, which the processes that only start jobs have no use for
+    from autolrs_cli.compose.grid import Composed
 
 
 @dataclass(frozen=True)
