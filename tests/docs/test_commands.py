@@ -113,7 +113,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     written_files(root)
     tuned = root / "settings" / "configs" / "schedule" / "tuned" / "resnet50" / "bench"
     tuned.mkdir(parents=True)
-    shutil.copy(ROOT / "configs" / "schedule" / "sgdr.yaml", tuned / "sgdr-sgd-00fe31b6.yaml")
+    shutil.copy(ROOT / "configs" / "schedule" / "sgdr.yaml", tuned / "sgdr-sgd-2aa1e53b.yaml")
     return root
 
 
