@@ -80,7 +80,7 @@ class MadeUp:
             study = StudyDirectory(studies._study(arm))
             study.root.mkdir(parents=True)
             write_json(study.study, {"config": {}, "code_version": "c0de"})
-            option = f"tuned/{studies._recipe}/made/{arm.schedule}_{arm.average}-sgd-da7a"
+            option = f"tuned/{studies._base.recipe}/made/{studies._study(arm).name}-sgd-da7a"
             shipped = files("autolrs_configs").joinpath("schedule", f"{arm.schedule}.yaml").read_text()
             # As tuning leaves them, cycles fill the run.
             filled = shipped.replace(

@@ -67,7 +67,7 @@ def reproduce(
     """Reproduce the paper's claims, or show where they fail: every arm, over seeds, against a target fixed beforehand.
 
     For each recipe: calibrate the target on seeds of their own, unless its YAML has one for these data; tune the rivals
-    (constant, linear, WSD, anytime, cosine, CLR, SGDR, GreedyLR; most with averaged weights); run these, the original
+    (constant, linear, WSD, anytime, cosine, CLR, SGDR, GreedyLR, schedule-free); run these, the original
     schedule, AutoLRS, random LRs at its cost, AutoLRS without its forecast and on a wider interval, and another seed's
     schedule replayed; compare, and say reproduced, not reproduced, or undecided. Five seeds for what is to be decided,
     three for the rest; decayed schedules at full length first, shorter while they reach the target, longer where they

@@ -23,6 +23,7 @@ ARMS = {
     "tuned WSD + averaged weights",
     "tuned anytime + averaged weights",
     "tuned GreedyLR",
+    "tuned schedule-free",
     "random LRs at AutoLRS's cost",
     "AutoLRS without its forecast",
     "AutoLRS, interval 10x wider",

@@ -19,7 +19,7 @@ from autolrs_cli.experiments.tune.search_space import shipped_budget
 from autolrs_cli.settings import TargetSettings
 
 TUNING = plan_tuning(shipped_budget(), 1000, 900, None, None)
-BASE = Base("resnet50", "bench", 1000, 900, (0.02, 1.0), original_decays=True, tuning=TUNING)
+BASE = Base("resnet50", "bench", 1000, 900, (0.02, 1.0), original_decays=True, tuning=TUNING, optimizer="sgd")
 
 
 def test_the_cost_adds_up_in_the_dearest_case() -> None:
@@ -27,7 +27,7 @@ def test_the_cost_adds_up_in_the_dearest_case() -> None:
     assert entries["original"] == (20, 5 * 2800 + 5 * 200), "three shorter runs, or one of twice the length"
     assert entries["autolrs"] == (5, 5 * 1900)
     assert entries["random LRs at AutoLRS's cost"] == (3, 3 * 1900), "three seeds"
-    assert entries["tuning sgdr (none)"] == (11, 9 * 112 + 2 * 1000), (
+    assert entries["finding the settings of tuned sgdr"] == (11, 9 * 112 + 2 * 1000), (
         "three full lengths, but for rounding up"
     )
     assert entries["calibration"] == (5, 5000)

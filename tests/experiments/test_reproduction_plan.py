@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -15,7 +16,7 @@ from autolrs_cli.experiments.tune.brackets import plan_tuning
 from autolrs_cli.experiments.tune.search_space import shipped_budget
 
 TUNING = plan_tuning(shipped_budget(), 1000, 900, None, None)
-BASE = Base("resnet50", "bench", 1000, 900, (0.02, 1.0), original_decays=True, tuning=TUNING)
+BASE = Base("resnet50", "bench", 1000, 900, (0.02, 1.0), original_decays=True, tuning=TUNING, optimizer="sgd")
 
 
 def lengths_run(reaches: Callable[[float], bool]) -> list[float]:
@@ -84,6 +85,14 @@ def test_every_arm_says_all_that_sets_it_apart() -> None:
     assert all(not arm.tuned for arm in ARMS if arm.searched)
 
 
+def test_the_schedule_free_optimizer_is_the_one_nearest_to_the_recipes_own() -> None:
+    (free,) = [arm for arm in ARMS if arm.title == "tuned schedule-free"]
+    assert free.settings(BASE) == ("optimizer=schedulefree_sgd",)
+    assert free.study_settings(BASE) == ("optimizer=schedulefree_sgd", "tune.space.peak_lr.high=50")
+    assert free.settings(replace(BASE, optimizer="adam")) == ("optimizer=schedulefree_adamw",)
+    assert free.average == "none", "it keeps an average of its own"
+
+
 def test_a_study_is_of_one_schedule_under_one_averaging() -> None:
     assert len({(arm.schedule, arm.average, arm.more) for arm in STUDIES}) == len(STUDIES)
 
@@ -91,7 +100,9 @@ def test_a_study_is_of_one_schedule_under_one_averaging() -> None:
 def test_arms_that_decay_may_be_run_at_each_length_and_the_original_where_it_does() -> None:
     original = next(arm for arm in ARMS if arm.title == "original")
     assert original.lengths_at_most(BASE) == (1.0, 0.8, 0.6, 0.4, 2.0)
-    without_end = Base("transformer", "bench", 1000, 900, (0.02, 1.0), original_decays=False, tuning=TUNING)
+    without_end = Base(
+        "transformer", "bench", 1000, 900, (0.02, 1.0), original_decays=False, tuning=TUNING, optimizer="sgd"
+    )
     assert original.lengths_at_most(without_end) == (1.0,)
     assert Arm("any", "constant").lengths_at_most(BASE) == (1.0,)
 

@@ -30,6 +30,8 @@ class Base:
     original_decays: bool
     tuning: TuningPlan
     """Of each rival."""
+    optimizer: str
+    """The recipe's own, by the name of its option."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,16 @@ class Arm:
     average: str = "none"
     """Which weights are read out: those of training, or their mean."""
     more: tuple[str, ...] = ()
-    """Further overrides, in which {low} and {high} are the ends of a search interval 10 times as wide."""
+    """Further overrides; {low} and {high} in them are the ends of a search interval 10 times as wide, {schedulefree} is
+    the schedule-free optimizer that is nearest to the recipe's own."""
     seeds: int = 3
     """At most so many of the reporting seeds: five, where the comparison is to decide something."""
     lengths: Literal["full", "each"] = "full"
     """`each`: it decays over the run, or its cycles fill it, so that each length is a run of its own."""
     tuned: bool = False
     """Whether a study finds its settings first."""
+    space: tuple[str, ...] = ()
+    """Overrides for that study alone; {free_high} bounds a schedule-free peak, over the original's."""
 
     @property
     def searched(self) -> bool:
@@ -66,11 +71,24 @@ class Arm:
             base: the recipe.
             tuned_as: what to write after `schedule=` for what its study found; None: the schedule itself.
         """
-        name = tuned_as or self.schedule
-        low, high = base.interval[0] / WIDER, base.interval[1] * WIDER
-        more = (each.format(low=f"{low:.6g}", high=f"{high:.6g}") for each in self.more)
         average = () if self.average == "none" else (f"average={self.average}",)
-        return (f"schedule={name}", *average, *more)
+        return (f"schedule={tuned_as or self.schedule}", *average, *self.settings(base))
+
+    def settings(self, base: Base) -> tuple[str, ...]:
+        """Return the further overrides, as they are for a recipe."""
+        return _filled(self.more, base)
+
+    def study_settings(self, base: Base) -> tuple[str, ...]:
+        """Return the further overrides of its study."""
+        return _filled((*self.more, *self.space), base)
+
+
+def _filled(templates: Sequence[str], base: Base) -> tuple[str, ...]:
+    low, high = base.interval[0] / WIDER, base.interval[1] * WIDER
+    # LRs are 10 to 50 times those of SGD with momentum, 1 to 10 times those of AdamW, says the package schedulefree.
+    free, free_high = ("schedulefree_sgd", 50) if base.optimizer == "sgd" else ("schedulefree_adamw", 10)
+    facts = {"low": f"{low:.6g}", "high": f"{high:.6g}", "schedulefree": free, "free_high": free_high}
+    return tuple(each.format(**facts) for each in templates)
 
 
 # How many times wider the search interval is at both ends in one of the ablations (method rule 10).
@@ -78,6 +96,7 @@ WIDER = 10.0
 ORIGINAL, AUTOLRS, REPLAY = "original", "autolrs", "replay of another seed"
 ANYTIME = "inverse_square_root_anytime"
 PAPER, NO_FORECAST = "search=paper", "search=last_losses"
+FREE, FAR = "optimizer={schedulefree}", "tune.space.peak_lr.high={free_high}"
 WIDE = ("search.lr_min={low}", "search.lr_max={high}")
 
 # fmt: off
@@ -89,6 +108,7 @@ ARMS = (
     Arm("tuned linear + averaged weights",   "linear",   "ema",                    seeds=5, lengths="each", tuned=True),
     Arm("tuned WSD + averaged weights",      "wsd",      "ema",                    seeds=5, lengths="each", tuned=True),
     Arm("tuned anytime + averaged weights",  ANYTIME,    "ema",                    seeds=5, tuned=True),
+    Arm("tuned schedule-free",               "constant", "none",   (FREE,),        seeds=5, tuned=True, space=(FAR,)),
     Arm("tuned clr",                         "clr",                                lengths="each", tuned=True),
     Arm("tuned sgdr",                        "sgdr",                               lengths="each", tuned=True),
     Arm("tuned cosine",                      "cosine",                             lengths="each", tuned=True),

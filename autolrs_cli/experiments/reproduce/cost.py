@@ -45,7 +45,7 @@ def cost(base: Base, seeds: int, *, calibrated: bool = False) -> list[Entry]:
     first = [] if calibrated else [("calibration", len(calibration_seeds(seeds)), base.max_steps)]
     entries = [(what, runs, runs * steps) for what, runs, steps in first]
     entries += [
-        (f"tuning {arm.schedule} ({arm.average})", base.tuning.runs, base.tuning.steps) for arm in STUDIES
+        (f"finding the settings of {arm.title}", base.tuning.runs, base.tuning.steps) for arm in STUDIES
     ]
     entries += [_arm_cost(arm, base, min(seeds, arm.seeds)) for arm in ARMS]
     replayed = len(replay_sources(seeds_of(REPLAY_ARM, range(seeds))))

@@ -59,6 +59,7 @@ class RecipeJobs:
             (plan.search.lr_min, plan.search.lr_max),
             original.length.decays,
             plan_tuning(shipped_budget(), plan.settings.run.max_steps, plan.search_steps, None, None),
+            str(self.point(*ORIGINAL).composed.config["optimizer"].get("name")),
         )
 
     def point(self, *own: str) -> GridPoint:

@@ -46,7 +46,7 @@ class RecipeReproduction:
         self._base = self._jobs.base()
         self._runs = RecipeRuns(request, self._folder, data, self._taken, console)
         self._calibration = Calibration(request, self._jobs, self._folder, self._taken)
-        self._studies = Studies(request, recipe, self._taken, console)
+        self._studies = Studies(request, self._base, self._taken, console)
 
     def carry_out(self) -> tuple[ClaimCheck, bool]:
         """Return what was found, and whether every run came to its end."""

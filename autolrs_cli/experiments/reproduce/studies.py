@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from autolrs_cli.errors import ConfigError
 from autolrs_cli.exit_codes import RESUMABLE, ExitCode
 from autolrs_cli.experiments.own_process import environment, python_module
 from autolrs_cli.experiments.process_log import last_words
-from autolrs_cli.experiments.reproduce.arms import STUDIES, Arm
+from autolrs_cli.experiments.reproduce.arms import STUDIES, Arm, Base
 from autolrs_cli.experiments.reproduce.request import ReproductionRequest
 from autolrs_cli.experiments.reproduce.taken_over import STUDY, STUDY_PARTS, TakenOver
 from autolrs_cli.experiments.stopped import ExperimentStopped
@@ -36,15 +35,15 @@ class Studies:
 
     Args:
         request: what was asked for.
-        recipe: its name.
+        base: what the arms of the recipe have in common.
         taken: what is taken over from elsewhere.
         console: where it is said how they go.
     """
 
-    def __init__(self, request: ReproductionRequest, recipe: str, taken: TakenOver, console: Console) -> None:
+    def __init__(self, request: ReproductionRequest, base: Base, taken: TakenOver, console: Console) -> None:
         self._request = request
-        self._recipe = recipe
-        self._folder = request.of(recipe) / "tuning"
+        self._base = base
+        self._folder = request.of(base.recipe) / "tuning"
         self._taken = taken
         self._console = console
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -75,7 +74,7 @@ class Studies:
         if failed:
             log = self._log(failed[0])
             raise ConfigError(
-                f"Every rival must be tuned, but the study of {_name(failed[0])} failed: {last_words(log)} All that it "
+                f"Every rival must be tuned, but the study of {failed[0].title} failed: {last_words(log)} All that it "
                 f"said: {log}"
             )
         notes = {arm.title: _read(self._note(arm)) for arm in STUDIES}
@@ -87,8 +86,14 @@ class Studies:
         return [{"kind": STUDY, **{name: each[name] for name in STUDY_PARTS}} for each in found if each]
 
     def _command(self, arm: Arm) -> list[str]:
-        own = [f"recipe={self._recipe}", f"scale={self._request.scale}", f"schedule={arm.schedule}"]
-        return [*own, f"average={arm.average}", *arm.more, "dashboard=none", *self._request.overrides]
+        own = [f"recipe={self._base.recipe}", f"scale={self._request.scale}", f"schedule={arm.schedule}"]
+        return [
+            *own,
+            f"average={arm.average}",
+            *arm.study_settings(self._base),
+            "dashboard=none",
+            *self._request.overrides,
+        ]
 
     def _is_done(self, arm: Arm, fingerprint: str) -> bool:
         """Tell whether this very study was carried out, and what it found lies where runs read it."""
@@ -106,7 +111,10 @@ class Studies:
             folder.mkdir(parents=True, exist_ok=True)
         path.write_text(str(elsewhere["tuned"]), encoding="utf-8")
         write_json(self._note(arm), elsewhere)
-        say(self._console, f"{_name(arm)} was tuned on {elsewhere['machine']} ({self._taken.archive})")
+        say(
+            self._console,
+            f"{arm.title}: its study was carried out on {elsewhere['machine']} ({self._taken.archive})",
+        )
         return True
 
     def _tune(self, arm: Arm, fingerprint: str) -> int:
@@ -126,7 +134,7 @@ class Studies:
             code = process.wait()
         if not code:
             self._note_down(arm, fingerprint)
-        say(self._console, f"tuned {_name(arm)}" if not code else f"{_name(arm)}: exit code {code}")
+        say(self._console, f"found: {arm.title}" if not code else f"{arm.title}: exit code {code}")
         return code
 
     def _note_down(self, arm: Arm, fingerprint: str) -> None:
@@ -144,18 +152,14 @@ class Studies:
         write_json(self._note(arm), note)
 
     def _study(self, arm: Arm) -> Path:
-        more = f"-{hashlib.sha256(' '.join(arm.more).encode()).hexdigest()[:8]}" if arm.more else ""
-        return self._folder / f"{arm.schedule}-{arm.average}{more}"
+        more = [each.partition("=")[2] for each in arm.settings(self._base)]
+        return self._folder / "-".join([arm.schedule, arm.average, *more])
 
     def _log(self, arm: Arm) -> Path:
         return Path(f"{self._study(arm)}.log")
 
     def _note(self, arm: Arm) -> Path:
         return Path(f"{self._study(arm)}.done.json")
-
-
-def _name(arm: Arm) -> str:
-    return " ".join([arm.schedule, f"(average={arm.average})", *arm.more])
 
 
 def _read(note: Path) -> Mapping[str, Any] | None:
