@@ -13,7 +13,10 @@ from autolrs_cli.commands.options import expanded
 def compare(
     run_dirs: Annotated[
         list[Path],
-        typer.Argument(help="Run directories, or folders that hold them at any depth.", show_default=False),
+        typer.Argument(
+            help="Run directories, folders that hold them at any depth, or records.jsonl.gz.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         Path | None,

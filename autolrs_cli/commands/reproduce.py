@@ -41,15 +41,40 @@ def reproduce(
             "--calibrate", help="Only calibrate the targets, whatever the recipes have; keeps target.yaml."
         ),
     ] = False,
+    hindsight: Annotated[
+        bool,
+        typer.Option(
+            "--hindsight",
+            help="Only measure the practical limit: the fewest steps to the target that a grid of schedules needs.",
+        ),
+    ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Folder with RECIPE/records.jsonl.gz: runs recorded there, by this code on these data, are done.",
+            show_default=False,
+            callback=expanded,
+        ),
+    ] = None,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report", help="Only rebuild tables and figures, from records.jsonl.gz (of --from, or here)."
+        ),
+    ] = False,
 ) -> None:
     """Reproduce the paper's claims, or show where they fail: every arm, over seeds, against a target fixed beforehand.
 
-    For each recipe: calibrate the target on seeds of their own, unless its YAML has one for these data; tune CLR, SGDR,
-    cosine, constant + averaged weights and cosine + averaged weights with as many steps as AutoLRS's search costs; run
-    these, the original schedule at five lengths, AutoLRS, random LRs at its cost, AutoLRS without its forecast and on a
-    wider interval, and another seed's schedule replayed; compare, and say reproduced, not reproduced, or undecided.
+    For each recipe: calibrate the target on seeds of their own, unless its YAML has one for these data; tune the rivals
+    (constant, linear, WSD, anytime, cosine, CLR, SGDR, GreedyLR, schedule-free); run these, the original
+    schedule, AutoLRS, random LRs at its cost, AutoLRS without its forecast and on a wider interval, and another seed's
+    schedule replayed; compare, and say reproduced, not reproduced, or undecided. Five seeds for what is to be decided,
+    three for the rest; decayed schedules at full length first, shorter while they reach the target, longer where they
+    miss it.
 
-    It takes hours to days. The same command goes on where it was stopped, and rebuilds every table from the runs.
+    It takes hours to days. The same command goes on where it was stopped, and rebuilds every table from the runs. Each
+    report has records.jsonl.gz beside it: a few hundred kilobytes from which all can be rebuilt, or gone on elsewhere.
 
     [bold]Examples[/bold]
 
@@ -61,21 +86,31 @@ def reproduce(
 
       autolrs reproduce resnet50 bert --jobs 2 --dir /data/reproduction runtime.threads=1
 
+      autolrs reproduce bert --hindsight                   what the best schedule of a grid would have needed
+
+      autolrs reproduce --from docs/results --report       tables and figures from records, without any run
+
     Exit codes: 0 done, whatever the verdict; 1 some runs failed; 2 usage or configuration; 130, 143 interrupted.
     """
     from autolrs_cli.experiments.reproduce.reproduce import main
+    from autolrs_cli.experiments.reproduce.request import Only, ReproductionRequest
 
+    parts: dict[Only, bool] = {
+        "cost": cost_only,
+        "calibrate": calibrate,
+        "hindsight": hindsight,
+        "report": report,
+    }
     names, overrides = names_and_overrides(recipes or [])
-    code = main(
-        names,
-        overrides,
-        seeds=seeds,
-        scale=scale,
-        jobs=jobs,
-        directory=directory,
-        rerun_failed=rerun_failed,
-        cost_only=cost_only,
-        calibrate=calibrate,
-        rerun_stale=rerun_stale,
+    request = ReproductionRequest(
+        tuple(range(seeds)),
+        scale,
+        jobs,
+        directory,
+        tuple(overrides),
+        rerun_failed,
+        calibrate,
+        rerun_stale,
+        source,
     )
-    raise typer.Exit(code)
+    raise typer.Exit(main(request, names, [part for part, wanted in parts.items() if wanted]))

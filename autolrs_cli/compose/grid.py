@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from autolrs_cli.compose.hydra_app import compose_and_call, given_config_dir, given_overrides
@@ -79,9 +80,63 @@ def compose_grid(overrides: Sequence[str], errors: Console) -> tuple[list[GridPo
     return points, code
 
 
-def _composed(config: dict[str, Any], plan: Plan) -> Composed:
+Values = Mapping[str, int | float | str]
+"""Dotted settings and what they are set to."""
+
+
+def compose_once(
+    overrides: Sequence[str], vary: Callable[[GridPoint], Sequence[Values]], errors: Console
+) -> tuple[list[GridPoint], int]:
+    """Compose one configuration, and change some of its values; return what `compose_grid` does.
+
+    As with overrides on the command line, what refers to a changed value follows it. Hydra takes half a second to
+    compose; to change a value, a few milliseconds.
+
+    Args:
+        overrides: Hydra's command line, without several values for a key.
+        vary: told the composed configuration; returns the values to change in it, once for each that is wanted.
+        errors: where problems go.
+
+    Raises:
+        ConfigError: if one of them is refused by our own checks.
+    """
+    points: list[GridPoint] = []
+    problems: list[ConfigError] = []
+
+    def job(config: DictConfig) -> None:
+        try:
+            points.extend(_varied(config, vary))
+        except ConfigError as error:
+            problems.append(error)
+
+    with tempfile.TemporaryDirectory(prefix="autolrs-") as aside:
+        own = [each for each in overrides if not key_in(each).startswith(HYDRAS_OWN)]
+        code = compose_and_call(job, [*own, f"hydra.run.dir={aside}", "hydra.output_subdir=null"], errors)
+    if problems:
+        raise problems[0]
+    return points, code
+
+
+def _varied(config: DictConfig, vary: Callable[[GridPoint], Sequence[Values]]) -> list[GridPoint]:
+    plain = resolve(config)
+    first = GridPoint(_composed(plain, plan := check(plain)), plan)
+    plans = {config_id(plain, (*HARMLESS_KEYS, "seed")): plan}
+    points = []
+    for values in vary(first):
+        changed = copy.deepcopy(config)
+        for key, value in values.items():
+            OmegaConf.update(changed, key, value)
+        plain = resolve(changed)
+        kind = config_id(plain, (*HARMLESS_KEYS, "seed"))
+        plan = plans.get(kind) or plans.setdefault(kind, check(plain))
+        given = tuple(f"{key}={value}" for key, value in values.items())
+        points.append(GridPoint(_composed(plain, plan, given), plan))
+    return points
+
+
+def _composed(config: dict[str, Any], plan: Plan, more: Sequence[str] = ()) -> Composed:
     steps = plan.settings.run.max_steps + plan.search_steps
-    return Composed(tuple(given_overrides()), tuple(given_config_dir()), config, steps)
+    return Composed((*given_overrides(), *more), tuple(given_config_dir()), config, steps)
 
 
 def _composing(overrides: Sequence[str], aside: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from autolrs_cli.reports.compare.limit import PracticalLimit
 from autolrs_cli.reports.compare.outcomes import Cost
 from autolrs_cli.reports.compare.speedups import GENERATOR_SEED, LEVEL, RESAMPLES, Estimate, Speedup, medians
 from autolrs_cli.wording import counted
@@ -36,6 +37,8 @@ class ClaimCheck:
     target: str
     provenance: tuple[str, ...] = ()
     """What is needed to make the figures again, a line each."""
+    limit: PracticalLimit | None = None
+    """The fewest steps to the target that a schedule of a grid needed, if it was measured."""
 
     @property
     def verdict(self) -> Judged:

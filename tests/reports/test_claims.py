@@ -101,7 +101,7 @@ def test_the_table_has_claims_means_and_the_net_cost() -> None:
     assert rows["bert"][4] == "0.62x [0.62, 0.62]", "two steps made per step kept"
     assert rows["mean"][1:3] == ("1.46x", "1.62x [1.62, 1.62]")
     assert rows["mean"][4] == "0.81x [0.81, 0.81]"
-    assert rows["mean"][8].startswith("reproduced: the interval lies above 1")
+    assert rows["mean"][claims_tables.VERDICT].startswith("reproduced: the interval lies above 1")
 
 
 def test_where_most_runs_miss_no_figure_is_named_anywhere() -> None:
@@ -114,7 +114,7 @@ def test_where_most_runs_miss_no_figure_is_named_anywhere() -> None:
     rows = table(good, bad)
     assert rows["transformer"][2:8] == ("none", "2 of 2", "none", "none", "none", "3 of 5")
     assert rows["mean"][2:5] == ("none", "", "none")
-    assert rows["mean"][8] == "not reproduced: no speedup in 1 of 2"
+    assert rows["mean"][claims_tables.VERDICT] == "not reproduced: no speedup in 1 of 2"
     assert sections([good])[1].rows[0][2] == "none"
     assert sections([good])[2].rows[0][2] == "none"
     assert "2.0," not in claims_tables.as_csv([bad])
@@ -145,7 +145,7 @@ def test_the_interval_of_a_mean_is_that_of_resampling_each_comparison_for_itself
 def test_one_recipe_without_a_figure_leaves_no_mean() -> None:
     rows = table(check(against(FIVE, FIVE)), ClaimCheck("bert", 1.5, None, {}, {}, ""))
     assert rows["mean"][1:5] == ("1.46x", "none", "", "none")
-    assert rows["mean"][8] == "undecided: one of them has no ratio"
+    assert rows["mean"][claims_tables.VERDICT] == "undecided: one of them has no ratio"
 
 
 def test_tuned_schedules_stand_beside_their_own_claim_with_the_ratio_written_out() -> None:

@@ -1,35 +1,18 @@
-"""What it takes to reproduce the paper's table: its claims, the arms, and the target, per recipe."""
+"""What is run for the paper's table: its claims, and a row for each arm."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from autolrs_cli.experiments.reproduce.lengths import FULL, SHARES
 from autolrs_cli.experiments.seeds import CALIBRATION_FIRST
 from autolrs_cli.experiments.tune.brackets import TuningPlan
 
 # Training steps of the original schedule over those of AutoLRS, to the same quality: Jin et al., ICLR 2021, abstract.
 CLAIMS = {"resnet50": 1.22, "transformer": 1.43, "bert": 1.5}
-TUNED_RIVALS = ("tuned clr", "tuned sgdr")
-# Decayed schedules are run at these shares of the budget, each fully decayed (method rule 5).
-LENGTHS = (0.4, 0.6, 0.8, 1.0, 2.0)
-# How many times wider the search interval is at both ends in one of the ablations (method rule 10).
-WIDER = 10.0
-# (schedule, averaging under which it is tuned)
-STUDIES = (
-    ("clr", "none"),
-    ("sgdr", "none"),
-    ("cosine", "none"),
-    ("constant", "none"),
-    ("constant", "ema"),
-    ("cosine", "ema"),
-    ("linear", "ema"),
-    ("wsd", "ema"),
-    ("inverse_square_root_anytime", "ema"),
-    ("greedy", "none"),
-)
 FEWEST_CALIBRATION_SEEDS = 3
-ORIGINAL, AUTOLRS, REPLAY = "original", "autolrs", "replay of another seed"
 
 
 @dataclass(frozen=True)
@@ -47,80 +30,106 @@ class Base:
     original_decays: bool
     tuning: TuningPlan
     """Of each rival."""
+    optimizer: str
+    """The recipe's own, by the name of its option."""
 
 
 @dataclass(frozen=True)
-class ArmPlan:
-    """One arm of the reproduction, as overrides of `autolrs train`."""
+class Arm:
+    """One arm, the same for every recipe."""
 
     title: str
-    overrides: tuple[str, ...]
-    lengths: tuple[int, ...]
-    """Kept steps of each of its runs on a seed, ascending."""
-    search_steps: int = 0
-    """Steps that each run discards."""
+    schedule: str
+    average: str = "none"
+    """Which weights are read out: those of training, or their mean."""
+    more: tuple[str, ...] = ()
+    """Further overrides; {low} and {high} in them are the ends of a search interval 10 times as wide, {schedulefree} is
+    the schedule-free optimizer that is nearest to the recipe's own."""
+    seeds: int = 3
+    """At most so many of the reporting seeds: five, where the comparison is to decide something."""
+    lengths: Literal["full", "each"] = "full"
+    """`each`: it decays over the run, or its cycles fill it, so that each length is a run of its own."""
+    tuned: bool = False
+    """Whether a study finds its settings first."""
+    space: tuple[str, ...] = ()
+    """Overrides for that study alone; {free_high} bounds a schedule-free peak, over the original's."""
 
     @property
-    def steps(self) -> int:
-        """Optimizer steps on one seed."""
-        return sum(self.lengths) + self.search_steps * len(self.lengths)
+    def searched(self) -> bool:
+        """Whether its runs discard steps to choose LRs."""
+        return self.schedule in ("autolrs", "random")
+
+    def lengths_at_most(self, base: Base) -> tuple[float, ...]:
+        """Return every length, as a share of the budget, that may be run."""
+        each = base.original_decays if self.schedule == "original" else self.lengths == "each"
+        return SHARES if each else (FULL,)
+
+    def overrides(self, base: Base, tuned_as: str | None = None) -> tuple[str, ...]:
+        """Return what sets it apart, as overrides of `autolrs train`.
+
+        Args:
+            base: the recipe.
+            tuned_as: what to write after `schedule=` for what its study found; None: the schedule itself.
+        """
+        average = () if self.average == "none" else (f"average={self.average}",)
+        return (f"schedule={tuned_as or self.schedule}", *average, *self.settings(base))
+
+    def settings(self, base: Base) -> tuple[str, ...]:
+        """Return the further overrides, as they are for a recipe."""
+        return _filled(self.more, base)
+
+    def study_settings(self, base: Base) -> tuple[str, ...]:
+        """Return the further overrides of its study."""
+        return _filled((*self.more, *self.space), base)
 
 
-def arm_plans(base: Base, tuned_as: Mapping[tuple[str, str], str] | None = None) -> list[ArmPlan]:
-    """Return every arm but the replay, which needs runs of AutoLRS first.
-
-    Args:
-        base: the recipe.
-        tuned_as: schedule and averaging -> what to write after `schedule=` for what was found; None: the untuned
-            schedule stands in, which costs the same.
-    """
-    once, decayed = (base.max_steps,), tuple(round(share * base.max_steps) for share in LENGTHS)
-
-    def tuned(title: str, schedule: str, average: str, lengths: tuple[int, ...]) -> ArmPlan:
-        option = f"schedule={schedule if tuned_as is None else tuned_as[schedule, average]}"
-        overrides = (option,) if average == "none" else (option, f"average={average}")
-        return ArmPlan(title, overrides, lengths)
-
-    def searched(title: str, *overrides: str) -> ArmPlan:
-        return ArmPlan(title, overrides, once, base.search_steps)
-
-    low, high = base.interval
-    wider = (f"search.lr_min={low / WIDER:.6g}", f"search.lr_max={high * WIDER:.6g}")
-    return [
-        ArmPlan(ORIGINAL, ("schedule=original",), decayed if base.original_decays else once),
-        searched(AUTOLRS, "schedule=autolrs"),
-        # Tuned, their cycles fill the run, and are made to fill each of its lengths.
-        tuned("tuned clr", "clr", "none", decayed),
-        tuned("tuned sgdr", "sgdr", "none", decayed),
-        tuned("tuned cosine", "cosine", "none", decayed),
-        tuned("tuned constant", "constant", "none", once),
-        tuned("tuned constant + averaged weights", "constant", "ema", once),
-        tuned("tuned cosine + averaged weights", "cosine", "ema", decayed),
-        tuned("tuned linear + averaged weights", "linear", "ema", decayed),
-        tuned("tuned WSD + averaged weights", "wsd", "ema", decayed),
-        tuned("tuned anytime + averaged weights", "inverse_square_root_anytime", "ema", once),
-        tuned("tuned GreedyLR", "greedy", "none", once),
-        searched("random LRs at AutoLRS's cost", "schedule=random"),
-        searched("AutoLRS without its forecast", "schedule=autolrs", "search=last_losses"),
-        searched(f"AutoLRS, interval {WIDER:g}x wider", "schedule=autolrs", *wider),
-    ]
+def _filled(templates: Sequence[str], base: Base) -> tuple[str, ...]:
+    low, high = base.interval[0] / WIDER, base.interval[1] * WIDER
+    # LRs are 10 to 50 times those of SGD with momentum, 1 to 10 times those of AdamW, says the package schedulefree.
+    free, free_high = ("schedulefree_sgd", 50) if base.optimizer == "sgd" else ("schedulefree_adamw", 10)
+    facts = {"low": f"{low:.6g}", "high": f"{high:.6g}", "schedulefree": free, "free_high": free_high}
+    return tuple(each.format(**facts) for each in templates)
 
 
-def cost(base: Base, seeds: int, *, calibrated: bool = False) -> list[tuple[str, int, int]]:
-    """Return what a recipe costs, in order: what is run, how many runs, how many optimizer steps (at most).
+# How many times wider the search interval is at both ends in one of the ablations (method rule 10).
+WIDER = 10.0
+ORIGINAL, AUTOLRS, REPLAY = "original", "autolrs", "replay of another seed"
+ANYTIME = "inverse_square_root_anytime"
+PAPER, NO_FORECAST = "search=paper", "search=last_losses"
+FREE, FAR = "optimizer={schedulefree}", "tune.space.peak_lr.high={free_high}"
+WIDE = ("search.lr_min={low}", "search.lr_max={high}")
 
-    Args:
-        base: the recipe.
-        seeds: how many are reported.
-        calibrated: whether the target is known already.
-    """
-    calibration = 0 if calibrated else len(calibration_seeds(seeds))
-    plan = base.tuning
-    tuning = [(f"tuning {schedule} ({average})", plan.runs, plan.steps) for schedule, average in STUDIES]
-    arms = [(arm.title, seeds * len(arm.lengths), seeds * arm.steps) for arm in arm_plans(base)]
-    replays = [(REPLAY, seeds, seeds * base.max_steps)] if seeds > 1 else []
-    first = [("calibration", calibration, calibration * base.max_steps)] if calibration else []
-    return [*first, *tuning, *arms, *replays]
+# fmt: off
+ARMS = (
+    #   title                                schedule    read out  more            seeds    lengths
+    Arm(ORIGINAL,                            "original",                           seeds=5),
+    Arm(AUTOLRS,                             "autolrs",  "none",   (PAPER,),       seeds=5),
+    Arm("tuned constant + averaged weights", "constant", "ema",                    seeds=5, tuned=True),
+    Arm("tuned linear + averaged weights",   "linear",   "ema",                    seeds=5, lengths="each", tuned=True),
+    Arm("tuned WSD + averaged weights",      "wsd",      "ema",                    seeds=5, lengths="each", tuned=True),
+    Arm("tuned anytime + averaged weights",  ANYTIME,    "ema",                    seeds=5, tuned=True),
+    Arm("tuned schedule-free",               "constant", "none",   (FREE,),        seeds=5, tuned=True, space=(FAR,)),
+    Arm("tuned clr",                         "clr",                                lengths="each", tuned=True),
+    Arm("tuned sgdr",                        "sgdr",                               lengths="each", tuned=True),
+    Arm("tuned cosine",                      "cosine",                             lengths="each", tuned=True),
+    Arm("tuned cosine + averaged weights",   "cosine",   "ema",                    lengths="each", tuned=True),
+    Arm("tuned constant",                    "constant",                           tuned=True),
+    Arm("tuned GreedyLR",                    "greedy",                             tuned=True),
+    Arm("random LRs at AutoLRS's cost",      "random",   "none",   (PAPER,)),
+    Arm("AutoLRS without its forecast",      "autolrs",  "none",   (NO_FORECAST,)),
+    Arm(f"AutoLRS, interval {WIDER:g}x wider", "autolrs", "none",  (PAPER, *WIDE)),
+)
+# fmt: on
+REPLAY_ARM = Arm(REPLAY, "replay")
+"""The LRs that AutoLRS found on one seed, without the search, on another; it needs runs of AutoLRS first."""
+TUNED_RIVALS = ("tuned clr", "tuned sgdr")
+"""Those that the paper compares with."""
+STUDIES = tuple(arm for arm in ARMS if arm.tuned)
+
+
+def seeds_of(arm: Arm, reporting: Sequence[int]) -> tuple[int, ...]:
+    """Return the reporting seeds that an arm is run on: the first ones."""
+    return tuple(reporting[: arm.seeds])
 
 
 def replay_sources(seeds: Sequence[int]) -> dict[int, int]:

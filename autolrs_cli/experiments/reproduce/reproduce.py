@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
 
 from autolrs_cli.compose.user_configs import CONFIG_VARIABLE
 from autolrs_cli.durable import write_whole
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.exit_codes import ExitCode
-from autolrs_cli.experiments.reproduce import arms as reproduction
+from autolrs_cli.experiments.reproduce.arms import CLAIMS
+from autolrs_cli.experiments.reproduce.findings import rebuilt
 from autolrs_cli.experiments.reproduce.recipe import RecipeReproduction
-from autolrs_cli.experiments.reproduce.request import ReproductionRequest, base_of
+from autolrs_cli.experiments.reproduce.request import Only, ReproductionRequest
 from autolrs_cli.experiments.stopped import ExperimentStopped
 from autolrs_cli.overrides import key_in
 from autolrs_cli.reports.claims import ClaimCheck
@@ -21,53 +21,31 @@ from autolrs_cli.reports.render import claims_tables
 from autolrs_cli.terminal.console import PatientConsole, say, show_error
 
 
-def main(
-    recipes: Sequence[str],
-    overrides: Sequence[str],
-    *,
-    seeds: int,
-    scale: str,
-    jobs: int,
-    directory: Path,
-    rerun_failed: bool,
-    cost_only: bool,
-    calibrate: bool,
-    rerun_stale: bool = False,
-) -> int:
+def main(request: ReproductionRequest, recipes: Sequence[str], parts: Sequence[Only]) -> int:
     """Carry it out; return the exit code.
 
     Args:
+        request: what was asked for.
         recipes: their names; none: those that the paper makes a claim for.
-        overrides: for every run of every recipe.
-        seeds: how many reporting seeds.
-        scale: of every run.
-        jobs: runs at once.
-        directory: where everything lies.
-        rerun_failed: begin failed runs again.
-        cost_only: say what it costs, and run nothing.
-        calibrate: calibrate the targets, and do nothing else.
-        rerun_stale: do all again that was done with data that have changed since.
+        parts: the one part of it that is asked for; none: all, but the practical limit.
     """
     console, errors = PatientConsole(), PatientConsole(stderr=True)
-    request = ReproductionRequest(
-        tuple(range(seeds)), scale, jobs, directory, tuple(overrides), rerun_failed, calibrate, rerun_stale
-    )
-    chosen = list(dict.fromkeys(recipes)) or list(reproduction.CLAIMS)
+    chosen = list(dict.fromkeys(recipes)) or list(CLAIMS)
     # Tuned schedules of this reproduction lie with it, and do not replace the person's own.
-    os.environ[CONFIG_VARIABLE] = str((directory / scale / "configs").absolute())
+    os.environ[CONFIG_VARIABLE] = str((request.directory / request.scale / "configs").absolute())
     try:
-        _require_possible(request)
-        bases = [base_of(request, recipe, errors) for recipe in chosen]
-        recipes_ = [RecipeReproduction(request, base, console, errors) for base in bases]
-        if calibrate:
-            for each in recipes_:
-                each.calibrate()
-            return ExitCode.DONE
-        for each in recipes_:
-            each.say_cost(timed=cost_only or not each.begun)
-        if cost_only:
-            return ExitCode.DONE
-        reproduced = [each.carry_out() for each in recipes_]
+        only = _the_only(parts)
+        if only == "report":
+            reproduced = [(rebuilt(request, recipe), True) for recipe in chosen]
+        else:
+            _require_possible(request)
+            made = [RecipeReproduction(request, recipe, console, errors) for recipe in chosen]
+            if only is not None:
+                _part(made, only)
+                return ExitCode.DONE
+            for each in made:
+                each.say_cost(timed=not each.begun)
+            reproduced = [each.carry_out() for each in made]
         checks = [check for check, _ in reproduced]
         _write(request, chosen, checks)
     except ExperimentStopped as stopped:
@@ -78,6 +56,28 @@ def main(
     console.print(claims_tables.render(checks))
     say(console, f"tables, reports and figures: {request.directory / request.scale}")
     return ExitCode.DONE if all(whole for _, whole in reproduced) else ExitCode.FAILED
+
+
+def _the_only(parts: Sequence[Only]) -> Only | None:
+    if len(parts) > 1:
+        raise ConfigError(
+            f"One part of a reproduction can be asked for at a time, but got --{' --'.join(parts)}. Leave out all but "
+            "one."
+        )
+    return parts[0] if parts else None
+
+
+def _part(made: Sequence[RecipeReproduction], only: Only) -> None:
+    if only == "hindsight":
+        for each in made:  # before the first run of any
+            each.require_target()
+    for each in made:
+        if only == "cost":
+            each.say_cost(timed=True)
+        elif only == "calibrate":
+            each.calibrate()
+        else:
+            each.measure_limit()
 
 
 def _require_possible(request: ReproductionRequest) -> None:

@@ -1,4 +1,4 @@
-"""What was asked of `autolrs reproduce`, and how it composes the runs of a recipe."""
+"""What was asked of `autolrs reproduce`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,9 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from rich.console import Console
-
-from autolrs_cli.compose.grid import GridPoint, compose_grid
-from autolrs_cli.errors import ConfigError
-from autolrs_cli.experiments.reproduce.arms import Base
-from autolrs_cli.experiments.tune.brackets import plan_tuning
-from autolrs_cli.experiments.tune.search_space import shipped_budget
 from autolrs_cli.overrides import key_in
-from autolrs_cli.search import PublishedSearch
 
 DEFAULT_DIRECTORY = Path("reproduction")
 # Overrides of these groups do not move what the original schedule ends at, but by chance.
@@ -28,6 +21,9 @@ TARGET_KEEPING = (
     "hydra",
     "search",
 )
+
+Only = Literal["cost", "calibrate", "hindsight", "report"]
+"""A part of a reproduction that can be asked for alone."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +41,8 @@ class ReproductionRequest:
     """Whether targets are calibrated anew, and nothing else is done."""
     rerun_stale: bool = False
     """Whether all is done again that was done with data that have changed since."""
+    source: Path | None = None
+    """Folder with an archive for each recipe, of what was done elsewhere and counts as done."""
 
     @property
     def keeps_targets(self) -> bool:
@@ -86,40 +84,6 @@ class ReproductionRequest:
         words = ["--jobs", str(self.jobs)] if self.jobs > 1 else []
         if self.directory != DEFAULT_DIRECTORY:
             words += ["--dir", str(self.directory)]
+        if self.source is not None:
+            words += ["--from", str(self.source)]
         return " ".join([self.command(recipes), *([shlex.join(words)] if words else [])])
-
-
-def compose(
-    request: ReproductionRequest, recipe: str, own: Sequence[str], errors: Console
-) -> list[GridPoint]:
-    """Return the runs of `recipe` that the person's overrides, and after them `own`, stand for.
-
-    Raises:
-        ConfigError: if there are none.
-    """
-    common = [f"recipe={recipe}", f"scale={request.scale}", "dashboard=none"]
-    points, code = compose_grid([*common, *request.overrides, *own], errors)
-    if code or not points:
-        raise ConfigError(f"Every arm must compose, but {' '.join([*common, *own])} does not; see above.")
-    return points
-
-
-def base_of(request: ReproductionRequest, recipe: str, errors: Console) -> Base:
-    """Compose a recipe under AutoLRS and under its original schedule; return what its arms have in common.
-
-    Raises:
-        ConfigError: if one of them does not compose, or its settings or data are wrong.
-    """
-    (searched,) = compose(request, recipe, ["schedule=autolrs", "seed=0"], errors)
-    (original,) = compose(request, recipe, ["schedule=original", "seed=0"], errors)
-    plan = searched.plan
-    assert isinstance(plan.search, PublishedSearch)
-    return Base(
-        recipe,
-        request.scale,
-        plan.settings.run.max_steps,
-        plan.search_steps,
-        (plan.search.lr_min, plan.search.lr_max),
-        original.plan.length.decays,
-        plan_tuning(shipped_budget(), plan.settings.run.max_steps, plan.search_steps, None, None),
-    )

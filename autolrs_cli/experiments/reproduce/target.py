@@ -97,11 +97,30 @@ class CalibratedTarget:
             f"command:{quoted(self.command)},data_fingerprint:{'null' if data is None else repr(data)}}}"
         )
 
+    def to_node(self) -> dict[str, Any]:
+        """Return plain JSON; `from_node` brings it back."""
+        return {**asdict(self), "seeds": list(self.seeds)}
+
+    @classmethod
+    def from_node(cls, node: Mapping[str, Any]) -> CalibratedTarget:
+        """Return what `to_node` returned.
+
+        Raises:
+            KeyError, TypeError, ValueError: if it is damaged.
+        """
+        return cls(
+            str(node["metric"]),
+            float(node["value"]),
+            float(node["margin"]),
+            tuple(map(int, node["seeds"])),
+            str(node["command"]),
+            node.get("data_fingerprint"),
+        )
+
     def write(self, path: Path) -> None:
         """Keep it, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        node: dict[str, Any] = {**asdict(self), "seeds": list(self.seeds)}
-        write_whole(path, yaml.safe_dump({"target": node}, sort_keys=False))
+        write_whole(path, yaml.safe_dump({"target": self.to_node()}, sort_keys=False))
 
     @classmethod
     def read(cls, path: Path) -> CalibratedTarget | None:
@@ -111,15 +130,7 @@ class CalibratedTarget:
             ConfigError: if it is damaged.
         """
         try:
-            node = yaml.safe_load(path.read_text(encoding="utf-8"))["target"]
-            return cls(
-                str(node["metric"]),
-                float(node["value"]),
-                float(node["margin"]),
-                tuple(map(int, node["seeds"])),
-                str(node["command"]),
-                node.get("data_fingerprint"),
-            )
+            return cls.from_node(yaml.safe_load(path.read_text(encoding="utf-8"))["target"])
         except FileNotFoundError:
             return None
         except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:

@@ -40,6 +40,10 @@ class CurrentData:
         for point in points:
             self._recipes.setdefault(data_id(point.composed.config), point.plan.recipe)
 
+    def knows(self, data: str) -> bool:
+        """Return whether these data, by their `data_id`, were made known."""
+        return data in self._recipes
+
     def states(self, jobs: Sequence[Job]) -> list[RunState]:
         """Return what has become of each run, known to be of other data or not.
 

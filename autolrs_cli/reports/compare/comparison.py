@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.records.archive import read_archive
 from autolrs_cli.records.find_runs import find_run_directories
+from autolrs_cli.reports.compare.archived_run import read_archived_runs
 from autolrs_cli.reports.compare.arms import Arm, group
 from autolrs_cli.reports.compare.caveats import caveats, doubts
 from autolrs_cli.reports.compare.compatibility import (
@@ -17,6 +20,8 @@ from autolrs_cli.reports.compare.compatibility import (
     twins,
     unfinished,
 )
+from autolrs_cli.reports.compare.limit import KIND as LIMIT
+from autolrs_cli.reports.compare.limit import PracticalLimit
 from autolrs_cli.reports.compare.outcomes import Racer, TargetOutcome, racers
 from autolrs_cli.reports.compare.run_record import RunRecord, read_run
 from autolrs_cli.reports.compare.speedups import Speedup, speedup
@@ -62,6 +67,8 @@ class Comparison:
     """Why these runs should not be compared; not empty only under `force`."""
     warnings: tuple[str, ...]
     """What weakens the figures, and what is odd about single runs."""
+    limit: PracticalLimit | None = None
+    """Against this very target, if it was measured."""
 
     @property
     def baseline(self) -> Arm:
@@ -80,25 +87,28 @@ def compare(
     target: float | None = None,
     baseline: str | None = None,
     force: bool = False,
+    runs: Sequence[RunRecord] | None = None,
     titles: Mapping[Path, str] | None = None,
+    limit: PracticalLimit | None = None,
 ) -> Comparison:
     """Compare the runs at and below `run_dirs`.
 
     Args:
-        run_dirs: run directories, or folders that hold them at any depth.
+        run_dirs: run directories, folders that hold them at any depth, and archives of runs.
         target: value of the metric to race for; None: that of the runs' configuration, else the baseline's median
             final value, which makes no claim.
         baseline: name of the arm to compare with, or its number in the order of names; None: `original`, whatever its
             averaging, or the other arm beside a searched one.
         force: compare runs that may not be compared; what speaks against it goes into `refused`.
+        runs: those of `run_dirs`, where they are read already.
         titles: absolute run directory -> a better name for its arm than the one that its settings give.
+        limit: the practical limit; None: that of the archives, if they have one.
 
     Raises:
         ConfigError: if there is nothing to compare, or the runs may not be compared.
     """
-    paths = find_run_directories(run_dirs)
-    runs, refused = _read(paths, force=force)
-    runs, notes = split_superseded(runs)
+    found, refused = _read(run_dirs, force=force) if runs is None else (list(runs), [])
+    runs, notes = split_superseded(found)
     arms = [replace(arm, name=_title(arm, titles or {})) for arm in group(runs)]
     refused += [*unfinished(runs), *differences(runs, target_matters=target is None), *twins(arms)]
     if refused and not force:
@@ -129,18 +139,38 @@ def compare(
         tuple(target_curves(racing, arms[0].name, target_grid(racing, goal))),
         tuple(refused),
         (*caveats(arms, goal, speedups, outcomes), *guessed, *hardware_notes(runs), *notes, *doubts(arms)),
+        _limit(run_dirs, limit, goal, runs),
     )
 
 
 def _title(arm: Arm, titles: Mapping[Path, str]) -> str:
-    return next((titles[p] for run in arm.all_runs if (p := run.path.absolute()) in titles), arm.name)
+    here = (titles[p] for run in arm.all_runs if (p := run.path.absolute()) in titles)
+    archived = (run.origin.title for run in arm.all_runs if run.origin and run.origin.title)
+    return next(chain(here, archived), arm.name)
 
 
-def _read(paths: Sequence[Path], *, force: bool) -> tuple[list[RunRecord], list[str]]:
+def _limit(
+    run_dirs: Sequence[Path], given: PracticalLimit | None, goal: Goal, runs: Sequence[RunRecord]
+) -> PracticalLimit | None:
+    """Return the practical limit if it is of this target and these data."""
+    archived = [
+        PracticalLimit.from_json(record)
+        for path in run_dirs
+        if given is None and path.is_file()
+        for record in read_archive(path)
+        if record["kind"] == LIMIT
+    ]
+    fingerprint = runs[0].started.get("data_fingerprint")
+    return next((each for each in (given, *archived) if each and each.is_of(goal, fingerprint)), None)
+
+
+def _read(run_dirs: Sequence[Path], *, force: bool) -> tuple[list[RunRecord], list[str]]:
     """Return the runs, and what is wrong with those that cannot be read; `force` leaves them out."""
-    runs: list[RunRecord] = []
+    archives = [path for path in run_dirs if path.is_file()]
+    folders = [path for path in run_dirs if path not in archives]
+    runs = [run for path in archives for run in read_archived_runs(path)]
     problems: list[str] = []
-    for path in paths:
+    for path in find_run_directories(folders) if folders or not archives else ():
         try:
             runs.append(read_run(path))
         except ConfigError as error:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
+from collections.abc import Sequence
 
 from autolrs_cli.reports.compare.comparison import Comparison
+from autolrs_cli.reports.compare.run_record import RunRecord
 
 
 def provenance(comparison: Comparison) -> list[str]:
@@ -29,6 +32,17 @@ def provenance(comparison: Comparison) -> list[str]:
         f"hardware: {'; '.join(devices)}; precision {first.description.get('precision')}",
         f"code: {', '.join(sorted({str(run.started.get('code_version')) for run in runs}))}",
         f"versions: {', '.join(versions)}",
+        *_made_elsewhere(runs),
+        *([str(comparison.limit)] if comparison.limit else []),
+    ]
+
+
+def _made_elsewhere(runs: Sequence[RunRecord]) -> list[str]:
+    """Say which runs are not here, but in an archive of what another machine made."""
+    machines = Counter(run.origin.machine for run in runs if run.origin)
+    return [
+        f"from archives, made on {machine}: {count} of {len(runs)} runs"
+        for machine, count in sorted(machines.items())
     ]
 
 

@@ -15,7 +15,7 @@ from autolrs_cli.contracts import WeightsKind
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.exit_codes import EndCause
 from autolrs_cli.records.journal import Record
-from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.records.run_directory import LrSpan, RunDirectory
 from autolrs_cli.records.run_end import cause_of
 from autolrs_cli.wording import counted
 
@@ -61,8 +61,21 @@ class KeptSteps:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a run was made that an archive keeps."""
+
+    machine: str
+    journal_sha256: str
+    """Of the journal that its record was made from."""
+    title: str
+    """Name of its arm; empty: that which its settings give."""
+    spans: tuple[LrSpan, ...] = ()
+    """LRs of a searched run, warm-up included, at full precision; none: not kept."""
+
+
+@dataclass(frozen=True)
 class RunRecord:
-    """One run, from its journal alone."""
+    """One run, from its journal alone, or from what an archive keeps of that."""
 
     path: Path
     started: Record
@@ -76,6 +89,8 @@ class RunRecord:
     """The events of that name: stages that diverged in training; what they took back is left out above."""
     ended: Record | None = None
     """The event `run_finished`, or the last `interrupted`; None: killed, or still running."""
+    origin: Origin | None = None
+    """None: it lies here, and was read from its journal."""
 
     @property
     def config(self) -> dict[str, Any]:
@@ -140,7 +155,7 @@ def read_run(path: Path) -> RunRecord:
             f"A run's journal must be readable, but {journal} is not: {error.strerror}. The run may have ended before "
             "its first step; leave it out, or run it again."
         ) from error
-    if not kept.get("run_started") or not _well_formed(kept["run_started"][0]):
+    if not kept.get("run_started") or not is_well_formed(kept["run_started"][0]):
         raise ConfigError(
             f"A journal must begin with run_started, but {journal} does not: the run ended before its first step, or "
             "the file is not ours. Leave it out, or run it again."
@@ -205,7 +220,8 @@ def _damaged(journal: Path, line: bytes) -> ConfigError:
     )
 
 
-def _well_formed(record: Record) -> bool:
+def is_well_formed(record: Record) -> bool:
+    """Return whether `run_started` says what every comparison asks it."""
     config = record.get("config")
     return (
         isinstance(config, dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from autolrs_cli.reports.compare.comparison import Comparison
 from autolrs_cli.reports.compare.outcomes import Cost
@@ -114,6 +114,24 @@ def verdict(found: Speedup) -> str:
 def misses(found: Speedup) -> str:
     """Count the misses of either side."""
     return f"arm {found.arm_misses}, baseline {found.baseline_misses}, both {found.both_miss} of {len(found.pairs)}"
+
+
+def steps(value: float | None) -> str:
+    """Return steps for a person."""
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def multiple(comparison: Comparison, steps_: float | None) -> str:
+    """Return steps as a multiple of the practical limit."""
+    return "-" if comparison.limit is None or steps_ is None else ratio(comparison.limit.multiple(steps_))
+
+
+def seeds(found: Iterable[int]) -> str:
+    """Return how many seeds these are, and which: "5 (0 to 4)"."""
+    every = sorted(found)
+    if len(every) > 2 and every == list(range(every[0], every[-1] + 1)):
+        return f"{len(every)} ({every[0]} to {every[-1]})"
+    return f"{len(every)} ({', '.join(map(str, every))})"
 
 
 def median(values: Sequence[float]) -> float | None:

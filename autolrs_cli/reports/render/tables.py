@@ -123,9 +123,11 @@ def arm_table(comparison: Comparison) -> list[list[str]]:
     table = [
         [
             "arm",
+            "seeds",
             "lengths",
             "reached",
             "median steps to target",
+            *(["times the practical limit"] if comparison.limit else []),
             "median of all steps",
             "steps of its tuning",
             f"median final {goal.metric}",
@@ -134,13 +136,16 @@ def arm_table(comparison: Comparison) -> list[list[str]]:
     for arm in comparison.arms:
         own = list(comparison.outcomes[arm.name].values())
         reached = [outcome for outcome in own if outcome.reached]
-        costs = (words.median([o.step for o in reached]), words.median([o.total_steps for o in reached]))
+        steps, every = words.median([o.step for o in reached]), words.median([o.total_steps for o in reached])
         table.append(
             [
                 arm.name,
+                words.seeds(comparison.outcomes[arm.name]),
                 ", ".join(map(str, arm.lengths)),
                 f"{len(reached)} of {len(own)}",
-                *("-" if cost is None else f"{cost:,.0f}" for cost in costs),
+                words.steps(steps),
+                *([words.multiple(comparison, steps)] if comparison.limit else []),
+                words.steps(every),
                 words.tuning(comparison.tuning[arm.name]),
                 formats.number(words.median(comparison.finals[arm.name])),
             ]

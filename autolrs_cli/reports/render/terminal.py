@@ -64,23 +64,39 @@ def _keep_words_whole(table: Table, comparison: Comparison) -> None:
 
 def _arms(comparison: Comparison) -> RenderableType:
     goal = comparison.goal
-    columns = ("arm", "reached", "steps to target", "all steps", "tuning", f"final {goal.metric}")
+    limit = ("times the limit",) if comparison.limit else ()
+    columns = ("arm", "reached", "steps to target", *limit, "all steps", "tuning", f"final {goal.metric}")
     table = _table("arms (medians over seeds)", *columns)
     _keep_words_whole(table, comparison)
     for arm in comparison.arms:
         own = comparison.outcomes[arm.name].values()
         reached = [outcome for outcome in own if outcome.reached]
-        costs = (words.median([o.step for o in reached]), words.median([o.total_steps for o in reached]))
+        steps, every = words.median([o.step for o in reached]), words.median([o.total_steps for o in reached])
         table.add_row(
             arm.name,
             f"{len(reached)} of {len(own)}",
-            *("-" if cost is None else f"{cost:,.0f}" for cost in costs),
+            words.steps(steps),
+            *([words.multiple(comparison, steps)] if comparison.limit else []),
+            words.steps(every),
             words.tuning(comparison.tuning[arm.name]),
             formats.number(words.median(comparison.finals[arm.name])),
         )
     several = [arm for arm in comparison.arms if len(arm.lengths) > 1]
     lines = [f"{arm.name} was run at lengths {', '.join(map(str, arm.lengths))}" for arm in several]
+    lines = [*_seeds_of_arms(comparison), *lines]
+    if comparison.limit:
+        lines.append(str(comparison.limit))
     return Group(table, *(Text(line, style="dim") for line in lines))
+
+
+def _seeds_of_arms(comparison: Comparison) -> list[str]:
+    """Say on how many seeds the arms were run: those of a number on one line."""
+    arms: dict[str, list[str]] = {}
+    for name, own in comparison.outcomes.items():
+        arms.setdefault(words.seeds(own), []).append(name)
+    if len(arms) == 1:
+        return [f"seeds of every arm: {seeds}" for seeds in arms]
+    return [f"seeds {seeds}: {', '.join(names)}" for seeds, names in arms.items()]
 
 
 def _speedups(comparison: Comparison) -> RenderableType:
