@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from autolrs_cli.contracts import Direction
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce.arms import calibration_seeds
 from autolrs_cli.experiments.reproduce.jobs import ORIGINAL, RecipeJobs
@@ -69,12 +70,20 @@ class Calibration:
                 f"A target needs calibration runs that came to their end, but none of {len(jobs)} did. Look into "
                 f"{folder}."
             )
-        arms = group(runs)
-        goal = choose_goal(arms, arms[0], None)
-        finals = {found.seed: final_values([found], goal.metric, goal.direction) for found in runs}
+        metric, direction = self._metric(runs)
+        finals = {found.seed: final_values([found], metric, direction) for found in runs}
         last = {seed: values[0] for seed, values in finals.items() if values}
         fingerprint = str(runs[0].started["data_fingerprint"])
-        return CalibratedTarget.of(goal.metric, goal.direction, last, self.command, fingerprint)
+        return CalibratedTarget.of(metric, direction, last, self.command, fingerprint)
+
+    def _metric(self, runs: Sequence[RunRecord]) -> tuple[str, Direction]:
+        """Return what the target is of: what the recipe's own target is of, else the recipe's metric."""
+        plan = self._jobs.point(*ORIGINAL).plan
+        if plan.target is not None:
+            return plan.target.metric, plan.target.direction
+        arms = group(runs)
+        goal = choose_goal(arms, arms[0], None)
+        return goal.metric, goal.direction
 
     def _is_of_these_data(self, target: CalibratedTarget) -> bool:
         """Tell whether a target was calibrated on the data as they are now.
