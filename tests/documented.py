@@ -25,6 +25,7 @@ PAGES = [
 PLACEHOLDERS = {
     r"\brecipe=(R|RECIPE)\b": "recipe=resnet50",
     r"\bRUN_DIR RUN_DIR \.\.\.": "RUN_DIR RUN_DIR",
+    r"\bdata=shapes\b": "data=digits",  # the example of a data set of one's own
     r"\[FILE,\.\.\.\]": "[FILE]",
     r" \.\.\.(?= |$)": "",
     r" \[(\w+=\w+)\]": r" \1",

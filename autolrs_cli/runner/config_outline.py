@@ -11,7 +11,7 @@ from autolrs_cli.errors import ConfigError
 from autolrs_cli.settings import MAX_WHOLE
 
 # Keys of a configuration that hold others, and those of them whose name is part of the record.
-SECTIONS = ("recipe", "optimizer", "schedule", "original_schedule", "search", "runtime", "run")
+SECTIONS = ("recipe", "optimizer", "schedule", "original_schedule", "search", "average", "runtime", "run")
 NAMED_SECTIONS = ("recipe", "schedule", "search")
 # Ours has 4; what reads and compares configurations goes down level by level.
 MOST_LEVELS = 20

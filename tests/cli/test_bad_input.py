@@ -145,7 +145,7 @@ KINDS = {
         "`runtime.device` must be 'auto', 'cpu' or 'cuda', but got runtime.device='tpu'. Set runtime.device.",
         "`runtime.precision` must be 'fp32' or 'bf16', but got",
         "`runtime.deterministic` must be a valid boolean, but got",
-        "`average.name` must be one of 'none', 'ema', but got average.name='swa'. Set average.",
+        "`average.name` must be one of 'none', 'ema', 'tail', but got average.name='swa'. Set average.",
     ),
     "unknown metric": (("target={metric:bleu,value:27}",), "`target.metric` must be loss or accuracy"),
     "a number for a list, and for a folder": (
