@@ -106,13 +106,14 @@ def test_the_same_runs_make_the_same_file_and_an_archive_of_an_archive_is_itself
     [
         b"",
         b"no gzip at all",
-        gzip.compress(b""),
-        gzip.compress(b"{}\n"),
-        gzip.compress(b'{"kind":"archive","schema_version":99}\n'),
-        gzip.compress(b'{"kind":"archive","schema_version":1}\n{"kind":"run"}\n'),
-        gzip.compress(b'{"kind":"archive","schema_version":1}\n{"started":{}}\n'),
-        gzip.compress(b'{"kind":"archive","schema_version":1}\n')[:-9],
+        gzip.compress(b"", mtime=0),
+        gzip.compress(b"{}\n", mtime=0),
+        gzip.compress(b'{"kind":"archive","schema_version":99}\n', mtime=0),
+        gzip.compress(b'{"kind":"archive","schema_version":1}\n{"kind":"run"}\n', mtime=0),
+        gzip.compress(b'{"kind":"archive","schema_version":1}\n{"started":{}}\n', mtime=0),
+        gzip.compress(b'{"kind":"archive","schema_version":1}\n', mtime=0)[:-9],
     ],
+    ids=("empty", "no gzip", "nothing in it", "no kind", "other version", "bare run", "no run", "cut off"),
 )
 def test_a_damaged_archive_is_refused_in_words(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "records.jsonl.gz"
