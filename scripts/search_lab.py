@@ -2,7 +2,6 @@
 
     python scripts/search_lab.py run bert --seed 1 search=lean                 # a policy's whole run
     python scripts/search_lab.py grid bert --shape linear --peaks 5e-4,1e-3    # what a schedule reaches: the truth
-    python scripts/search_lab.py trunk bert --lr 1e-3 --at 500,2000            # what trials from a trunk say, and the truth
 
 Everything is kept in `--memory` (by default the cache folder), by what was trained and every LR since the first step:
 a policy that differs from another after step 3,000 is judged for the price of what follows. Further words are
@@ -71,7 +70,7 @@ class Simulation:
         while stage := policy.next_stage(state.step):
             best: tuple[Trial, list[float]] | None = None
             while trial := policy.ask():
-                result, made = self._probe(state, trial, stage)
+                result, made = self._probe(state, trial)
                 self.story.discarded += len(made)
                 outcome = "" if isinstance(result, Curve) else f" ({getattr(result, 'reason', '')})"
                 self.story.lines.append(
@@ -86,13 +85,12 @@ class Simulation:
                 assert best is not None
                 assert best[0] == choice.trial
                 self.story.discarded -= len(best[1])
-                made = best[1]
-                first = state.step
-                state = self._keep(state, first + len(made), lambda step: made[step - first])
+                kept = dict(enumerate(best[1], state.step))
+                state = self._keep(state, state.step + len(kept), kept.__getitem__)
             state = self._keep(state, stage.end, policy.lr)
         return self.story
 
-    def _probe(self, state: State, trial: Trial, stage: Segment) -> tuple[TrialResult, list[float]]:
+    def _probe(self, state: State, trial: Trial) -> tuple[TrialResult, list[float]]:
         curve = Curve(steps := [], values := [], trial.kind, trial.weights)
         scored = list(trial.scored_at or range(1, trial.steps + 1))
         lrs = [trial.lr_at(number) for number in range(1, trial.steps + 1)]
@@ -185,7 +183,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--every", type=int, default=250)
     parser.add_argument("--target", type=float, default=None)
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     schedule = "schedule=autolrs" if given.what == "run" else "schedule=constant"
     length = [f"run.max_steps={given.steps}"] if given.steps else []
     memo = Memo(
