@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -22,13 +24,16 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
+from autolrs_cli.records.journal import Journal
+from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.runner.plan import Plan, check
 from autolrs_cli.runner.torch_runtime import prepare
-from autolrs_cli.settings import EmaSettings
+from autolrs_cli.runner.trainer_factory import make_trainer
 from autolrs_cli.training.checkpoint import Checkpoint
 from autolrs_cli.training.engine import Engine
-from autolrs_cli.training.evaluation import Evaluator
-from autolrs_cli.training.train_data import TrainData
+from autolrs_cli.training.interruption import StopRequest
+from autolrs_cli.training.ledger import Ledger
+from autolrs_cli.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ class Memo:
         Args:
             state: where to start.
             lrs: of each step.
-            measure: what is measured at the end: "choose/raw", "choose/averaged", "target/raw", "target/averaged".
+            measure: what is measured at the end: "choose/raw", "choose/averaged", or "target", which is both.
             keep: whether the end state is written down, since much will start there; others are made again when asked.
         """
         name = hashlib.sha256(f"{state.name}:".encode() + np.asarray(lrs, np.float64).tobytes()).hexdigest()[
@@ -103,14 +108,13 @@ class Memo:
         path = self._folder / f"{name}.json"
         known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         end = State(name, state.step + len(lrs))
-        missing = [what for what in measure if what not in known.get("held_out", {})]
+        missing = [what for what in measure if not any(k.startswith(what) for k in known.get("held_out", {}))]
         if not known or (missing and math.isfinite(known["losses"][-1])):
-            losses = known.get("losses") or []
             self._go_to(state)
             losses = self._train(state, lrs)
             self._at = end
             sound = math.isfinite(losses[-1])
-            held_out = {what: self._measure(what) if sound else math.nan for what in missing}
+            held_out = {k: v for what in missing for k, v in (self._measure(what) if sound else {}).items()}
             known = {
                 "parent": state.name, "step": state.step, "lrs": list(map(float, lrs)), "losses": losses,
                 "held_out": {**known.get("held_out", {}), **held_out},
@@ -127,24 +131,20 @@ class Memo:
             step, phase, first = state.step + number, 0, 0
             while step >= first + phases[phase].steps:
                 first, phase = first + phases[phase].steps, phase + 1
-            batches, micro = self._data.read(phase, step)
+            batches, micro = self._trainer.data.read(phase, step)
             losses.append(self._engine.step(batches, float(lr), micro)[0])
             self.made_steps += 1
             if not math.isfinite(losses[-1]):
                 break
         return losses
 
-    def _measure(self, what: str) -> float:
-        split, weights = what.split("/")
-        if split == "choose":
-            return self._evaluator.choose_loss("averaged" if weights == "averaged" else "raw")
-        if weights == "averaged":
-            self._engine.estimate_batch_norm(
-                self._engine.averaged_model, self._evaluator._batches_for_norms()
-            )
-        found = self._engine.measure(self._evaluator._read("target"), weights)  # type: ignore[arg-type]
-        target = self.plan.target
-        return found[target.metric if target else "loss"]
+    def _measure(self, what: str) -> dict[str, float]:
+        if what != "target":
+            _, weights = what.split("/")
+            return {what: self._trainer.evaluator.choose_loss("averaged" if weights == "averaged" else "raw")}
+        found = self._trainer.evaluator.evaluate(0, full=False, last=False)
+        metric = self.plan.target.metric if self.plan.target else "loss"
+        return {"target/raw": found.raw_metrics[metric], "target/averaged": found.metrics[metric]}
 
     def _go_to(self, state: State) -> None:
         if self._at == state:
@@ -169,35 +169,19 @@ class Memo:
         )
         (self._folder / f"{state.name}.values.json").write_bytes(orjson.dumps(kept.values))
 
-    @cached_property
+    @property
     def _engine(self) -> Engine:
-        plan = self.plan
-        average = plan.settings.average
-        assert isinstance(average, EmaSettings), "the lab reads averaged weights: add average=ema"
-        engine = Engine(
-            plan.recipe, plan.make_optimizer, seed=plan.settings.seed, device=plan.device, average=average
-        )
-        state = engine.state()
-        self._fresh = Checkpoint({k: t.clone() for k, t in state.tensors.items()}, state.values)
+        return self._trainer.engine
+
+    @cached_property
+    def _trainer(self) -> Trainer:
+        """What makes the steps of a real run, with nowhere to write."""
+        assert self.plan.settings.averaging is not None, "the lab reads averaged weights: add average=ema"
+        self._scratch = tempfile.TemporaryDirectory()
+        folder, started = Path(self._scratch.name), time.perf_counter()
+        journal = Journal(folder / "journal.jsonl", started=started)
+        trainer = make_trainer(self.plan, RunDirectory(folder), journal, Ledger(started), StopRequest())
+        fresh = trainer.engine.state()
+        self._fresh = Checkpoint({k: t.clone() for k, t in fresh.tensors.items()}, fresh.values)
         self._at = self.root
-        return engine
-
-    @cached_property
-    def _data(self) -> TrainData:
-        plan = self.plan
-        return TrainData(plan.recipe, plan.phases, seed=plan.settings.seed, workers=0, device=plan.device)
-
-    @cached_property
-    def _evaluator(self) -> Evaluator:
-        average = self.plan.settings.average
-        assert isinstance(average, EmaSettings)
-        journal: Any = _NoJournal()
-        return Evaluator(
-            self._engine, journal, seed=self.plan.settings.seed, workers=0,
-            batch_norm_batches=average.batchnorm_batches,
-        )  # fmt: skip
-
-
-class _NoJournal:
-    def write(self, _: object) -> None:
-        pass
+        return trainer

@@ -126,16 +126,16 @@ class Simulation:
             due = to % self._every == 0 or to == self._memo.plan.settings.run.max_steps
             stretch = self._memo.advance(
                 state, [lr(step) for step in range(state.step, to)],
-                ["target/raw", "target/averaged"] if due else [], keep=True,
+                ["target"] if due else [], keep=True,
             )  # fmt: skip
             state = stretch.end
             self.story.kept = state.step
+            if not math.isfinite(stretch.losses[-1]):
+                raise SystemExit(f"kept steps diverged before step {state.step}")
             if due:
                 at = self.story.kept, self.story.kept + self.story.discarded
                 both = stretch.held_out["target/raw"], stretch.held_out["target/averaged"]
                 self.story.evaluations.append((*at, *both))
-            if not math.isfinite(stretch.losses[-1]):
-                raise SystemExit(f"kept steps diverged before step {state.step}")
         return state
 
 
@@ -158,13 +158,11 @@ def grid(memo: Memo, shape: str, peaks: Sequence[float], steps: int, warmup: int
         lr, state, line = shapes(peak, steps, warmup)[shape], memo.root, []
         while state.step < steps:
             to = min(steps, state.step + every)
-            made = memo.advance(
-                state, [lr(s) for s in range(state.step, to)], ["target/raw", "target/averaged"], keep=False
-            )
+            made = memo.advance(state, [lr(s) for s in range(state.step, to)], ["target"], keep=False)
             state = made.end
-            line.append((state.step, made.held_out["target/raw"], made.held_out["target/averaged"]))
             if not math.isfinite(made.losses[-1]):
                 break
+            line.append((state.step, made.held_out["target/raw"], made.held_out["target/averaged"]))
         print(json.dumps({"shape": shape, "peak": peak, "steps": steps, "curve": line}), flush=True)
 
 
@@ -208,8 +206,9 @@ def main() -> None:
     print("\n".join(story.lines))
     for at in story.evaluations:
         print("kept {} all {} raw {:.4f} averaged {:.4f}".format(*at))
+    share = story.discarded / story.kept
     print(
-        f"kept {story.kept}, discarded {story.discarded} (f = {story.discarded / story.kept:.3f}); {memo.made_steps} steps trained anew"
+        f"kept {story.kept}, discarded {story.discarded} (f = {share:.3f}); {memo.made_steps} steps trained anew"
     )
     if given.target is not None:
         print(f"target {given.target}: {story.first_at(given.target)}")

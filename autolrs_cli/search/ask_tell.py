@@ -35,7 +35,7 @@ class Trial:
         """Return the LR of step `number` of the trial, 1-based."""
         if self.end_lr is None:
             return self.lr
-        return self.lr * (self.end_lr / self.lr) ** ((number - 1) / max(1, self.steps - 1))
+        return float(self.lr * (self.end_lr / self.lr) ** ((number - 1) / max(1, self.steps - 1)))
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Trial:
