@@ -28,6 +28,14 @@ class Trial:
     """The weights that it is judged by; averaged ones have a held-out loss only."""
     scored_at: tuple[int, ...] | None = None
     """Steps since the trial's start, 1-based and ascending, at which the loss is taken; None: every step."""
+    end_lr: float | None = None
+    """LR of the last step of a ramp, which goes there evenly on the log scale; None: `lr` throughout."""
+
+    def lr_at(self, number: int) -> float:
+        """Return the LR of step `number` of the trial, 1-based."""
+        if self.end_lr is None:
+            return self.lr
+        return float(self.lr * (self.end_lr / self.lr) ** ((number - 1) / max(1, self.steps - 1)))
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Trial:

@@ -118,7 +118,9 @@ class Prober:
         )
         with self._state.ledger.span("search_kept"):
             for number, (loss, examples) in enumerate(zip(made.losses, made.examples, strict=True), 1):
-                self._trainer.count(stage, stage.first_step + number - 1, choice.trial.lr, loss, examples)
+                self._trainer.count(
+                    stage, stage.first_step + number - 1, choice.trial.lr_at(number), loss, examples
+                )
                 if number in made.due:
                     self._restore(made.due[number])
                     self._trainer.do_what_is_due()
@@ -167,7 +169,7 @@ class Prober:
     def _advance(self, made: MadeSteps, stage: Segment, number: int, bucket: Bucket) -> float:
         """Make step `number` (1-based) of a trial; return its loss."""
         step = stage.first_step + number
-        loss, examples = self._trainer.advance(stage.phase, step - 1, made.trial.lr, bucket)
+        loss, examples = self._trainer.advance(stage.phase, step - 1, made.trial.lr_at(number), bucket)
         if self._policy.keeps_winner:
             made.losses.append(loss)
             made.examples.append(examples)
