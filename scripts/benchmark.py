@@ -21,15 +21,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from hydra import compose, initialize_config_module
-from omegaconf import OmegaConf
+from plans import plan_of
 
 from autolrs_cli.contracts import Position, Segment
 from autolrs_cli.dashboard.screen import Screen
 from autolrs_cli.records.journal import Journal
 from autolrs_cli.records.run_directory import RunDirectory
-from autolrs_cli.runner.plan import Plan, check
-from autolrs_cli.runner.torch_runtime import prepare
+from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.trainer_factory import make_trainer
 from autolrs_cli.search import PublishedSearch, SearchSettings, StageSearch, preload
 from autolrs_cli.search.ask_tell import Curve
@@ -49,15 +47,6 @@ ENDLESS = (
     f"run.eval_every_steps={10**9}",
     "run.checkpoint_every_seconds=1e9",
 )
-
-
-def plan_of(*overrides: str) -> Plan:
-    """Compose and check `autolrs train OVERRIDES`."""
-    with initialize_config_module("autolrs_configs", version_base="1.3"):
-        config = compose("train", ["recipe=resnet50", *overrides])
-    plan = check(OmegaConf.to_container(config, resolve=True))
-    prepare(plan.settings.runtime, plan.threads)
-    return plan
 
 
 def engine_of(plan: Plan) -> Engine:
@@ -115,7 +104,7 @@ def _silent_console() -> object:
 
 def loop() -> None:
     """Our loop against the hand-written one, at scale=demo (real ResNet-50)."""
-    plan = plan_of(*ENDLESS)
+    plan = plan_of("recipe=resnet50", *ENDLESS)
     with tempfile.TemporaryDirectory() as folder:
         plain, (_, mine) = hand_written(plan), ours(plan, Path(folder))
         plain(), mine()
@@ -140,7 +129,7 @@ def quartiles(values: list[float]) -> str:
 
 def snapshot() -> None:
     """Save and restore of ResNet-50 with momentum against a bare copy of the same tensors."""
-    plan = plan_of()
+    plan = plan_of("recipe=resnet50")
     engine = engine_of(plan)
     stream = plan.recipe.train_stream(0, 0)
     engine.step([stream.batch(Position(0, 0, 0))], 1e-3)
@@ -172,7 +161,7 @@ def snapshot() -> None:
 
 def search() -> None:
     """Ask, fit and tell: against the trial steps they stand between at scale=demo, and at the paper's size."""
-    plan = plan_of()
+    plan = plan_of("recipe=resnet50")
     assert isinstance(plan.search, PublishedSearch)
     preload()
     step = hand_written(plan)
@@ -222,7 +211,7 @@ def questions(
 
 def bookkeeping() -> None:
     """What a step costs beside its arithmetic: the trainer with an engine that does nothing."""
-    plan = plan_of("scale=tiny", *ENDLESS)
+    plan = plan_of("recipe=resnet50", "scale=tiny", *ENDLESS)
 
     with tempfile.TemporaryDirectory() as folder:
         trainer, mine = ours(plan, Path(folder))

@@ -27,16 +27,14 @@ from pathlib import Path
 from subprocess import PIPE
 
 import torch
-from hydra import compose, initialize_config_module
-from omegaconf import OmegaConf
+from plans import plan_of
 from rich.console import Console
 
 from autolrs_cli.contracts import Position, Segment
 from autolrs_cli.dashboard.screen import Screen
 from autolrs_cli.records.journal import Journal
 from autolrs_cli.records.run_directory import RunDirectory
-from autolrs_cli.runner.plan import Plan, check
-from autolrs_cli.runner.torch_runtime import prepare
+from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.trainer_factory import make_trainer
 from autolrs_cli.training.interruption import StopRequest
 from autolrs_cli.training.ledger import Ledger
@@ -53,16 +51,6 @@ ENDLESS = (
     "run.checkpoint_every_seconds=1e9",
     "runtime.threads=1",
 )
-
-
-def plan_of(*overrides: str) -> Plan:
-    """Compose and check `autolrs train OVERRIDES`."""
-    with initialize_config_module("autolrs_configs", version_base="1.3"):
-        config = compose("train", list(overrides))
-    plan = check(OmegaConf.to_container(config, resolve=True))
-    plan.recipe.prepare(lambda *_: None)
-    prepare(plan.settings.runtime, plan.threads)
-    return plan
 
 
 def bare(plan: Plan) -> Callable[[], None]:

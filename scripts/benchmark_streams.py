@@ -15,13 +15,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from hydra import compose, initialize_config_module
-from omegaconf import OmegaConf
+from plans import plan_of
 
 from autolrs_cli.contracts import Batch, Position
-from autolrs_cli.runner.plan import Plan, check
-from autolrs_cli.runner.preparation import prepare_data
-from autolrs_cli.runner.torch_runtime import prepare
+from autolrs_cli.runner.plan import Plan
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.loader import TrainLoader
 
@@ -31,16 +28,6 @@ ROUNDS = 10
 # Many more than the loader's workers hold ready, so that what they read ahead between rounds does not count.
 STEPS = 50
 REFILL_SECONDS = 0.3
-
-
-def plan_of(*overrides: str) -> Plan:
-    """Compose and check `autolrs train OVERRIDES`, and prepare its data."""
-    with initialize_config_module("autolrs_configs", version_base="1.3"):
-        config = compose("train", list(overrides))
-    plan = check(OmegaConf.to_container(config, resolve=True))
-    prepare_data(plan.recipe)
-    prepare(plan.settings.runtime, plan.threads)
-    return plan
 
 
 def measure(plan: Plan) -> None:

@@ -1,8 +1,9 @@
 """Real training that is never done twice: the memory under `scripts/search_lab.py`.
 
-A *state* is everything that training changes, named by how it came about: the run's configuration, its seed and every
-LR since. From a state a *stretch* of steps leads to another. Both are functions of their names alone, so their losses
-are kept in files, and a policy that asks for a stretch that any policy asked for before is answered from there.
+A *state* is everything that training changes, named by how it came about: the run's configuration, its seed, the code
+that trains, and every LR since. From a state a *stretch* of steps leads to another. Both are functions of their names
+alone, so their losses are kept in files, and a policy that asks for a stretch that any policy asked for before is
+answered from there.
 """
 
 from __future__ import annotations
@@ -20,14 +21,12 @@ from typing import Any
 
 import numpy as np
 import orjson
-from hydra import compose, initialize_config_module
-from omegaconf import OmegaConf
+from plans import config_of, plan_of
 from safetensors.torch import load_file, save_file
 
 from autolrs_cli.records.journal import Journal
 from autolrs_cli.records.run_directory import RunDirectory
-from autolrs_cli.runner.plan import Plan, check
-from autolrs_cli.runner.torch_runtime import prepare
+from autolrs_cli.runner.code_version import code_version
 from autolrs_cli.runner.trainer_factory import make_trainer
 from autolrs_cli.training.checkpoint import Checkpoint
 from autolrs_cli.training.engine import Engine
@@ -56,16 +55,6 @@ class Stretch:
     end: State
 
 
-def plan_of(overrides: Sequence[str]) -> Plan:
-    """Compose and check `autolrs train OVERRIDES`, and get its data ready."""
-    with initialize_config_module("autolrs_configs", version_base="1.3"):
-        config = compose("train", list(overrides))
-    plan = check(OmegaConf.to_container(config, resolve=True))
-    plan.recipe.prepare(lambda *_: None)
-    prepare(plan.settings.runtime, plan.threads)
-    return plan
-
-
 class Memo:
     """Trains from any state that was reached before, and remembers what came of it.
 
@@ -75,12 +64,15 @@ class Memo:
     """
 
     def __init__(self, folder: Path, overrides: Sequence[str]) -> None:
-        self.plan = plan_of(overrides)
-        settings = self.plan.settings.model_dump(mode="json")
-        told = {key: settings[key] for key in ("recipe", "data", "model", "optimizer", "average", "seed")}
-        told |= {
+        self.plan = plan_of(*overrides)
+        # As a run without a search: what a policy is made of decides nothing here, and may change from hour to hour.
+        config = config_of(*overrides, "schedule=constant")
+        told = {
+            key: config[key] for key in ("recipe", "optimizer", "average", "target", "runtime", "seed")
+        } | {
             "data_fingerprint": self.plan.recipe.fingerprint(),
-            "phases": [asdict(p) for p in self.plan.phases],
+            "phases": [asdict(phase) for phase in self.plan.phases],
+            "code": code_version(config).total,
         }
         name = hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
         self._folder = folder / name
