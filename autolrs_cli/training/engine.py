@@ -101,19 +101,25 @@ class Engine:
 
     def measure(self, batches: Iterable[Batch], weights: WeightsKind = "raw") -> dict[str, float]:
         """Return the mean of each of the recipe's measures over held-out batches; training state is untouched."""
-        model = self.model if weights == "raw" else self.averaged_model
         sums: dict[str, torch.Tensor] = {}
         terms: dict[str, float] = {}
+        for part in self.measure_parts(batches, weights):
+            for name, (value, weight) in part.items():
+                sums[name] = sums[name] + value if name in sums else value
+                terms[name] = terms.get(name, 0.0) + weight
+        return {name: float(value) / terms[name] for name, value in sums.items()}
+
+    def measure_parts(
+        self, batches: Iterable[Batch], weights: WeightsKind = "raw"
+    ) -> list[dict[str, tuple[torch.Tensor, float]]]:
+        """Return sum (scalar tensor) and weight of each of the recipe's measures, held-out batch by batch."""
+        model = self.model if weights == "raw" else self.averaged_model
         model.eval()
         try:
             with self.evaluation_weights(), torch.no_grad(), self._autocast():
-                for batch in batches:
-                    for name, (value, weight) in self.recipe.measure(model, batch).items():
-                        sums[name] = sums[name] + value if name in sums else value
-                        terms[name] = terms.get(name, 0.0) + weight
+                return [self.recipe.measure(model, batch) for batch in batches]
         finally:
             self.model.train()
-        return {name: float(value) / terms[name] for name, value in sums.items()}
 
     @contextmanager
     def evaluation_weights(self) -> Iterator[None]:
