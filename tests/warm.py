@@ -12,12 +12,14 @@ import inspect
 import json
 import os
 import platform
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import termios
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,17 @@ def take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
+@dataclass(frozen=True)
+class Limited:
+    """As a `preexec_fn`: a limit of the system on the process to come, for example on the size of a file."""
+
+    limit: int
+    most: int
+
+    def __call__(self) -> None:
+        resource.setrlimit(self.limit, (self.most, self.most))
+
+
 class Popen(COLD):  # type: ignore[type-arg]
     """`subprocess.Popen`, for which `python [-P] -m autolrs_cli...` is forked from a process with its imports done."""
 
@@ -43,11 +56,12 @@ class Popen(COLD):  # type: ignore[type-arg]
         # Its order of parameters is that of the running Python.
         given = inspect.signature(COLD._execute_child).bind(self, *args).arguments  # type: ignore[attr-defined]
         command = _module_and_arguments(given["args"])
+        before = given["preexec_fn"]
         environment = dict(os.environ if given["env"] is None else given["env"])
         if (
             not _WARM_ON_THIS_SYSTEM
             or command is None
-            or given["preexec_fn"] not in (None, take_terminal)
+            or not (before in (None, take_terminal) or isinstance(before, Limited))
             or environment.get("PYTHONPATH") != os.environ.get("PYTHONPATH")
         ):
             super()._execute_child(*args)  # type: ignore[misc]
@@ -57,7 +71,8 @@ class Popen(COLD):  # type: ignore[type-arg]
             "cwd": os.fspath(given["cwd"] or Path.cwd()),
             "environment": environment,
             "session": given["start_new_session"],
-            "terminal": given["preexec_fn"] is take_terminal,
+            "terminal": before is take_terminal,
+            "limit": (before.limit, before.most) if isinstance(before, Limited) else None,
             "ignored": [n for n in signal.valid_signals() if signal.getsignal(n) is signal.SIG_IGN],
         }
         pipes = {

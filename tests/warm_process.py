@@ -116,6 +116,8 @@ def _become(request: dict[str, Any], files: list[int], connection: socket.socket
         os.close(file)
     if request["terminal"]:
         warm.take_terminal()
+    if request["limit"]:
+        warm.Limited(*request["limit"])()
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])
