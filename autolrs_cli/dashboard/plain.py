@@ -28,7 +28,7 @@ def _budget(state: State) -> str:
         return f"{kept} steps, no search"
     if state.num_stages is None:
         return f"{kept} kept steps in searched stages, and up to {search} steps in trials"
-    return f"{kept} kept steps in {state.num_stages} searched stages, and {search} discarded steps of search"
+    return f"{kept} kept steps in {state.num_stages} searched stages, and up to {search} steps of search"
 
 
 def _text(event: str, state: State, record: Record) -> str | None:

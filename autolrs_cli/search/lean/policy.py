@@ -66,8 +66,8 @@ class LeanPolicy:
         self._scores: list[Score] = []
         self._choice: Choice | None = None
         self._pending: Trial | None = None
-        self._ramp: tuple[list[float], list[float]] = [], []
-        """LRs and losses of the ramp under way."""
+        self._reported: tuple[Sequence[int], Sequence[float]] = (), ()
+        """Steps and losses of the ramp under way."""
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -110,14 +110,14 @@ class LeanPolicy:
         """End the ramp when it says no more, and another trial when it is far behind."""
         if trial.end_lr is None:
             return self._check().report(trial.lr, curve)
-        self._ramp = [trial.lr_at(step) for step in curve.steps], list(curve.values)
+        self._reported = curve.steps, curve.values
         return Stop("read: the loss has risen again") if is_over(curve.values, trial.steps) else "go"
 
     def tell(self, trial: Trial, result: TrialResult) -> bool:
         """Take in what came of a trial; return whether it is the best so far."""
         self._pending = None
         if trial.end_lr is not None:
-            self._read_level(trial)
+            self._read_level(trial, result)
             return False
         if isinstance(result, Failure):
             self._records.append(TrialRecord(trial, failure=result))
@@ -233,9 +233,12 @@ class LeanPolicy:
             return None
         return Trial(0, self._settings.lr_min, self._open.trial_steps, end_lr=self._settings.lr_max)
 
-    def _read_level(self, ramp: Trial) -> None:
+    def _read_level(self, ramp: Trial, result: TrialResult) -> None:
         settings = self._settings
-        reading = read(*self._ramp, ramp.steps)
+        curve = result.curve if isinstance(result, Stopped) else result
+        # A failure has no curve of its own: what was reported of it is all there is.
+        steps, losses = self._reported if isinstance(curve, Failure) else (curve.steps, curve.values)
+        reading = read([ramp.lr_at(step) for step in steps], losses, ramp.steps)
         self._records.append(TrialRecord(ramp, stopped="read"))
         # A shorter ramp rises faster, and its lowest point lies higher: by about the square root, where tried.
         lr = reading.lowest_lr * math.sqrt(ramp.steps / settings.ramp_steps) / settings.level_divisor
