@@ -99,10 +99,10 @@ def _trial_step(state: State, record: Record) -> State:
 def _trial_finished(state: State, record: Record) -> State:
     if record["best"]:
         state = evolve(state, trials=tuple(replace(row, best=False) for row in state.trials))
-    tried = Tried(record["step"], record["lr"], record["status"])
+    tried = (Tried(record["step"], record["lr"], record["status"]),) if record.get("end_lr") is None else ()
     notice = notices.diverged_trial(record) if record["status"] == "diverged" else state.notice
     return _update_trial(
-        evolve(state, tried=(*state.tried, tried)[-MAX_TRIED:], notice=notice),
+        evolve(state, tried=(*state.tried, *tried)[-MAX_TRIED:], notice=notice),
         record,
         status=record["status"],
         step=record["steps"],

@@ -26,6 +26,8 @@ def trials_table(state: State, width: int, rows: int) -> list[Text]:
     hidden = len(state.trials) - len(shown)
     number = state.stage["stage"] + 1
     title = f"trials of stage {number}, by {_OBJECTIVES.get(state.stage['objective'], 'loss')}"
+    if not state.searching and state.chosen and state.chosen[-1].account:
+        title = f"stage {number}: {state.chosen[-1].account}"
     if hidden > 0:
         title += f" ({hidden} more not shown)"
     heading = _cells([name for name, _ in TRIAL_COLUMNS], TRIAL_COLUMNS)

@@ -47,8 +47,8 @@ class Task:
         self._common = self._random.normal(size=8)
 
     def ramp_losses(self, trial: Trial) -> list[float]:
-        """The loss of a ramp is lowest at five times the best LR, as on the tasks that the divisor comes from."""
-        octaves = [math.log2(trial.lr_at(step) / (5 * self.best)) for step in range(1, trial.steps + 1)]
+        """The trough of a ramp lies at 6.5 times the best LR, as on the tasks that the divisor comes from."""
+        octaves = [math.log2(trial.lr_at(step) / (6.5 * self.best)) for step in range(1, trial.steps + 1)]
         return [3 - math.exp(-((each / 6) ** 2)) + max(0.0, each - 4) for each in octaves]
 
     def trial_losses(self, trial: Trial, scored_at: tuple[int, ...]) -> list[list[float]]:
@@ -113,11 +113,11 @@ class TestRamp:
         return [loss + noise * math.sin(7 * at) for at, loss in enumerate(drop)]
 
     @pytest.mark.parametrize("best", [1e-3, 3e-2, 1.0])
-    def test_the_lowest_point_is_found_through_noise(self, best: float) -> None:
+    def test_the_trough_is_found_through_noise(self, best: float) -> None:
         reading = read(self.lrs, self.losses(best, noise=0.1), 200)
         assert reading.gained
         assert not reading.at_end
-        assert 0.6 < reading.lowest_lr / best < 1.7
+        assert 0.6 < reading.trough_lr / best < 1.7
 
     def test_what_follows_a_nan_is_left_out(self) -> None:
         losses = self.losses(1e-3)
@@ -171,7 +171,7 @@ class TestDecisions:
         assert all(0.7 < choice.lr / 3e-3 < 1.4 for choice in choices)
         assert discarded <= 0.15 * STEPS
 
-    @pytest.mark.parametrize("divisor", [1.25, 20.0])
+    @pytest.mark.parametrize("divisor", [1.6, 26.0])
     def test_a_level_that_is_four_times_off_is_corrected(self, divisor: float) -> None:
         choices, _ = play(LeanPolicy(settings(level_divisor=divisor), outline()), Task(3e-3))
         off = [abs(math.log2(choice.lr / 3e-3)) for choice in choices]
@@ -235,13 +235,13 @@ class TestDecisions:
     )
     def test_its_state_goes_through_json_at_any_moment(self, task: Task) -> None:
         def anew(policy: LeanPolicy) -> LeanPolicy:
-            fresh = LeanPolicy(settings(level_divisor=20.0), outline())
+            fresh = LeanPolicy(settings(level_divisor=26.0), outline())
             fresh.load_state_dict(json.loads(json.dumps(policy.state_dict(), allow_nan=False)))
             return fresh
 
         same = {"best": task.best, "noise": task.noise, "limit": task.limit}
-        whole = play(LeanPolicy(settings(level_divisor=20.0), outline()), Task(**same))
-        assert play(LeanPolicy(settings(level_divisor=20.0), outline()), Task(**same), reload=anew) == whole
+        whole = play(LeanPolicy(settings(level_divisor=26.0), outline()), Task(**same))
+        assert play(LeanPolicy(settings(level_divisor=26.0), outline()), Task(**same), reload=anew) == whole
 
 
 class TestRules:

@@ -240,9 +240,9 @@ class LeanPolicy:
         steps, losses = self._reported if isinstance(curve, Failure) else (curve.steps, curve.values)
         reading = read([ramp.lr_at(step) for step in steps], losses, ramp.steps)
         self._records.append(TrialRecord(ramp, stopped="read"))
-        # A shorter ramp rises faster, and its lowest point lies higher: by about the square root, where tried.
-        lr = reading.lowest_lr * math.sqrt(ramp.steps / settings.ramp_steps) / settings.level_divisor
-        self._account = f"the ramp's loss is lowest at LR {reading.lowest_lr:.2g}, the level is {lr:.2g}"
+        # A shorter ramp rises faster, and its trough lies higher: by about the square root, where tried.
+        lr = reading.trough_lr * math.sqrt(ramp.steps / settings.ramp_steps) / settings.level_divisor
+        self._account = f"the ramp's loss is low around LR {reading.trough_lr:.2g}, the level is {lr:.2g}"
         self._edge = ("upper_edge",) if reading.at_end else ()
         if not reading.gained:
             lr, self._edge = reading.last_lr / SAFE, ("undetermined",)
@@ -251,7 +251,7 @@ class LeanPolicy:
             )
         if settings.choice == "random":
             draw = random.Random(derive_seed(self._seed, "search", "level"))  # noqa: S311 - no secret
-            lr = reading.lowest_lr / 2 ** draw.uniform(0, 2 * math.log2(settings.level_divisor))
+            lr = reading.trough_lr / 2 ** draw.uniform(0, 2 * math.log2(settings.level_divisor))
         self._level = self._lr = min([lr, *(each / 2 for each in self._ruled_out)])
 
     def _check_trial(self) -> Trial | None:
