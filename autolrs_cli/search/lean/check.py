@@ -19,7 +19,7 @@ NEAR = 0.75
 """Octaves around a tried LR in which another trial would tell little."""
 SURE = 3.0
 """A difference of this many standard errors is more than the slice's noise."""
-FARTHEST = 1.0
+FARTHEST_AHEAD, FARTHEST_BEHIND = 10.0, 1.0
 """A score further ahead or behind counts as this far: beyond, a bowl is no likeness of how losses rise."""
 
 
@@ -191,7 +191,14 @@ class Check:
     def _within_reach(self) -> list[float]:
         reach, below = self._settings.reach, min(self._failed, default=math.inf) - self._settings.reach
         octaves = [reach * (2 * i / (GRID - 1) - 1) for i in range(GRID)]
+        if self._is_far_too_low():
+            octaves += [each + reach for each in octaves if each > 0]
         return [each for each in octaves if each <= below or each == 0]
+
+    def _is_far_too_low(self) -> bool:
+        """Return whether the highest LR within reach is so far ahead that the best one must lie beyond."""
+        top = [each for each in self._scores[1:] if each.octaves >= self._settings.reach - NEAR]
+        return any(self._observation(self._scores[0], each).y <= -self._settings.leap_ahead for each in top)
 
     def _expected(self, octaves: Sequence[float]) -> tuple[list[float], list[float]]:
         """Return mean and standard deviation of y over the run's horizon."""
@@ -209,7 +216,7 @@ class Check:
         unit, noise = self._unit(score), self.noise(score)
         own = self._settings.noise * (self._settings.stopped_noise if score.stopped else 1.0)
         behind = score.last - (reference.half if score.stopped else reference.last)
-        y = max(-FARTHEST, min(behind / unit, FARTHEST))
+        y = max(-FARTHEST_AHEAD, min(behind / unit, FARTHEST_BEHIND))
         variance = own**2 + (noise / unit) ** 2
         return Observation(self._x0 + score.octaves, self._x0, self._v, self._number, y, variance)
 

@@ -73,6 +73,8 @@ class LeanSearch(Section):
     """Trials of a check at most, the one of the LR in force included."""
     reach: PositiveFloat
     """Octaves that a trial may lie above or below the LR in force, and that one check may move it."""
+    leap_ahead: PositiveFloat
+    """If the highest LR within reach is ahead by this part of what the LR in force gained, twice the reach is tried."""
     steepness: PositiveFloat
     steepness_std: NonNegativeFloat
     centre_std: PositiveFloat
