@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -11,9 +11,16 @@ import pytest
 from harness import USER, assert_equal_weights, events, run
 from killing import at_call, at_event, killed_by
 from resuming import assert_same_run, resume
+from rich.console import Console
 
+from autolrs_cli.commands.plot import main as plot
+from autolrs_cli.commands.watch import main as watch
+from autolrs_cli.dashboard.plain import lines
+from autolrs_cli.dashboard.run_state import State
+from autolrs_cli.dashboard.state import reduce
 from autolrs_cli.records import events as journal_events
-from autolrs_cli.records.journal import Journal
+from autolrs_cli.records.journal import Journal, read_journal
+from autolrs_cli.reports.closing_card import closing_card
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.trainer import Trainer
 
@@ -67,7 +74,9 @@ def test_its_run_is_that_of_a_replay_without_a_search(tmp_path: Path, reference:
     assert_equal_weights(reference, tmp_path / "replayed")
 
 
-def test_its_account_is_in_the_journal_the_summary_and_on_the_card(reference: Path) -> None:
+def test_its_account_is_in_the_journal_the_summary_and_on_every_screen(
+    tmp_path: Path, reference: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (ramp, *_) = events(reference, "trial_finished")
     assert (ramp["lr"], ramp["end_lr"], ramp["stage"]) == (1e-6, 10.0, 0)
     said = [choice["account"] for choice in events(reference, "lr_chosen")]
@@ -78,3 +87,22 @@ def test_its_account_is_in_the_journal_the_summary_and_on_the_card(reference: Pa
     assert summary["average"] == "ema", "the search turned averaging on"
     discarded = summary["ledger"]["search_discarded"]["steps"]
     assert summary["total_steps"] == summary["step"] + discarded
+
+    watch([reference], follow=False)
+    assert said[-1][:40] in capsys.readouterr().out
+    with Console(width=200, record=True) as console:
+        console.print(closing_card(summary, reference))
+    assert said[-1] in " ".join(capsys.readouterr().out.split())
+    plain = [line for record in told(reference) for line in record]
+    assert sum("a ramp ->" in line for line in plain) == 1
+    assert sum(each in line for line in plain for each in said) == len(said)
+    plot(reference, out=tmp_path / "plots")
+    assert (tmp_path / "plots" / "search.png").stat().st_size > 10_000
+
+
+def told(directory: Path) -> Iterator[list[str]]:
+    """Yield what a log would have of each record."""
+    state = State()
+    for record in read_journal(directory / "journal.jsonl"):
+        state = reduce(state, record)
+        yield lines(state, record)

@@ -109,7 +109,7 @@ def lr_figure(story: RunStory) -> Figure:
         )
         _tried(
             axes,
-            [r for r in story.of("trial_finished") if r["status"] == "stopped"],
+            [r for r in story.of("trial_finished") if r["status"] == "stopped" and not r.get("end_lr")],
             "|",
             "0.45",
             "stopped early",
