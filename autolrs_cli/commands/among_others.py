@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ def among_others(command: Callable[[Meeting | None], int]) -> int:
         place = place_given()
         if place is None:
             return command(None)
+        # A peer that is gone is named in a sentence of ours; torch would print its stack besides.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         from autolrs_cli.ranks.meeting import meet
 
         meeting = meet(place)

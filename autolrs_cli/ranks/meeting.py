@@ -20,11 +20,12 @@ from autolrs_cli.ranks.place import Place
 from autolrs_cli.records.provenance import versions
 from autolrs_cli.runner.code_version import code_version
 from autolrs_cli.runner.plan import Plan
-from autolrs_cli.training.board import Board
+from autolrs_cli.training.board import Board, BoardGoneError
 from autolrs_cli.training.process_group import ProcessWorld
 from autolrs_cli.training.world import World
 
 _POLL_SECONDS = 0.05
+_PARTING_SECONDS = 2.0
 PLAN, VERDICT = "plan", "verdict"
 _OVER = "over"
 
@@ -54,13 +55,23 @@ class Meeting:
         return self._board.part(f"run{self._runs - 1}")
 
     def end(self, code: int) -> None:
-        """Tell the others that there is no further run; where they were told of none, they leave with `code`."""
-        with suppress(RuntimeError):
+        """Tell the others that there is no further run; where they were told of none, they leave with `code`.
+
+        Who holds the board waits a moment for them to read that.
+        """
+        deadline = time.monotonic() + _PARTING_SECONDS
+        with suppress(BoardGoneError):
             self._board.write(_OVER, str(int(code)).encode())
+            while not all(self._board.has(f"left{rank}") for rank in range(1, self.place.size)):
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(_POLL_SECONDS)
 
     def ended(self) -> int | None:
         """Return that code, once it was told."""
         note = self._board.read(_OVER)
+        if note is not None:
+            self._board.write(f"left{self.place.rank}")
         return None if note is None else int(note)
 
 
