@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import pickle
 import threading
 import time
@@ -26,6 +27,8 @@ T = TypeVar("T")
 _LAST_WORDS_SECONDS = 2.0
 _BEAT_SECONDS = 1.0
 _POLL_SECONDS = 0.02
+# A message of this length takes as long as a shorter one, and most objects fit into it.
+_HEAD_BYTES, _LENGTH_BYTES = 1016, 8
 _FAILED, _OVER = "failed", "over"
 
 
@@ -98,14 +101,20 @@ class ProcessWorld(World):
                 work.wait()
 
     def broadcast(self, said: T) -> T:
-        """Return what rank 0 says."""
+        """Return what rank 0 says; usually in one message, whose beginning is as long for all."""
+        data = pickle.dumps(said) if self.rank == 0 else b""
+        head = _packed(len(data).to_bytes(_LENGTH_BYTES) + data[:_HEAD_BYTES], _LENGTH_BYTES + _HEAD_BYTES)
         with self._talking():
-            data = pickle.dumps(said) if self.rank == 0 else b""
-            length = torch.tensor([len(data)])
-            dist.broadcast(length, 0)
-            message = _packed(data, int(length))
-            dist.broadcast(message, 0)
-        return said if self.rank == 0 else _unpacked(message)
+            dist.broadcast(head, 0)
+            received = head.numpy().tobytes()
+            length = int.from_bytes(received[:_LENGTH_BYTES])
+            rest = _packed(data[_HEAD_BYTES:], max(0, length - _HEAD_BYTES))
+            if len(rest):
+                dist.broadcast(rest, 0)
+        if self.rank == 0:
+            return said
+        found: T = _loaded(received[_LENGTH_BYTES : _LENGTH_BYTES + length] + rest.numpy().tobytes())
+        return found
 
     def gather(self, said: T) -> list[T]:
         """Return what each process says, by rank."""
@@ -121,13 +130,17 @@ class ProcessWorld(World):
     def on_first(self, work: Callable[[], T]) -> T:
         """Return the result of `work`, done on rank 0 alone; the others wait for it however long it takes.
 
-        A pulse in the store tells them that rank 0 is alive, so that no timeout has to be as long as the work.
+        A pulse on the board tells them that rank 0 is alive, so that no timeout has to be as long as the work; and the
+        work ends if one of them is gone, where that can be known.
         """
         self._solos += 1
         key = f"solo/{self._solos}"
         if self.rank == 0:
-            with self._pulse(f"{key}/beat"):
-                result = work()
+            try:
+                with self._pulse(f"{key}/beat"):
+                    result = work()
+            except _LostMeanwhileError as error:
+                raise self._account_of(error) from None
             with self._talking():
                 self._board.write(f"{key}/done", pickle.dumps(result))
             return result
@@ -205,15 +218,20 @@ class ProcessWorld(World):
         )
 
     @contextmanager
-    def _pulse(self, key: str) -> Iterator[None]:
-        over = threading.Event()
+    def _pulse(self, name: str) -> Iterator[None]:
+        over, worker = threading.Event(), threading.get_ident()
 
         def beat() -> None:
             count = 0
-            while not over.is_set():
+            while not over.wait(_BEAT_SECONDS if count else 0):
                 with suppress(RuntimeError):
-                    self._board.write(key, str(count := count + 1).encode())
-                over.wait(_BEAT_SECONDS)
+                    self._board.write(name, str(count := count + 1).encode())
+                if self._obituary() is not None and not over.is_set():
+                    # The one way to end another thread's work: it raises there, between two of its instructions.
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                        ctypes.c_ulong(worker), ctypes.py_object(_LostMeanwhileError)
+                    )
+                    return
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
@@ -235,6 +253,10 @@ class ProcessWorld(World):
                 raise RuntimeError("timed out")
             time.sleep(_POLL_SECONDS)
         return note
+
+
+class _LostMeanwhileError(RuntimeError):
+    """Another process is gone while rank 0 works alone."""
 
 
 def _packed(data: bytes, length: int) -> Tensor:
