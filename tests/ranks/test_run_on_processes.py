@@ -176,6 +176,14 @@ def test_another_number_of_processes_is_another_run(undisturbed: Path, tmp_path:
     assert weights(tmp_path / "run").keys() == weights(undisturbed).keys()
 
 
+def test_the_runs_of_a_sweep_may_have_several_processes(tmp_path: Path) -> None:
+    jobs = ("schedule=original", "seed=0,1", "run.max_steps=20")
+    done = autolrs("sweep", *TOY[1:], *jobs, TWO, "--dir", "s", "--no-compare", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(path.read_text()) for path in (tmp_path / "s").rglob("summary.json")]
+    assert [each["processes"] for each in found] == [2, 2]
+
+
 REFUSALS = {
     "no whole micro-batches": (
         ("train", "recipe=resnet50", "scale=tiny", "runtime.processes=3"),
