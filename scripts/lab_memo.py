@@ -133,7 +133,10 @@ class Memo:
     def _measure(self, what: str) -> dict[str, float]:
         if what != "target":
             _, weights = what.split("/")
-            return {what: self._trainer.evaluator.choose_loss("averaged" if weights == "averaged" else "raw")}
+            loss, parts = self._trainer.evaluator.choose_losses(
+                "averaged" if weights == "averaged" else "raw"
+            )
+            return {what: loss} | {f"{what}/{number}": part for number, part in enumerate(parts)}
         found = self._trainer.evaluator.evaluate(0, full=False, last=False)
         metric = self.plan.target.metric if self.plan.target else "loss"
         return {"target/raw": found.raw_metrics[metric], "target/averaged": found.metrics[metric]}

@@ -2,6 +2,7 @@
 
     python scripts/search_lab.py run bert --seed 1 search=lean                 # a policy's whole run
     python scripts/search_lab.py grid bert --shape linear --peaks 5e-4,1e-3    # what a schedule reaches: the truth
+    python scripts/search_lab.py probe bert --shape linear --peaks 2e-3 --at 400,1600 --best 2.8e-3   # what trials say
 
 Everything is kept in `--memory` (by default the cache folder), by what was trained and every LR since the first step:
 a policy that differs from another after step 3,000 is judged for the price of what follows. Further words are
@@ -80,7 +81,9 @@ class Simulation:
                 if policy.tell(trial, result):
                     best = trial, made
             choice = policy.choose()
-            self.story.lines.append(f"step {state.step}: chosen {choice.lr:.3g} {' '.join(choice.flags)}")
+            self.story.lines.append(
+                f"step {state.step}: chosen {choice.lr:.3g} {' '.join(choice.flags)} {choice.account}"
+            )
             if choice.keeps_end and choice.trial:
                 assert best is not None
                 assert best[0] == choice.trial
@@ -91,7 +94,7 @@ class Simulation:
         return self.story
 
     def _probe(self, state: State, trial: Trial) -> tuple[TrialResult, list[float]]:
-        curve = Curve(steps := [], values := [], trial.kind, trial.weights)
+        curve = Curve(steps := [], values := [], trial.kind, trial.weights, parts := [])
         scored = list(trial.scored_at or range(1, trial.steps + 1))
         lrs = [trial.lr_at(number) for number in range(1, trial.steps + 1)]
         measure = [f"choose/{trial.weights}"] if trial.kind == "choose" else []
@@ -111,6 +114,7 @@ class Simulation:
             if verdict == "go" and trial.kind == "choose":
                 sound = len(stretch.losses) == end - (done - len(stretch.losses))
                 steps.append(done), values.append(stretch.held_out[measure[0]] if sound else math.inf)
+                parts.append([v for k, v in stretch.held_out.items() if k.startswith(f"{measure[0]}/")])
                 verdict = self._policy.report(trial, curve)
             if verdict != "go" or not all(map(math.isfinite, stretch.losses)):
                 break
@@ -166,12 +170,52 @@ def grid(memo: Memo, shape: str, peaks: Sequence[float], steps: int, warmup: int
         print(json.dumps({"shape": shape, "peak": peak, "steps": steps, "curve": line}), flush=True)
 
 
+def probe(
+    memo: Memo, lr: Callable[[int], float], ats: Sequence[int], factors: Sequence[float], best: float | None
+) -> None:
+    """Print what trials from a trunk say at each length, by raw and by averaged weights, and the regret of their picks.
+
+    Args:
+        memo: of what is trained.
+        lr: of the trunk.
+        ats: kept steps at which trials begin.
+        factors: of the trunk's LR at that step.
+        best: the best LR in the long run, as a grid found it; a pick's regret is how many times it is off.
+    """
+    state = memo.root
+    for at in sorted(ats):
+        state = memo.advance(state, [lr(s) for s in range(state.step, at)], keep=True).end
+        for share in TRIAL_SHARES:
+            steps = [lr(s) for s in range(at, at + max(1, round(share * at)))]
+            ends = [
+                memo.advance(state, [f * each for each in steps], ["choose/raw", "choose/averaged"]).held_out
+                for f in factors
+            ]
+            found: dict[str, object] = {
+                "at": at,
+                "lr": steps[0],
+                "steps": len(steps),
+                "factors": list(factors),
+            }
+            for weights in ("raw", "averaged"):
+                scores = [end.get(f"choose/{weights}", math.inf) for end in ends]
+                pick = factors[min(range(len(scores)), key=scores.__getitem__)] * steps[0]
+                found[weights] = scores
+                if best is not None:
+                    found[f"{weights}_regret"] = round(max(pick / best, best / pick), 3)
+            print(json.dumps(found), flush=True)
+
+
+TRIAL_SHARES = (0.05, 0.1, 0.2)
+"""Lengths of the trials of a probe, by the steps before them."""
+
+
 def main() -> None:
     """Do what was asked."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["run", "grid"])
+    parser.add_argument("what", choices=["run", "grid", "probe"])
     parser.add_argument("recipe")
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--seed", type=int, default=0)
@@ -181,6 +225,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--every", type=int, default=250)
     parser.add_argument("--target", type=float, default=None)
+    parser.add_argument("--at", default="400,800,1600,3200")
+    parser.add_argument("--factors", default="0.125,0.25,0.5,1,2,4,8")
+    parser.add_argument("--best", type=float, default=None)
     given = parser.parse_intermixed_args()
     schedule = "schedule=autolrs" if given.what == "run" else "schedule=constant"
     length = [f"run.max_steps={given.steps}"] if given.steps else []
@@ -199,6 +246,13 @@ def main() -> None:
             warmup,
             given.every,
         )
+        return
+    if given.what == "probe":
+        peak = float(given.peaks)
+        warmup = plan.settings.original_schedule["warmup_steps"]
+        trunk = shapes(peak, plan.settings.run.max_steps, warmup)[given.shape]
+        ats = [int(at) for at in given.at.split(",")]
+        probe(memo, trunk, ats, [float(f) for f in given.factors.split(",")], given.best)
         return
     assert plan.search is not None
     simulation = Simulation(memo, plan.search.policy(plan.outline), given.every)

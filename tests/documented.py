@@ -15,6 +15,7 @@ from typer.main import get_command
 from autolrs_cli.app import app
 
 ROOT = Path(__file__).parents[1]
+COMMAND = get_command(app)
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
@@ -71,7 +72,7 @@ def documented() -> list[Documented]:
     for file in sorted((ROOT / "configs").rglob("*.yaml")):
         for text in _in_comments(file.read_text(encoding="utf-8")):
             found.setdefault(text, file.relative_to(ROOT).as_posix())
-    for words, command in commands(get_command(app)):
+    for words, command in commands(COMMAND):
         for text in _in_help(inspect.getdoc(inspect.unwrap(command.callback)) or ""):
             found.setdefault(text, f"{' '.join(words)} --help")
     return [Documented(text, page) for text, page in found.items()]
@@ -88,7 +89,7 @@ def commands(command: Any, *words: str) -> Iterator[tuple[tuple[str, ...], Any]]
             yield from commands(each, *words, name)
 
 
-NAMES = sorted(" ".join(words) for words, _ in commands(get_command(app)))
+NAMES = sorted(" ".join(words) for words, _ in commands(COMMAND))
 _COMMAND = re.compile(rf"autolrs (?:{'|'.join(NAMES)})(?![\w-]).*")
 
 

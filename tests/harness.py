@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,11 @@ USER = Path(__file__).parent / "user"
 
 def composed(*overrides: str) -> dict[str, Any]:
     """Return the resolved configuration of `autolrs train OVERRIDES`, with the user's folder on the search path."""
+    return copy.deepcopy(_composed(overrides))
+
+
+@functools.cache  # no file of either tree changes, and none refers to what lies outside
+def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     with initialize_config_module("autolrs_configs", version_base="1.3"):
         config = compose("train", [*overrides, f"hydra.searchpath=[file://{USER}]"])
     plain = OmegaConf.to_container(config, resolve=True)
@@ -34,7 +41,8 @@ def planned(*overrides: str) -> Plan:
 
 def run(directory: Path, *overrides: str) -> Result:
     """Run `autolrs train OVERRIDES run.dir=DIRECTORY` to its end."""
-    config = composed(*overrides, f"run.dir={directory}")
+    config = composed(*overrides)
+    config["run"]["dir"] = str(directory)
     plan = check(config)
     return execute(plan, config, open_directory(plan, config), started=time.perf_counter())
 

@@ -28,14 +28,14 @@ def _budget(state: State) -> str:
         return f"{kept} steps, no search"
     if state.num_stages is None:
         return f"{kept} kept steps in searched stages, and up to {search} steps in trials"
-    return f"{kept} kept steps in {state.num_stages} searched stages, and {search} discarded steps of search"
+    return f"{kept} kept steps in {state.num_stages} searched stages, and up to {search} steps of search"
 
 
 def _text(event: str, state: State, record: Record) -> str | None:
     if event == "stage_started":
         return (
             f"{status_text.stage_name(record, state.num_stages)}: {record['steps']} steps; search by "
-            f"{record['num_trials']} trials of {record['trial_steps']} steps, LR {record['lr_min']:g} to "
+            f"{status_text.trials_of(record)}, LR {record['lr_min']:g} to "
             f"{record['lr_max']:g}, judged by {_OBJECTIVES[record['objective']]}"
         )
     if event == "trial_finished":
@@ -44,7 +44,8 @@ def _text(event: str, state: State, record: Record) -> str | None:
         flags = f" ({formats.flags(record['flags'])})" if record["flags"] else ""
         kept = record.get("kept_steps")
         going_on = f", going on from the end of its trial of {kept} steps" if kept else ""
-        return f"  chosen LR {formats.lr(record['lr'])}{going_on}{flags}"
+        why = f": {record['account']}" if record.get("account") else ""
+        return f"  chosen LR {formats.lr(record['lr'])}{going_on}{flags}{why}"
     if event == "eval":
         if record["split"] != "target":
             return f"{formats.metrics(record['metrics'])} (the slice that chooses LRs)"
@@ -71,10 +72,13 @@ def _trial(state: State, record: Record) -> str:
     stage = state.stage
     of = f" of {stage['num_trials']}" if stage else ""
     head = f"  trial {record['trial'] + 1}{of}: LR {formats.lr(record['lr'])}"
+    if record.get("end_lr") is not None:
+        return f"{head} to {formats.lr(record['end_lr'])}, a ramp -> {record['steps']} steps ({record['reason']})"
     if record["status"] == "diverged":
         return f"{head} -> diverged ({record['reason']})"
     if record["status"] == "stopped":
         return f"{head} -> stopped after {record['steps']} steps ({record['reason']})"
     flags = f" [{formats.flags(record['flags'])}]" if record["flags"] else ""
     best = " (best so far)" if record["best"] else ""
-    return f"{head} -> predicted loss {formats.number(record['predicted'])}{flags}{best}"
+    loss = "loss" if record.get("measured") else "predicted loss"
+    return f"{head} -> {loss} {formats.number(record['predicted'])}{flags}{best}"

@@ -28,6 +28,8 @@ class TrialRow:
     """Why it diverged or was stopped, with the measured numbers."""
     failure: str | None = None
     """How it diverged, in one word."""
+    end_lr: float | None = None
+    """Of a ramp."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class ChosenRow:
     predicted: float | None
     flags: tuple[str, ...]
     trial: int | None = None
+    account: str = ""
+    """Why it was chosen, in the search's words."""
 
 
 @dataclass(frozen=True)

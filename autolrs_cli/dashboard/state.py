@@ -86,7 +86,7 @@ def _surrogate(state: State, record: Record) -> State:
 
 
 def _trial_started(state: State, record: Record) -> State:
-    row = TrialRow(record["trial"], record["lr"])
+    row = TrialRow(record["trial"], record["lr"], end_lr=record.get("end_lr"))
     # A trial that an interruption cut off is begun again.
     earlier = tuple(trial for trial in state.trials if trial.index != row.index)
     return evolve(state, trials=(*earlier, row), training=False, searching=True)
@@ -122,7 +122,13 @@ def _lr_chosen(state: State, record: Record) -> State:
     spared += record.get("kept_steps", 0)  # made in a trial, and not again
     flags = tuple(record["flags"])
     row = ChosenRow(
-        record["stage"], record["step"], record["lr"], record["predicted"], flags, record.get("chosen_trial")
+        record["stage"],
+        record["step"],
+        record["lr"],
+        record["predicted"],
+        flags,
+        record.get("chosen_trial"),
+        record.get("account", ""),
     )
     return evolve(
         state,

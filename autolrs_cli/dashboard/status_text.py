@@ -94,6 +94,14 @@ def stage_name(stage: Mapping[str, Any], num_stages: int | None) -> str:
     return name if num_stages is None else f"{name} of {num_stages}"
 
 
+def trials_of(stage: Mapping[str, Any]) -> str:
+    """Say how many trials a stage has at most, and how long they are."""
+    count = stage["num_trials"]
+    return (
+        f"{count} trial{'' if count == 1 else 's'} of {stage['trial_steps']} steps" if count else "no trials"
+    )
+
+
 def _place(state: State) -> str:
     stage = state.stage
     if stage is None:
@@ -105,9 +113,10 @@ def _place(state: State) -> str:
     if not state.searching:
         return f"{name}: {_training(state)}"
     if not state.trials:
-        return f"{name}: the search begins, {stage['num_trials']} trials of {stage['trial_steps']} steps"
+        return f"{name}: the search begins, {trials_of(stage)}"
     trial = state.trials[-1]
-    which = f"{name}: trial {trial.index + 1} of {stage['num_trials']} at LR {lr(trial.lr)}"
+    at = lr(trial.lr) if trial.end_lr is None else f"{lr(trial.lr)} to {lr(trial.end_lr)}"
+    which = f"{name}: trial {trial.index + 1} of {stage['num_trials']} at LR {at}"
     if trial.status == "running":
         return f"{which}, step {trial.step} of {stage['trial_steps']}"
     return f"{which} {'done' if trial.status == 'ok' else trial.status}, choosing the next LR"

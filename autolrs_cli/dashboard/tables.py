@@ -64,6 +64,8 @@ def _verdict(state: State, row: TrialRow, room: int) -> str:
     if row.status == "diverged":
         whole = f"diverged: {row.reason}"
         return whole if len(whole) <= room else f"diverged: {notices.FAILURES.get(row.failure, row.reason)}"
+    if row.end_lr is not None:
+        return f"ramp to LR {formats.lr(row.end_lr)}{f': {row.reason}' if row.reason else ''}"
     if row.status == "stopped":
         return f"stopped: {row.reason}"
     if row.status != "ok":
@@ -103,7 +105,8 @@ def _chosen(row: ChosenRow, width: int) -> Text:
         formats.number(row.predicted),
     ]
     style = "yellow" if row.flags else "cyan"
-    return _line(f"{_cells(values, CHOSEN_COLUMNS)}  {formats.flags(row.flags)}", width, style)
+    why = "; ".join(filter(None, (formats.flags(row.flags), row.account)))
+    return _line(f"{_cells(values, CHOSEN_COLUMNS)}  {why}", width, style)
 
 
 def _cells(values: Sequence[str], columns: Sequence[tuple[str, int]]) -> str:

@@ -63,6 +63,8 @@ class TrialStarted:
     """The state is back at the stage's start and a candidate LR is about to be tried."""
 
     lr: float
+    end_lr: float | None = None
+    """Of a ramp: the LR of its last planned step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,10 @@ class TrialFinished:
     best: bool
     failure: Literal["non_finite_loss", "loss_above_untrained"] | None = None
     """How it diverged."""
+    end_lr: float | None = None
+    """Of a ramp: the LR of its last planned step."""
+    measured: bool = False
+    """Whether `predicted` is the loss at the trial's end, measured, and not a forecast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,8 @@ class LrChosen:
     """Kept steps of the stage."""
     kept_steps: int = 0
     """How many of them are the winner's own: training goes on from where its trial ended."""
+    account: str = ""
+    """Why it was chosen, in the search's words."""
 
 
 @dataclass(frozen=True, slots=True)

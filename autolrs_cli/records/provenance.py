@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import version
 
 LIBRARIES = (
@@ -28,4 +29,9 @@ LIBRARIES = (
 
 def versions() -> dict[str, str]:
     """Return library name -> version, with Python itself."""
-    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+    return {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}}
+
+
+@cache  # a process goes on with what it imported, and looking all of them up takes 10 ms or more
+def _version(library: str) -> str:
+    return version(library)

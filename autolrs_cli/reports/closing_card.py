@@ -99,10 +99,11 @@ def _chosen(rows: list[Mapping[str, Any]]) -> Table:
     table = Table(title="chosen LRs", title_justify="left", box=None, pad_edge=False)
     for name in ("stage", "steps", "LR"):
         table.add_column(name, justify="right")
-    table.add_column("flags")
+    table.add_column("why" if any(row.get("account") for row in rows) else "flags")
     for row in rows:
         flags = ", ".join(flag.replace("_", " ") for flag in row["flags"])
-        table.add_row(str(row["stage"] + 1), str(row["steps"]), f"{row['lr']:.4e}", flags)
+        why = "; ".join(filter(None, (flags, row.get("account"))))
+        table.add_row(str(row["stage"] + 1), str(row["steps"]), f"{row['lr']:.4e}", why)
     return table
 
 

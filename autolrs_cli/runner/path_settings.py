@@ -20,22 +20,31 @@ from autolrs_cli.contracts import FileSetting
 
 def make_absolute(config: Mapping[str, Any]) -> None:
     """Make every path in `config`, resolved plain containers, independent of the current folder; in place."""
-    for _, node, name, kind in _settings(config, ""):
+    for _, node, name, kind in _settings(_used(config), ""):
         node[name] = _absolute(node[name], kind)
 
 
 def path_keys(config: Mapping[str, Any]) -> list[str]:
     """Return the dotted keys of the settings that name files; those of one node that stands twice are there twice."""
-    return [key for key, *_ in _settings(config, "")]
+    return [key for key, *_ in _settings(_used(config), "")]
 
 
 def set_path(config: Mapping[str, Any], key: str, value: Any) -> None:
     """Give the path setting `key` another value, made absolute, wherever the configuration repeats it; in place."""
-    found = list(_settings(config, ""))
+    found = list(_settings(_used(config), ""))
     (old,) = [node[name] for at, node, name, _ in found if at == key]
     for _, node, name, kind in found:
         if name == key.rpartition(".")[2] and node[name] == old:
             node[name] = _absolute(value, kind)
+
+
+def _used(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Leave out data and model if the recipe, a person's own, does not hold them: importing theirs takes seconds."""
+    recipe = config.get("recipe")
+    if not isinstance(recipe, Mapping):
+        return config
+    held = list(recipe.values())
+    return {key: part for key, part in config.items() if key not in ("data", "model") or part in held}
 
 
 def _settings(node: Any, prefix: str) -> Iterator[tuple[str, MutableMapping[str, Any], str, FileSetting]]:

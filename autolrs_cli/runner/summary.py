@@ -95,6 +95,7 @@ def _chosen(state: TrainState) -> list[dict[str, Any]]:
             "steps": chosen.steps,
             "kept_steps": chosen.kept_steps,
             "flags": list(chosen.flags),
+            "account": chosen.account,
         }
         for stage, chosen in enumerate(state.outcome.chosen)
     ]

@@ -17,6 +17,7 @@ from autolrs_cli.search.ask_tell import (
 )
 from autolrs_cli.search.failure import FailureRule
 from autolrs_cli.search.forecasting import forecast
+from autolrs_cli.search.lean import LeanSearch
 from autolrs_cli.search.policy import RunOutline, Search, SearchPolicy, Surrogate
 from autolrs_cli.search.published import PublishedSearch
 from autolrs_cli.search.settings import (
@@ -37,6 +38,7 @@ __all__ = [
     "Failure",
     "FailureRule",
     "Forecast",
+    "LeanSearch",
     "PublishedSearch",
     "RunOutline",
     "Search",

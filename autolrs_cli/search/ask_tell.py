@@ -56,12 +56,15 @@ class Curve:
         values: mean loss at each of those steps, same length.
         kind: which loss it is.
         weights: the weights it was measured with.
+        parts: of a held-out loss, the mean loss of each batch of the slice, the same batches at each of those steps:
+            what the noise of a difference can be told from; else empty.
     """
 
     steps: Sequence[int]
     values: Sequence[float]
     kind: LossKind
     weights: WeightsKind = "raw"
+    parts: Sequence[Sequence[float]] = ()
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,8 @@ class Forecast:
     """None where the forecast has no uncertainty of its own (the published one)."""
     flags: tuple[str, ...] = ()
     """Why not to trust it: `negative`, `undetermined`, `few_points`, `overflow`."""
+    measured: bool = False
+    """Whether it is the loss at the trial's end itself, which the search compares as it is."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,8 @@ class Choice:
     predicted: float | None = None
     """The loss that it is expected to lead to."""
     flags: tuple[str, ...] = ()
+    account: str = ""
+    """Why it was chosen, for a person; empty where the trials say it all."""
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Choice:

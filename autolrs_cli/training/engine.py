@@ -32,7 +32,7 @@ from autolrs_cli.training.random_streams import (
     set_random_states,
     stored_streams,
 )
-from autolrs_cli.training.shared_means import shared_means
+from autolrs_cli.training.shared_parts import shared_parts
 from autolrs_cli.training.shared_step import SharedStep
 from autolrs_cli.training.weights import load_weights
 from autolrs_cli.training.world import World
@@ -110,31 +110,30 @@ class Engine:
         return float(loss_sum) / weight, examples
 
     def measure(self, batches: Iterable[Batch], weights: WeightsKind = "raw") -> dict[str, float]:
-        """Return the mean of each of the recipe's measures over held-out batches; training state is untouched.
-
-        Of several processes, each hands in those batches of the slice that it shares in.
-        """
-        model = self.model if weights == "raw" else self.averaged_model
-        measured = self._measured(model, batches)
-        if self.world.size > 1:
-            return shared_means(self.world, measured)
+        """Return the mean of each of the recipe's measures over held-out batches; training state is untouched."""
         sums: dict[str, torch.Tensor] = {}
         terms: dict[str, float] = {}
-        for found in measured:
-            for name, (value, weight) in found.items():
+        for part in self.measure_parts(batches, weights):
+            for name, (value, weight) in part.items():
                 sums[name] = sums[name] + value if name in sums else value
                 terms[name] = terms.get(name, 0.0) + weight
         return {name: float(value) / terms[name] for name, value in sums.items()}
 
-    def _measured(
-        self, model: nn.Module, batches: Iterable[Batch]
+    def measure_parts(
+        self, batches: Iterable[Batch], weights: WeightsKind = "raw"
     ) -> list[dict[str, tuple[torch.Tensor, float]]]:
+        """Return sum (scalar tensor) and weight of each of the recipe's measures, held-out batch by batch.
+
+        Of several processes, each hands in those batches of the slice that it shares in, and gets all.
+        """
+        model = self.model if weights == "raw" else self.averaged_model
         model.eval()
         try:
             with self.evaluation_weights(), torch.no_grad(), self._autocast():
-                return [self.recipe.measure(model, batch) for batch in batches]
+                own = [self.recipe.measure(model, batch) for batch in batches]
         finally:
             self.model.train()
+        return own if self.world.size == 1 else shared_parts(self.world, own)
 
     @contextmanager
     def evaluation_weights(self) -> Iterator[None]:

@@ -69,9 +69,16 @@ class Evaluator:
 
     def choose_loss(self, weights: WeightsKind = "raw") -> float:
         """Return the loss of raw or averaged weights on the slice that chooses LRs."""
+        return self.choose_losses(weights)[0]
+
+    def choose_losses(self, weights: WeightsKind = "raw") -> tuple[float, tuple[float, ...]]:
+        """Return that loss, and the mean loss of each of the slice's batches."""
         if weights == "averaged":
             self._engine.estimate_batch_norm(self._engine.averaged_model, self._batches_for_norms())
-        return self._engine.measure(self._slice_that_chooses(), weights)["loss"]
+        parts = self._engine.measure_parts(self._slice_that_chooses(), weights)
+        values, terms = zip(*(part["loss"] for part in parts), strict=True)
+        each = tuple(float(value) / weight for value, weight in zip(values, terms, strict=True))
+        return float(sum(values[1:], values[0])) / sum(terms), each
 
     def evaluate(self, step: int, *, full: bool, last: bool) -> Evaluation:
         """Measure the slice that decides targets.

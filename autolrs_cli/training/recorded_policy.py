@@ -83,7 +83,7 @@ class RecordedPolicy(SearchPolicy):
             return None
         self._made_before = self._state.place.total_steps
         self._state.place.trial = trial.index
-        self._trainer.journal.write(events.TrialStarted(trial.lr))
+        self._trainer.journal.write(events.TrialStarted(trial.lr, trial.end_lr))
         return trial
 
     def report(self, trial: Trial, curve: Curve) -> Verdict:
@@ -107,6 +107,8 @@ class RecordedPolicy(SearchPolicy):
                 reason=_reason(result),
                 best=best,
                 failure=result.reason if isinstance(result, Failure) else None,
+                end_lr=trial.end_lr,
+                measured=forecast is not None and forecast.measured,
             )
         )
         self._state.place.trial = None
@@ -127,6 +129,7 @@ class RecordedPolicy(SearchPolicy):
             choice.flags,
             self._stage.steps,
             choice.trial.steps if choice.keeps_end and choice.trial else 0,
+            choice.account,
         )
         self._state.outcome.chosen.append(chosen)
         self._trainer.journal.write(chosen)

@@ -69,7 +69,7 @@ class Prober:
             stage: whose batches it sees.
             report: asked after each loss whether to go on.
         """
-        curve = Curve(steps := [], values := [], trial.kind, trial.weights)
+        curve = Curve(steps := [], values := [], trial.kind, trial.weights, parts := [])
         scored_at = range(1, trial.steps + 1) if trial.scored_at is None else trial.scored_at
         verdict: Verdict = "go"
         made = MadeSteps(trial)
@@ -79,7 +79,8 @@ class Prober:
                 if math.isfinite(loss) and number not in scored_at:
                     continue
                 if math.isfinite(loss) and trial.kind == "choose":
-                    loss = self._trainer.evaluator.choose_loss(trial.weights)
+                    loss, by_batch = self._trainer.evaluator.choose_losses(trial.weights)
+                    parts.append(by_batch)
                 steps.append(number)
                 values.append(loss)
                 self._trainer.journal.write(events.TrialStep(number, finite(loss)))

@@ -63,7 +63,7 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def test_ctrl_c_inside_a_trial_with_workers(tmp_path: Path) -> None:
     """Ctrl-C reaches the whole process group; the workers neither complain nor stay."""
-    process = start(*LONG, "runtime.workers=2", cwd=tmp_path, cold=True)
+    process = start(*LONG, "runtime.workers=2", cwd=tmp_path)
     wait_for_event(tmp_path / "run", "trial_finished", process)
     workers = psutil.Process(process.pid).children(recursive=True)
     assert len(workers) >= 2
@@ -222,10 +222,14 @@ class TestTerminal:
     def test_ctrl_c_typed_there_gives_it_back_too(
         self, tmp_path: Path, terminal: Callable[..., Terminal]
     ) -> None:
-        shown = terminal(*LONG, cwd=tmp_path, cold=True)
+        """From a fresh interpreter, whose end may complain of workers that went first."""
+        shown = terminal(*LONG, "runtime.workers=2", cwd=tmp_path, cold=True)
         wait_until(lambda: "trials of stage" in shown.output, shown.process)
+        workers = psutil.Process(shown.process.pid).children(recursive=True)
+        assert len(workers) >= 2
         shown.type(b"\x03")
         assert shown.wait() == 130
+        assert psutil.wait_procs(workers, timeout=20)[1] == []
         assert_restored(shown)
         assert "Traceback" not in shown.output
         assert "run directory: run" in shown.output

@@ -53,7 +53,7 @@ def test_a_plan_of_one_run(plan: Callable[..., Any], tmp_path: Path) -> None:
     code, out, err = plan(*MINE, "recipe=toy")
     assert (code, err) == (0, "")
     lines = [" ".join(line.split()) for line in out.splitlines()]
-    for line in ("warm-up 10", "training 120 2 searched stages", "search, discarded 180 6 trials"):
+    for line in ("warm-up 10", "training 120 2 searched stages", "search, at most 180 6 trials"):
         assert line in lines
     assert "in all 310 2.38 for each step kept" in lines
     assert "1 10 40 3 20 training loss" in lines

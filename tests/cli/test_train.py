@@ -14,7 +14,7 @@ import pytest
 from harness import assert_equal_weights, events, run
 from omegaconf import OmegaConf
 from PIL import Image
-from processes import COMMAND, TOY, autolrs, environment
+from processes import COMMAND, TOY, autolrs, environment, start
 
 from autolrs_cli.runner.code_version import CodeVersion, code_version
 from autolrs_cli.runner.execute import execute, open_directory
@@ -231,14 +231,7 @@ class TestQuiet:
         assert (tmp_path / "ünï" / "summary.json").exists()
 
     def test_training_goes_on_when_its_reader_leaves(self, tmp_path: Path) -> None:
-        with subprocess.Popen(
-            [*COMMAND, *TOY, "run.dir=run"],
-            cwd=tmp_path,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
+        with start(*TOY, "run.dir=run", cwd=tmp_path) as process:
             assert process.stdout is not None
             assert process.stderr is not None
             assert process.stdout.readline().startswith("toy at scale=demo")

@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def done(folder: Path) -> subprocess.CompletedProcess[str]:
     """A study that was killed in its second run, with that run, and was typed again."""
-    killed = start(*STUDY, cwd=folder, cold=True)
+    killed = start(*STUDY, cwd=folder)
     wait_for_event(folder / "study" / "runs" / "trial000" / "steps17", "run_finished", killed)
     wait_for_event(folder / "study" / "runs" / "trial001" / "steps17", "run_started", killed)
     os.killpg(killed.pid, signal.SIGKILL)

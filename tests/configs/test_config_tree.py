@@ -94,7 +94,7 @@ def test_every_option_can_be_chosen(name: str) -> None:
 
 def test_every_file_is_reached_by_some_command() -> None:
     """No YAML lies around that no choice of recipe, scale, schedule, data and so on would read."""
-    reached = {"train"}
+    unread = set(FILES) - {"train", *OPTIONS}  # those are chosen above
     commands = [[f"recipe={recipe}", f"scale={scale}"] for recipe in RECIPES for scale in SCALES]
     commands += [
         [f"recipe={recipe}", f"optimizer={name}"] for recipe in RECIPES for name in options("optimizer")
@@ -103,10 +103,10 @@ def test_every_file_is_reached_by_some_command() -> None:
         group, _, option = name.rpartition("/")
         commands.append(["recipe=resnet50", f"{group}={option}"])
     with initialize_config_module("autolrs_configs", version_base="1.3"):
-        for command in commands:
-            config = compose("train", command, return_hydra_config=True)
-            reached |= {f"{g}/{o}" for g, o in config.hydra.runtime.choices.items() if o is not None}
-    assert set(FILES) - reached == set()
+        while unread and commands:
+            config = compose("train", commands.pop(0), return_hydra_config=True)
+            unread -= {f"{g}/{o}" for g, o in config.hydra.runtime.choices.items() if o is not None}
+    assert unread == set()
 
 
 @pytest.mark.parametrize(("recipe", "scale", "search"), SEARCHED)

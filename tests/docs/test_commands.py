@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documented import ROOT, Documented, documented, written_files
+from documented import COMMAND, ROOT, Documented, documented, written_files
 from omegaconf import DictConfig
 from processes import autolrs
 from rich.console import Console
-from typer.main import get_command
 
-from autolrs_cli.app import app
 from autolrs_cli.commands.options import names_and_overrides
 from autolrs_cli.compose.hydra_app import compose_and_call
 from autolrs_cli.compose.resolve import resolve
@@ -50,7 +48,7 @@ def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:
     Raises:
         Exception: Typer's, of words that the command line does not take.
     """
-    command: Any = get_command(app)
+    command: Any = COMMAND
     name: list[str] = []
     while hasattr(command, "commands"):
         name.append(words[0])

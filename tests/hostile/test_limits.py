@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import warm
 from harness import composed, events
 from processes import COMMAND, PATIENCE_SECONDS, TOY, autolrs, environment
 
@@ -27,16 +28,17 @@ NOISE = ("Traceback", 'File "', "Exception ignored")
 
 def limited(limit: int, most: int, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run `autolrs ARGUMENTS` under a limit of the system, for example on the size of a file."""
-    return subprocess.run(
+    with warm.Popen(
         [*COMMAND, *arguments],
         cwd=cwd,
         env=environment(),
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(limit, (most, most)),
-    )
+        preexec_fn=warm.Limited(limit, most),
+    ) as process:
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def run_with(listener: Callable[[Record], None], directory: Path, *overrides: str) -> Result:

@@ -37,11 +37,21 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.fixture(scope="module")
+def killed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a run was made and killed; what it left is in `kept`."""
+    root = tmp_path_factory.mktemp("stopped")
+    assert killed(SECOND_STAGE, lambda: run(root / "run", "recipe=toy", f"run.config_dir={USER}"))
+    (root / "run").rename(root / "kept")
+    return root
+
+
 @pytest.fixture
-def stopped(tmp_path: Path) -> Path:
-    """A run that was killed in its second stage, with checkpoints at the starts of both."""
-    directory = tmp_path / "run"
-    assert killed(SECOND_STAGE, lambda: run(directory, "recipe=toy", f"run.config_dir={USER}"))
+def stopped(killed_once: Path) -> Path:
+    """A run that was killed in its second stage, with checkpoints at the starts of both, where it was made."""
+    directory = killed_once / "run"
+    shutil.rmtree(directory, ignore_errors=True)
+    shutil.copytree(killed_once / "kept", directory)
     assert Checkpoints(directory / "checkpoints").steps() == [10, 50]
     return directory
 

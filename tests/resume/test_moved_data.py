@@ -230,6 +230,16 @@ class TestPathSettings:
         set_path(config, "data.files", "x.txt")
         assert config["recipe"]["data"]["files"] == config["data"]["files"] == f"{odd}/x.txt"
 
+    def test_data_that_the_recipe_does_not_hold_is_left_alone(self) -> None:
+        """What a person's own recipe has no use for is not even imported."""
+        data = {"_target_": "autolrs_recipes.data.translation.wmt14.WMT14", "name": "./here"}
+        held = {"recipe": {"data": dict(data)}, "data": dict(data)}
+        idle = {"recipe": {"width": 3}, "data": dict(data)}
+        assert path_keys(held) == ["recipe.data.name", "data.name"]
+        assert path_keys(idle) == []
+        make_absolute(idle)
+        assert idle["data"] == data
+
     @pytest.mark.parametrize(
         ("given", "found"),
         [

@@ -95,15 +95,19 @@ def _filled(templates: Sequence[str], base: Base) -> tuple[str, ...]:
 WIDER = 10.0
 ORIGINAL, AUTOLRS, REPLAY = "original", "autolrs", "replay of another seed"
 ANYTIME = "inverse_square_root_anytime"
-PAPER, NO_FORECAST = "search=paper", "search=last_losses"
+PAPER, NO_FORECAST, LEAN = "search=paper", "search=last_losses", "search=lean"
+NO_HORIZON = ("search.decay=0.0", "search.drift=0.0", "search.drift_std=0.0")
 FREE, FAR = "optimizer={schedulefree}", "tune.space.peak_lr.high={free_high}"
 WIDE = ("search.lr_min={low}", "search.lr_max={high}")
+WIDE_RAMP = ("search.lr_min=1e-7", "search.lr_max=100.0")  # of lean's own, which is the same for every recipe
 
 # fmt: off
 ARMS = (
     #   title                                schedule    read out  more            seeds    lengths
     Arm(ORIGINAL,                            "original",                           seeds=5),
     Arm(AUTOLRS,                             "autolrs",  "none",   (PAPER,),       seeds=5),
+    Arm("lean search",                       "autolrs",  "ema",    (LEAN,),        seeds=5),
+    Arm("original + averaged weights",       "original", "ema",                    seeds=5),
     Arm("tuned constant + averaged weights", "constant", "ema",                    seeds=5, tuned=True),
     Arm("tuned linear + averaged weights",   "linear",   "ema",                    seeds=5, lengths="each", tuned=True),
     Arm("tuned WSD + averaged weights",      "wsd",      "ema",                    seeds=5, lengths="each", tuned=True),
@@ -118,6 +122,12 @@ ARMS = (
     Arm("random LRs at AutoLRS's cost",      "random",   "none",   (PAPER,)),
     Arm("AutoLRS without its forecast",      "autolrs",  "none",   (NO_FORECAST,)),
     Arm(f"AutoLRS, interval {WIDER:g}x wider", "autolrs", "none",  (PAPER, *WIDE)),
+    Arm("lean search, level only",           "autolrs",  "ema",    (LEAN, "search.checks=[]")),
+    Arm("lean search, random choices",       "autolrs",  "ema",    (LEAN, "search.choice=random")),
+    Arm("lean search, raw scores",           "autolrs",  "ema",    (LEAN, "search.weights=raw")),
+    Arm("lean search, no horizon rule",      "autolrs",  "ema",    (LEAN, *NO_HORIZON)),
+    Arm("lean search, winner discarded",     "autolrs",  "ema",    (LEAN, "search.keep_winner=false")),
+    Arm(f"lean search, interval {WIDER:g}x wider", "autolrs", "ema", (LEAN, *WIDE_RAMP)),
 )
 # fmt: on
 REPLAY_ARM = Arm(REPLAY, "replay")

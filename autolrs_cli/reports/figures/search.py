@@ -80,6 +80,20 @@ def search_figure(title: str, events: Events) -> Figure:
     return made
 
 
+def _ramp(axes: Axes, stage: SearchedStage, ramp: Record) -> None:
+    """Draw the loss along a ramp, over its LRs."""
+    losses = [record for record in stage.losses.get(ramp["trial"], ()) if record["loss"] is not None]
+    last = max(1, stage.started["trial_steps"] - 1)
+    growth = ramp["end_lr"] / ramp["lr"]
+    lrs = [ramp["lr"] * growth ** ((record["trial_step"] - 1) / last) for record in losses]
+    values = [record["loss"] for record in losses]
+    axes.plot(lrs, values, color="black", linewidth=0.9)
+    if values:
+        axes.set_ylim(
+            min(values) - 0.1 * (values[0] - min(values)), values[0] + 0.5 * (values[0] - min(values)) or None
+        )
+
+
 def _belief(axes: Axes, stage: SearchedStage) -> None:
     if stage.surrogates:
         last = stage.surrogates[-1]
@@ -102,6 +116,9 @@ def _belief(axes: Axes, stage: SearchedStage) -> None:
     if known:
         _look_at(axes, [float(trial["predicted"]) for trial in known])
     for trial in stage.trials:
+        if trial.get("end_lr") is not None:
+            _ramp(axes, stage, trial)
+            continue
         if trial["status"] == "diverged":
             axes.plot(trial["lr"], 0.97, "x", color=RED, markersize=5, transform=axes.get_xaxis_transform())
         if trial["status"] == "stopped":

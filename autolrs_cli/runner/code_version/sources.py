@@ -18,6 +18,7 @@ class Sources:
         theirs: a person's top-level packages -> the folder; top-level modules -> the file.
         folders: searched for all other top-level modules.
         read: what was read before, by path: a process goes on executing what it read first.
+        found: where modules of our packages were found before.
     """
 
     def __init__(
@@ -26,12 +27,14 @@ class Sources:
         theirs: Mapping[str, Path] | None = None,
         folders: Iterable[Path] = (),
         read: dict[Path, Source] | None = None,
+        found: dict[str, Path | None] | None = None,
     ) -> None:
         self._ours = ours
         self._packages = {**(theirs or {}), **ours}
         self._folders = tuple(dict.fromkeys(folders))
         self._read: dict[Path, Source] = {} if read is None else read
-        self._paths: dict[str, Path | None] = {}
+        self._our_paths: dict[str, Path | None] = {} if found is None else found
+        self._their_paths: dict[str, Path | None] = {}
 
     def with_modules(self, tops: Iterable[str]) -> Sources:
         """Return these sources, a person's top-level modules, and what lies beside them.
@@ -43,13 +46,14 @@ class Sources:
             return self
         installed = {top: place for top, place in places.items() if _is_installed(place)}
         beside = [place.parent for top, place in places.items() if top not in installed]
-        return Sources(self._ours, installed, beside, self._read)
+        return Sources(self._ours, installed, beside, self._read, self._our_paths)
 
     def path(self, module: str) -> Path | None:
         """Return the file of a module or of a package's `__init__`; None: it is not here."""
-        if module not in self._paths:
-            self._paths[module] = self._find(module)
-        return self._paths[module]
+        paths = self._our_paths if module.partition(".")[0] in self._ours else self._their_paths
+        if module not in paths:
+            paths[module] = self._find(module)
+        return paths[module]
 
     def source(self, module: str) -> Source | None:
         """Return what is in the file of a module; None: it is not here."""

@@ -1,0 +1,80 @@
+"""`search=lean` killed in mid-search goes on bit for bit, and its kept trials are training like any other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from harness import USER, assert_equal_weights, events, run
+from killing import at_call, at_event, killed_by
+from resuming import assert_same_run, resume
+
+from autolrs_cli.records import events as journal_events
+from autolrs_cli.records.journal import Journal
+from autolrs_cli.training.engine import Engine
+from autolrs_cli.training.trainer import Trainer
+
+# Two phases, dropout, BatchNorm and accumulation; a divisor that gives the checks something to do.
+SETTINGS = (
+    "recipe=toy",
+    "search=lean",
+    "search.level_divisor=40.0",
+    "search.ramp_fraction=0.1",
+    "run.max_steps=600",
+    "recipe.num_phases=2",
+    "recipe.micro_batches=2",
+    f"run.config_dir={USER}",
+)
+MOMENTS: dict[str, Callable[[], object]] = {
+    "inside the ramp": lambda: mock.patch.object(Engine, "step", at_call(29, Engine.step)),
+    "the ramp is read": lambda: mock.patch.object(Journal, "write", at_event(journal_events.SearchState, 1)),
+    "the level is chosen": lambda: mock.patch.object(Journal, "write", at_event(journal_events.LrChosen, 1)),
+    "the second trial of a check begins": lambda: mock.patch.object(
+        Journal, "write", at_event(journal_events.TrialStarted, 3)
+    ),
+    "a check's LR is chosen": lambda: mock.patch.object(
+        Journal, "write", at_event(journal_events.LrChosen, 2)
+    ),
+    "the second check": lambda: mock.patch.object(Journal, "write", at_event(journal_events.StageStarted, 3)),
+    "near the end": lambda: mock.patch.object(Trainer, "count", at_call(550, Trainer.count)),
+}
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run."""
+    directory = tmp_path_factory.mktemp("reference") / "run"
+    run(directory, *SETTINGS)
+    return directory
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_and_resumed_it_is_the_same_run(tmp_path: Path, reference: Path, moment: str) -> None:
+    directory = tmp_path / "run"
+    assert killed_by(MOMENTS[moment], lambda: run(directory, *SETTINGS)), f"it never came to: {moment}"
+    assert resume(directory) == 0
+    assert_same_run(directory, reference)
+    assert json.loads((directory / "summary.json").read_text())["bit_exact"]
+
+
+def test_its_run_is_that_of_a_replay_without_a_search(tmp_path: Path, reference: Path) -> None:
+    assert any(choice["kept_steps"] for choice in events(reference, "lr_chosen"))
+    own = [each for each in SETTINGS if not each.startswith("search")]
+    run(tmp_path / "replayed", "schedule=replay", f"schedule.run={reference}", "average=ema", *own)
+    assert_equal_weights(reference, tmp_path / "replayed")
+
+
+def test_its_account_is_in_the_journal_the_summary_and_on_the_card(reference: Path) -> None:
+    (ramp, *_) = events(reference, "trial_finished")
+    assert (ramp["lr"], ramp["end_lr"], ramp["stage"]) == (1e-6, 10.0, 0)
+    said = [choice["account"] for choice in events(reference, "lr_chosen")]
+    assert said[0].startswith("the ramp's loss is lowest at LR")
+    assert said[1].startswith("check at step")
+    summary = json.loads((reference / "summary.json").read_text())
+    assert [each["account"] for each in summary["chosen"]] == said
+    assert summary["average"] == "ema", "the search turned averaging on"
+    discarded = summary["ledger"]["search_discarded"]["steps"]
+    assert summary["total_steps"] == summary["step"] + discarded

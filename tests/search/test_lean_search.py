@@ -1,0 +1,282 @@
+"""`search=lean`: its ramp, its surrogate against closed forms, its decisions on tasks whose best LR is known."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import yaml
+from documented import ROOT
+
+from autolrs_cli.contracts import Phase
+from autolrs_cli.search import Curve, Failure, LeanSearch, RunOutline, Stop, Stopped, Trial
+from autolrs_cli.search.lean.bowl import Belief, Bowl, Observation
+from autolrs_cli.search.lean.policy import LeanPolicy
+from autolrs_cli.search.lean.ramp import is_over, read
+
+SHIPPED = yaml.safe_load((ROOT / "configs/search/lean.yaml").read_text())["search"]
+STEPS = 8000
+
+
+def settings(**changes: Any) -> LeanSearch:
+    values = {key: value for key, value in SHIPPED.items() if key != "_target_"} | changes
+    return LeanSearch.model_validate({**values, "checks": tuple(values["checks"])})
+
+
+def outline(steps: int = STEPS, **changes: Any) -> RunOutline:
+    given = {"phases": (Phase("all", steps, 32),), "warmup_steps": 0, "seed": 0, "averaged": True} | changes
+    return RunOutline(**given)
+
+
+class Task:
+    """Held-out losses of trials, of a task whose best LR is known.
+
+    The loss falls by `gain` in a trial at the best LR, and by less the farther an LR lies from it; from `limit` times
+    the best LR on, training diverges.
+    """
+
+    def __init__(self, best: float, *, gain: float = 0.1, noise: float = 0.0, limit: float = 30.0) -> None:
+        self.best, self.gain, self.noise, self.limit = best, gain, noise, limit
+        self._random = np.random.default_rng(0)
+        self._common = self._random.normal(size=8)
+
+    def ramp_losses(self, trial: Trial) -> list[float]:
+        """The loss of a ramp is lowest at five times the best LR, as on the tasks that the divisor comes from."""
+        octaves = [math.log2(trial.lr_at(step) / (5 * self.best)) for step in range(1, trial.steps + 1)]
+        return [3 - math.exp(-((each / 6) ** 2)) + max(0.0, each - 4) for each in octaves]
+
+    def trial_losses(self, trial: Trial, scored_at: tuple[int, ...]) -> list[list[float]]:
+        octaves = math.log2(trial.lr / self.best)
+        gain = self.gain * math.exp(-0.2 * octaves**2)
+        own = self._random.normal(size=8) * self.noise
+        return [
+            [1 - gain * at / trial.steps + 0.3 * c + n for c, n in zip(self._common, own, strict=True)]
+            for at in scored_at
+        ]
+
+
+def play(
+    policy: LeanPolicy, task: Task, *, reload: Callable[[LeanPolicy], LeanPolicy] = lambda it: it
+) -> tuple[list[Any], int]:
+    """Make a run; return each stage's choice and the steps that were discarded."""
+    step, choices, discarded = 0, [], 0
+    while (stage := policy.next_stage(step)) is not None:
+        policy = reload(policy)
+        while (trial := policy.ask()) is not None:
+            made = trial.steps
+            if trial.end_lr is not None:
+                losses = task.ramp_losses(trial)
+                curve = Curve(steps := [], values := [], "train")
+                result: Any = curve
+                for number, loss in enumerate(losses, 1):
+                    steps.append(number), values.append(loss)
+                    verdict = policy.report(trial, curve)
+                    if isinstance(verdict, Stop):
+                        result, made = Stopped(curve, verdict.reason), number
+                        break
+            elif trial.lr > task.limit * task.best:
+                result, made = Failure("non_finite_loss", 1, "loss nan at step 1 of the trial"), 1
+            else:
+                assert trial.scored_at is not None
+                by_batch = task.trial_losses(trial, trial.scored_at)
+                curve = Curve(steps := [], values := [], "choose", "averaged", parts := [])
+                result = curve
+                for at, batches in zip(trial.scored_at, by_batch, strict=True):
+                    steps.append(at), values.append(float(np.mean(batches))), parts.append(batches)
+                    verdict = policy.report(trial, curve)
+                    if isinstance(verdict, Stop):
+                        result, made = Stopped(curve, verdict.reason), at
+                        break
+            policy.tell(trial, result)
+            discarded += made
+            policy = reload(policy)
+        choice = policy.choose()
+        if choice.keeps_end and choice.trial is not None:
+            discarded -= choice.trial.steps
+        choices.append(choice)
+        policy = reload(policy)
+        step = stage.end
+    return choices, discarded
+
+
+class TestRamp:
+    lrs: ClassVar = list(np.geomspace(1e-6, 10, 200))
+
+    def losses(self, best: float, *, noise: float = 0.0) -> list[float]:
+        drop = [3 - 1 / (1 + (math.log2(lr / best) / 3) ** 2) for lr in self.lrs]
+        return [loss + noise * math.sin(7 * at) for at, loss in enumerate(drop)]
+
+    @pytest.mark.parametrize("best", [1e-3, 3e-2, 1.0])
+    def test_the_lowest_point_is_found_through_noise(self, best: float) -> None:
+        reading = read(self.lrs, self.losses(best, noise=0.1), 200)
+        assert reading.gained
+        assert not reading.at_end
+        assert 0.6 < reading.lowest_lr / best < 1.7
+
+    def test_what_follows_a_nan_is_left_out(self) -> None:
+        losses = self.losses(1e-3)
+        cut = losses[:150] + [math.nan] + [-5.0] * 49
+        assert read(self.lrs, cut, 200) == read(self.lrs[:150], losses[:150], 200)
+
+    def test_a_loss_that_never_falls_is_said(self) -> None:
+        assert not read(self.lrs, [2.0] * 200, 200).gained
+        assert not read(self.lrs[:1], [math.nan], 200).gained
+
+    def test_a_loss_that_still_falls_at_the_end_is_said(self) -> None:
+        assert read(self.lrs, list(np.linspace(3, 1, 200)), 200).at_end
+
+    def test_it_is_over_once_half_of_the_gain_is_lost_and_not_before(self) -> None:
+        down, up = list(np.linspace(3, 1, 100)), list(np.linspace(1, 9, 100))
+        ends = next(at for at in range(1, 201) if is_over((down + up)[:at], 200))
+        assert 100 < ends < 140
+        assert not any(is_over(down[:at], 200) for at in range(1, 101))
+        assert is_over([*down, math.inf], 200)
+
+
+def test_the_surrogate_is_bayesian_regression_on_the_bowls_features() -> None:
+    """Against the closed form, by other algebra: precision matrices instead of a Gaussian process."""
+    belief = Belief((0.2, 0.1), 1.0, (0.1, 0.2), 0.3)
+    seen = [
+        Observation(1.0, 0.0, -3.0, 0, -0.2, 0.02),
+        Observation(0.5, 1.0, -1.0, 1, 0.3, 0.05),
+        Observation(2.0, 1.0, -1.0, 1, 0.4, 0.01),
+    ]
+    xs, x0 = [-1.0, 0.25, 1.0, 2.5], 1.0
+    mean, std = Bowl(belief, seen, 3).at(xs, x0, 0.0, None)
+
+    def features(x: float, x0: float, v: float, check: int | None) -> list[float]:
+        own = [x - x0 if number == check else 0.0 for number in range(3)]
+        return [x * x - x0 * x0, x - x0, v * (x - x0), *own]
+
+    prior_mean = np.array([0.2, 0.0, 2 * 0.2 * 0.1, 0, 0, 0])
+    prior_std = np.array([0.1, 0.4 * 1.0, 0.4 * 0.2, *[0.4 * 0.3] * 3])
+    phi = np.array([features(o.x, o.x0, o.v, o.check) for o in seen])
+    weight = np.diag([1 / o.variance for o in seen])
+    covariance = np.linalg.inv(np.diag(prior_std**-2) + phi.T @ weight @ phi)
+    posterior = covariance @ (prior_mean / prior_std**2 + phi.T @ weight @ np.array([o.y for o in seen]))
+    at = np.array([features(x, x0, 0.0, None) for x in xs])
+    assert mean == pytest.approx(at @ posterior, abs=1e-6)
+    assert std == pytest.approx(np.sqrt(np.einsum("ij,jk,ik->i", at, covariance, at)), abs=1e-5)
+
+
+class TestDecisions:
+    def test_a_level_that_is_right_stays_and_costs_little(self) -> None:
+        choices, discarded = play(LeanPolicy(settings(), outline()), Task(3e-3))
+        assert all(0.7 < choice.lr / 3e-3 < 1.4 for choice in choices)
+        assert discarded <= 0.15 * STEPS
+
+    @pytest.mark.parametrize("divisor", [1.25, 20.0])
+    def test_a_level_that_is_four_times_off_is_corrected(self, divisor: float) -> None:
+        choices, _ = play(LeanPolicy(settings(level_divisor=divisor), outline()), Task(3e-3))
+        off = [abs(math.log2(choice.lr / 3e-3)) for choice in choices]
+        assert off[0] > 1.4
+        assert off[-1] < 0.7
+        assert off == sorted(off, reverse=True)
+
+    def test_no_check_moves_the_lr_further_than_its_reach(self) -> None:
+        choices, _ = play(LeanPolicy(settings(level_divisor=500.0), outline()), Task(3e-3))
+        for before, after in pairwise(choices):
+            assert abs(math.log2(after.lr / before.lr)) <= SHIPPED["reach"] + 1e-9
+
+    def test_where_noise_hides_everything_it_stays_put_and_says_so(self) -> None:
+        moved = []
+        for seed in range(20):
+            task = Task(3e-3, gain=1e-6, noise=0.05)
+            task._random = np.random.default_rng(seed)
+            choices, _ = play(LeanPolicy(settings(decay=0.0), outline()), task)
+            moved += [after.lr != before.lr for before, after in pairwise(choices)]
+            assert all(a.lr == b.lr or "staying" not in a.account for b, a in pairwise(choices))
+        assert sum(moved) <= 0.1 * len(moved)
+
+    def test_diverging_trials_never_win_and_nothing_near_them_is_taken(self) -> None:
+        task = Task(3e-3, limit=1.5)
+        choices, _ = play(LeanPolicy(settings(), outline()), task)
+        assert all(choice.lr < 1.5 * 3e-3 for choice in choices)
+
+    def test_where_all_diverge_it_goes_down_and_says_so(self) -> None:
+        task = Task(3e-3, limit=1e-6)
+        choices, _ = play(LeanPolicy(settings(), outline()), task)
+        assert choices[1].flags == ("all_failed",)
+        assert choices[1].lr < choices[0].lr / 4
+        assert choices[1].trial is None
+
+    def test_kept_steps_that_diverge_lower_the_level_for_good(self) -> None:
+        policy = LeanPolicy(settings(), outline())
+        choices, _ = play(policy, Task(3e-3))
+        assert policy.rule_out(choices[-1].lr)
+        assert policy.choose().lr == pytest.approx(choices[-1].lr / 2)
+
+    def test_random_choices_cost_the_same_and_are_worse(self) -> None:
+        drawn = [
+            play(LeanPolicy(settings(choice="random"), outline(seed=seed)), Task(3e-3))[0][-1].lr
+            for seed in range(8)
+        ]
+        off = np.mean([abs(math.log2(lr / 3e-3)) for lr in drawn])
+        assert off > 0.5
+        assert len(set(drawn)) > 4
+
+    def test_the_level_alone_makes_no_trial_but_the_ramp(self) -> None:
+        search = settings(checks=())
+        choices, discarded = play(LeanPolicy(search, outline()), Task(3e-3))
+        assert len(choices) == 1
+        assert discarded <= search.ramp(STEPS)
+        assert not search.measures_choose(outline())
+
+    @pytest.mark.parametrize(
+        "task",
+        [Task(3e-3), Task(3e-3, limit=1.5), Task(0.4, noise=0.01)],
+        ids=["plain", "diverging", "noisy"],
+    )
+    def test_its_state_goes_through_json_at_any_moment(self, task: Task) -> None:
+        def anew(policy: LeanPolicy) -> LeanPolicy:
+            fresh = LeanPolicy(settings(level_divisor=20.0), outline())
+            fresh.load_state_dict(json.loads(json.dumps(policy.state_dict(), allow_nan=False)))
+            return fresh
+
+        same = {"best": task.best, "noise": task.noise, "limit": task.limit}
+        whole = play(LeanPolicy(settings(level_divisor=20.0), outline()), Task(**same))
+        assert play(LeanPolicy(settings(level_divisor=20.0), outline()), Task(**same), reload=anew) == whole
+
+
+class TestRules:
+    @pytest.mark.parametrize(
+        ("changes", "run", "words"),
+        [
+            ({}, {"averaged": False}, "average=none"),
+            ({}, {"warmup_steps": 10}, r"schedule\.warmup_steps=10"),
+            ({"checks": (0.2, 0.1)}, {}, "must ascend"),
+            ({"checks": (0.2, 0.2001)}, {}, "must end before the next begins"),
+            ({"checks": (0.01,)}, {}, "after the warm-up"),
+            ({"lr_min": 1.0, "lr_max": 0.1}, {}, "lr_min < lr_max"),
+            ({}, {"phases": (Phase("all", 30, 32),)}, "40 steps or more"),
+        ],
+        ids=["average", "warm-up", "order", "crowded", "early", "interval", "short"],
+    )
+    def test_a_setting_that_cannot_work_is_named(
+        self, changes: dict[str, Any], run: dict[str, Any], words: str
+    ) -> None:
+        (problem, *_) = settings(**changes).problems(outline(**run))
+        assert re.search(words, problem)
+
+    def test_raw_scoring_needs_no_average(self) -> None:
+        assert settings(weights="raw").problems(outline(averaged=False)) == []
+
+    @pytest.mark.parametrize("steps", [100, 297, 1000, 8471, 450_000])
+    def test_stages_tile_the_run_and_bound_its_cost(self, steps: int) -> None:
+        search, run = (
+            settings(),
+            outline(phases=(Phase("a", steps - steps // 4, 32), Phase("b", steps // 4, 32))),
+        )
+        assert search.problems(run) == []
+        stages = search.stages(run)
+        assert stages[0].first_step == 0
+        assert [s.end for s in stages[:-1]] == [s.first_step for s in stages[1:]]
+        assert stages[-1].end == steps
+        _, discarded = play(LeanPolicy(search, run), Task(3e-3))
+        assert discarded <= search.most_steps(run)
