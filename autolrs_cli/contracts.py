@@ -209,6 +209,20 @@ class Recipe(Protocol):
 
 
 @runtime_checkable
+class Divisible(Protocol):
+    """A recipe whose steps several processes can share: a run of it may have `runtime.processes`."""
+
+    def sharing_problems(self, world_size: int) -> list[str]:
+        """Return why a step cannot be cut into parts for `world_size` processes, and the way out; empty: it can."""
+
+    def train_stream(self, phase: int, seed: int, world_size: int = 1) -> TrainStream:
+        """Open the training stream of a phase, each step of which is shared out over `position.rank`.
+
+        A batch may be empty: its number of examples then is 0.
+        """
+
+
+@runtime_checkable
 class Preparable(Protocol):
     """A recipe whose data must be made ready once: tokenized, for example."""
 

@@ -99,3 +99,16 @@ class DamagedRecordError(TrainingError):
     """A file of the run that it must go back to is not whole."""
 
     cause = EndCause.DAMAGED_RECORD
+
+
+class LostProcessError(AutoLRSError, RuntimeError):
+    """One of the processes that train together has ended, or does not answer; nothing can be agreed on any more.
+
+    Args:
+        problem: the sentence for a person.
+        found: why it ended, if it said so.
+    """
+
+    def __init__(self, problem: str, found: EndCause = EndCause.PROCESS_LOST) -> None:
+        super().__init__(problem)
+        self.found = found

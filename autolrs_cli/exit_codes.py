@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
     SIGINT = 130
     """128 and the signal's number, as shells have it; can be resumed, like the next one."""
     SIGTERM = 143
-    """And for the signals that are taken like it: batch systems know this code."""
+    """And for the signals that are taken like it, and a process that was lost: batch systems know this code."""
 
     @classmethod
     def of_signal(cls, number: int) -> ExitCode:
@@ -46,6 +46,8 @@ class EndCause(StrEnum):
     SIGXCPU = "sigxcpu"
     TIME_LIMIT = "time_limit"
     """`runtime.max_seconds` is over."""
+    PROCESS_LOST = "process_lost"
+    """One of the processes that train together was killed, or does not answer; the run can be resumed."""
     DIVERGED = "diverged"
     """Its LRs were too high: a result, not an accident."""
     OUT_OF_MEMORY = "out_of_memory"
@@ -92,4 +94,5 @@ _INTERRUPTED = {
     EndCause.SIGUSR2: ExitCode.SIGTERM,
     EndCause.SIGXCPU: ExitCode.SIGTERM,
     EndCause.TIME_LIMIT: ExitCode.TIME_LIMIT,
+    EndCause.PROCESS_LOST: ExitCode.SIGTERM,
 }

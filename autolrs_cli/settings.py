@@ -102,6 +102,11 @@ class RuntimeSettings(Section):
     """Deterministic kernels only: same seed, machine and threads give the same result bit for bit."""
     max_seconds: PositiveFloat | None
     """Stop cleanly after this many seconds, with exit code 75; null: no limit."""
+    processes: Annotated[int, Field(strict=True, gt=0, le=MOST_PROCESSORS)] = 1
+    """Processes that share each global batch; a run on several is another run than on one. Given here, `autolrs` starts
+    them on this machine; torchrun and srun say it by themselves."""
+    timeout_seconds: PositiveFloat = 600.0
+    """After so long without an answer, one of several processes is taken for lost: longer than an evaluation takes."""
     snapshot: Literal["auto", "device", "host"]
     """Where the copy of the training state lies; `auto`: on the device where it fits, else in host memory."""
 

@@ -26,7 +26,7 @@ from autolrs_cli.contracts import (
     Verifiable,
 )
 from autolrs_cli.values import Fraction, PositiveInt, checked
-from autolrs_recipes.checks import divides
+from autolrs_recipes.checks import divides, divides_among
 from autolrs_recipes.data.pretraining.prepare import TOKENIZER
 from autolrs_recipes.data.pretraining.sentence_pairs import LEAST_LENGTH, NUM_SPECIAL
 from autolrs_recipes.data.pretraining.show import LEGEND, sequences_in_words
@@ -57,7 +57,8 @@ class Bert:
         model: builds the encoder.
         data: the three slices of sentences.
         global_batch: pairs per optimizer step, over all ranks.
-        micro_batch: pairs per forward pass; divides `global_batch`; None: all at once.
+        micro_batch: pairs per forward pass; divides `global_batch`; None: all that a process has of a
+            step.
         eval_batch: held-out pairs per forward pass.
         short_length: positions of a sequence in the first phase, special tokens included.
         long_length: positions in the second.
@@ -92,7 +93,7 @@ class Bert:
         self.architecture = model
         self.data = data
         self.global_batch = global_batch
-        self.micro_batch = global_batch if micro_batch is None else micro_batch
+        self.micro_batch = micro_batch
         self.eval_batch = eval_batch
         self.short_length = short_length
         self.long_length = long_length
@@ -122,7 +123,7 @@ class Bert:
     def problems(self) -> list[str]:
         """Return every problem with settings and data."""
         return [
-            *divides(self.global_batch, self.micro_batch),
+            *divides(self.global_batch, self._micro_batch(1)),
             *self._length_problems(),
             *self.architecture.problems(),
             *self.data.problems(),
@@ -137,6 +138,13 @@ class Bert:
             for key, value in lengths.items()
             if value > self.architecture.max_length
         ]
+
+    def sharing_problems(self, world_size: int) -> list[str]:
+        """Return a problem unless each process gets whole micro-batches of a step."""
+        return divides_among(self.global_batch, self.micro_batch, world_size)
+
+    def _micro_batch(self, world_size: int) -> int:
+        return self.micro_batch or self.global_batch // world_size
 
     def prepare(self, report: Report) -> None:
         """Train the vocabulary and tokenize the text, unless it was done before."""
@@ -194,7 +202,7 @@ class Bert:
             seed=seed,
             phase=phase,
             global_batch=self.global_batch,
-            micro_batch=self.micro_batch,
+            micro_batch=self._micro_batch(world_size),
             world_size=world_size,
         )
 

@@ -29,7 +29,7 @@ from autolrs_cli.contracts import (
     Verifiable,
 )
 from autolrs_cli.values import PositiveInt, checked
-from autolrs_recipes.checks import divides
+from autolrs_recipes.checks import divides, divides_among
 from autolrs_recipes.data.images.preprocessing import Preprocessed, Preprocessing
 from autolrs_recipes.data.images.streams import HeldOutImages, ImageData, TrainImages
 from autolrs_recipes.models.hidden import hidden_weights, layers
@@ -54,7 +54,7 @@ class ResNet50:
         data: the three slices of images.
         global_batch: images per optimizer step, over all ranks.
         micro_batch: images per forward pass, which is also what BatchNorm sees; divides `global_batch`;
-            None: all at once.
+            None: all that a process has of a step.
         eval_batch: held-out images per forward pass.
     """
 
@@ -75,7 +75,7 @@ class ResNet50:
         self.architecture = model
         self.data = data
         self.global_batch = global_batch
-        self.micro_batch = global_batch if micro_batch is None else micro_batch
+        self.micro_batch = micro_batch
         self.eval_batch = eval_batch
         self._recalled: Preprocessing | None = None
 
@@ -90,7 +90,19 @@ class ResNet50:
 
     def problems(self) -> list[str]:
         """Return every problem with settings and data."""
-        return [*divides(self.global_batch, self.micro_batch), *self.data.problems()]
+        return [*divides(self.global_batch, self._micro_batch(1)), *self.data.problems()]
+
+    def sharing_problems(self, world_size: int) -> list[str]:
+        """Return a problem unless each process gets whole micro-batches of a step, of two images or more."""
+        if self.micro_batch is None and self.global_batch == world_size:
+            return [
+                f"Each process must get two images of a step or more, but got runtime.processes={world_size} and "
+                f"recipe.global_batch={self.global_batch}. Set recipe.global_batch or runtime.processes."
+            ]
+        return divides_among(self.global_batch, self.micro_batch, world_size)
+
+    def _micro_batch(self, world_size: int) -> int:
+        return self.micro_batch or self.global_batch // world_size
 
     def prepare(self, report: Report) -> None:
         """Read what the fingerprint covers, if the data can say how that goes."""
@@ -134,7 +146,7 @@ class ResNet50:
             seed=seed,
             phase=phase,
             global_batch=self.global_batch,
-            micro_batch=self.micro_batch,
+            micro_batch=self._micro_batch(world_size),
             world_size=world_size,
         )
 

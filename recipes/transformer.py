@@ -131,6 +131,18 @@ class Transformer:
             )
         return found
 
+    def sharing_problems(self, world_size: int) -> list[str]:
+        """Return a problem unless each process gets a part of a step that can hold a sentence for each micro-batch."""
+        least = self.micro_batches * world_size * self.data.max_length
+        if self.batch_tokens >= least:
+            return []
+        return [
+            "A step must hold a sentence of data.max_length tokens for each micro-batch of each process, but got "
+            f"recipe.batch_tokens={self.batch_tokens}, recipe.micro_batches={self.micro_batches}, "
+            f"data.max_length={self.data.max_length}, runtime.processes={world_size}. Set recipe.batch_tokens to "
+            f"{least} or more."
+        ]
+
     def prepare(self, report: Report) -> None:
         """Make the tokens that the streams read, unless they were made before."""
         self.data.prepare(report)

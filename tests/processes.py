@@ -63,12 +63,15 @@ def autolrs(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedP
     return subprocess.CompletedProcess(["autolrs", *arguments], process.returncode, *texts)
 
 
-def start(*arguments: str, cwd: Path, cold: bool = False) -> subprocess.Popen[str]:
-    """Start `autolrs ARGUMENTS` in a process group of its own; `cold`: by a new interpreter."""
+def start(*arguments: str, cwd: Path, cold: bool = False, **changes: str) -> subprocess.Popen[str]:
+    """Start `autolrs ARGUMENTS` in a process group of its own; `cold`: by a new interpreter.
+
+    `changes` are environment variables.
+    """
     return (warm.COLD if cold else warm.Popen)(
         [*COMMAND, *arguments],
         cwd=cwd,
-        env=environment(),
+        env=environment(**changes),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -101,7 +101,8 @@ def _become(request: dict[str, Any], files: list[int], connection: socket.socket
     if request["session"]:
         os.setsid()
     command: list[str] = request["command"]
-    if command[0] == warm.LAUNCHER or STARTING_OTHERS.intersection(command):
+    shared = any(word.startswith("runtime.processes=") for word in command)
+    if command[0] == warm.LAUNCHER or STARTING_OTHERS.intersection(command) or shared:
         ours, theirs = socket.socketpair()
         if os.fork() == 0:
             ours.close()

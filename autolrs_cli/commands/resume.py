@@ -5,16 +5,21 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from autolrs_cli.commands.among_others import among_others
 from autolrs_cli.commands.shown_run import leaving_at_once, run_shown
 from autolrs_cli.dashboard.preparation import PreparationProgress
 from autolrs_cli.dashboard.state import State, reduce
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.records.journal import read_verified
-from autolrs_cli.records.run_directory import RunDirectory
+from autolrs_cli.records.run_directory import PROCESSES, RunDirectory
 from autolrs_cli.terminal.console import PatientConsole, say, show_error
 from autolrs_cli.trackers import Trackers
+
+if TYPE_CHECKING:
+    from autolrs_cli.ranks.meeting import Meeting
 
 
 def main(run_dir: Path, changes: Sequence[str], allowed: Sequence[str], *, started: float) -> int:
@@ -26,11 +31,19 @@ def main(run_dir: Path, changes: Sequence[str], allowed: Sequence[str], *, start
         allowed: such keys that may differ between config.yaml and what the run began with.
         started: `time.perf_counter()` when the process began.
     """
+    return among_others(lambda meeting: _main(run_dir, changes, allowed, started, meeting))
+
+
+def _main(
+    run_dir: Path, changes: Sequence[str], allowed: Sequence[str], started: float, meeting: Meeting | None
+) -> int:
     console, errors = PatientConsole(), PatientConsole(stderr=True)
     directory = RunDirectory(run_dir)
+    if meeting is not None:
+        changes = [*changes, f"{PROCESSES}={meeting.place.size}"]
     try:
         with leaving_at_once(directory, errors):
-            return _resume(directory, changes, allowed, started, console)
+            return _resume(directory, changes, allowed, started, console, meeting)
     except AutoLRSError as error:
         return show_error(errors, error)
 
@@ -41,7 +54,9 @@ def _resume(
     allowed: Sequence[str],
     started: float,
     console: PatientConsole,
+    meeting: Meeting | None,
 ) -> int:
+    from autolrs_cli.ranks.gathering import gathered
     from autolrs_cli.runner.after_the_end import require_nothing_new
     from autolrs_cli.runner.initial_weights import require_same
     from autolrs_cli.runner.resume_checks import first_record, is_done, reopen
@@ -62,16 +77,19 @@ def _resume(
             began = first_record(directory) if point else None
             require_same(began, plan.settings.run.init_from)
         state = State() if point is None else _seen(directory, point.journal_bytes)
-        return run_shown(
-            plan,
-            config,
-            directory,
-            console,
-            started=started,
-            warnings=point.warnings if point else (),
-            resume=point,
-            seen=state,
-        )
+        begins = point is None or point.checkpoint is None
+        with gathered(plan, meeting) as processes, processes.training(begins=begins) as (plan, world):
+            return run_shown(
+                plan,
+                config,
+                directory,
+                console,
+                started=started,
+                warnings=point.warnings if point else (),
+                resume=point,
+                seen=state,
+                world=world,
+            )
 
 
 def _seen(directory: RunDirectory, end: int) -> State:

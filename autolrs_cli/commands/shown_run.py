@@ -20,6 +20,7 @@ from autolrs_cli.trackers import Trackers
 if TYPE_CHECKING:
     from autolrs_cli.runner.plan import Plan
     from autolrs_cli.runner.resume_point import ResumePoint
+    from autolrs_cli.training.world import World
 
 
 def run_shown(
@@ -33,6 +34,7 @@ def run_shown(
     resume: ResumePoint | None = None,
     seen: State | None = None,
     next_command: str | None = None,
+    world: World | None = None,
 ) -> ExitCode:
     """Carry out a run and show it; return the exit code.
 
@@ -46,6 +48,7 @@ def run_shown(
         resume: where to go on; None: at the beginning.
         seen: what the view shows at first, of a run that goes on.
         next_command: named in the closing card.
+        world: the processes that train together; None: this one is alone.
     """
     from autolrs_cli.runner.execute import execute
 
@@ -56,7 +59,14 @@ def run_shown(
     ):
         listeners = (screen.show, trackers.show)
         result = execute(
-            plan, config, directory, started=started, listeners=listeners, warnings=warnings, resume=resume
+            plan,
+            config,
+            directory,
+            started=started,
+            listeners=listeners,
+            warnings=warnings,
+            resume=resume,
+            world=world,
         )
         trackers.conclude(result.summary)
         screen.conclude(closing_card(result.summary, result.directory, next_command))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from autolrs_cli.commands.among_others import among_others
 from autolrs_cli.commands.shown_run import ignore_further_interrupts, leaving_at_once, run_shown
 from autolrs_cli.compose.hydra_app import NoMoreJobs, compose_and_call, given_config_dir, given_overrides
 from autolrs_cli.compose.resolve import resolve
@@ -18,12 +19,14 @@ from autolrs_cli.dashboard.preparation import PreparationProgress, announced
 from autolrs_cli.errors import AutoLRSError
 from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.overrides import key_in
+from autolrs_cli.ranks.place import with_processes
 from autolrs_cli.schedules.tuning import tuning_in, used_otherwise
 from autolrs_cli.settings import SEARCHED
 from autolrs_cli.terminal.console import PatientConsole, say, show_error
 from autolrs_cli.trackers import Trackers
 
 if TYPE_CHECKING:
+    from autolrs_cli.ranks.meeting import Meeting
     from autolrs_cli.runner.plan import Plan
 
 # The exit codes of a run that a person or the system stopped: nothing after it should start.
@@ -37,6 +40,10 @@ def main(overrides: Sequence[str], *, started: float) -> int:
         overrides: everything after `autolrs train`, Hydra's flags included.
         started: `time.perf_counter()` when the process began.
     """
+    return among_others(lambda meeting: _main(overrides, started, meeting))
+
+
+def _main(overrides: Sequence[str], started: float, meeting: Meeting | None) -> int:
     console, errors = PatientConsole(), PatientConsole(stderr=True)
     codes: list[int] = []
 
@@ -44,7 +51,7 @@ def main(overrides: Sequence[str], *, started: float) -> int:
         # The first of several runs began with the process, the others begin here.
         begun = time.perf_counter() if codes else started
         try:
-            codes.append(_run(config, begun, console, errors))
+            codes.append(_run(config, begun, console, errors, meeting))
         except AutoLRSError as error:
             codes.append(show_error(errors, error))
         if codes[-1] in STOPPED:
@@ -55,7 +62,10 @@ def main(overrides: Sequence[str], *, started: float) -> int:
     return max([composed, *codes])
 
 
-def _run(config: DictConfig, started: float, console: Console, errors: Console) -> int:
+def _run(
+    config: DictConfig, started: float, console: Console, errors: Console, meeting: Meeting | None
+) -> int:
+    from autolrs_cli.ranks.gathering import gathered
     from autolrs_cli.runner.execute import open_directory
     from autolrs_cli.runner.initial_weights import initial_weights, require_fitting
     from autolrs_cli.runner.optimizer_fit import optimizer_warnings, require_trainable
@@ -63,30 +73,39 @@ def _run(config: DictConfig, started: float, console: Console, errors: Console) 
     from autolrs_cli.runner.preparation import prepare_data
     from autolrs_cli.runner.target_allowlist import untrusted_targets
 
-    plain = resolve(config)
+    plain = with_processes(resolve(config), meeting.place if meeting else None)
     with announced("checking settings and data ...", console):
         plan = check(plain)
         Trackers.require(plan.settings.tracker)
-    with PreparationProgress(console) as progress:
-        prepare_data(plan.recipe, progress)
-    require_fitting(plan.recipe, initial_weights(plan.settings.run.init_from))
-    require_trainable(plan)
-    warnings = [
-        *_without_effect(plan.settings.schedule["name"], config),
-        *_not_resumable(untrusted_targets(plain, plan.settings.run.config_dir)),
-        *_foreign_target(plan),
-        *optimizer_warnings(plan),
-        *_foreign_tuning(plan, plain),
-    ]
-    if plan.settings.dashboard.name == "none":
-        for message in warnings:
-            say(errors, f"warning: {message}", "yellow")
-    directory = open_directory(plan, plain)
-    other_side = _other_side(plan.settings.schedule["name"])
-    with leaving_at_once(directory, errors), directory.locked():
-        return run_shown(
-            plan, plain, directory, console, started=started, warnings=warnings, next_command=other_side
-        )
+    with gathered(plan, meeting) as processes:
+        with PreparationProgress(console) as progress:
+            prepare_data(plan.recipe, progress)
+        require_fitting(plan.recipe, initial_weights(plan.settings.run.init_from))
+        require_trainable(plan)
+        warnings = [
+            *_without_effect(plan.settings.schedule["name"], config),
+            *_not_resumable(untrusted_targets(plain, plan.settings.run.config_dir)),
+            *_foreign_target(plan),
+            *optimizer_warnings(plan),
+            *_foreign_tuning(plan, plain),
+        ]
+        if plan.settings.dashboard.name == "none":
+            for message in warnings:
+                say(errors, f"warning: {message}", "yellow")
+        with processes.training() as (plan, world):
+            directory = open_directory(plan, plain)
+            other_side = _other_side(plan.settings.schedule["name"])
+            with leaving_at_once(directory, errors), directory.locked():
+                return run_shown(
+                    plan,
+                    plain,
+                    directory,
+                    console,
+                    started=started,
+                    warnings=warnings,
+                    next_command=other_side,
+                    world=world,
+                )
 
 
 def _not_resumable(targets: list[str]) -> list[str]:

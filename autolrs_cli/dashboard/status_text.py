@@ -28,9 +28,10 @@ def circumstances(description: Mapping[str, Any]) -> str:
 
 
 def threads(description: Mapping[str, Any]) -> str:
-    """Return how many threads compute."""
-    count = description["threads"]
-    return f"{count} thread{'' if count == 1 else 's'}"
+    """Return how many threads compute, and in how many processes."""
+    count, processes = description["threads"], description.get("processes", 1)
+    said = f"{count} thread{'' if count == 1 else 's'}"
+    return said if processes == 1 else f"{processes} processes of {said}"
 
 
 def title(description: Mapping[str, Any]) -> str:

@@ -33,8 +33,11 @@ HARMLESS_KEYS = (
     "run.log_every_steps",
     "runtime.max_seconds",
     "runtime.snapshot",
+    "runtime.timeout_seconds",
     "runtime.workers",
 )
+PROCESSES = "runtime.processes"
+"""How many processes share each global batch: it changes results, but may be changed for a run that goes on."""
 
 
 class RunDirectory:

@@ -77,7 +77,9 @@ def _next(status: str, directory: str, other_side: str | None) -> list[str]:
 
 
 def _verdict(summary: Summary) -> str:
-    name = f"{summary['recipe']} under schedule={summary['schedule']}"
+    processes = summary.get("processes", 1)
+    shared = f" on {processes} processes" if processes > 1 else ""
+    name = f"{summary['recipe']} under schedule={summary['schedule']}{shared}"
     steps = f"{summary['step']} kept steps, {summary['total_steps']} in all"
     if summary["status"] != "done":
         return f"{name}: {summary['status']} after {steps}. {summary['reason'] or ''}".rstrip()

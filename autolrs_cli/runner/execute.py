@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from autolrs_cli.errors import AutoLRSError, TrainingError, UnwritableError
+from autolrs_cli.errors import AutoLRSError, LostProcessError, TrainingError, UnwritableError
 from autolrs_cli.exit_codes import EndCause, ExitCode, RunStatus
 from autolrs_cli.homes import at_home
 from autolrs_cli.records import events
@@ -36,10 +36,12 @@ from autolrs_cli.runner.trainer_factory import make_search, make_trainer, run_st
 from autolrs_cli.search import preload
 from autolrs_cli.training.algorithm import search_and_train, train
 from autolrs_cli.training.checkpoint import refusing_foreign
-from autolrs_cli.training.interruption import REASONS, RunInterrupted, StopRequest
+from autolrs_cli.training.interruption import REASONS, AgreedStop, RunInterrupted, StopRequest
 from autolrs_cli.training.ledger import Ledger
+from autolrs_cli.training.shared_run import require_same_state
 from autolrs_cli.training.trainer import Trainer
 from autolrs_cli.training.weights import save_weights
+from autolrs_cli.training.world import World
 
 OUT_OF_MEMORY = (
     "The device's memory must hold a step. Lower recipe.micro_batch, or set runtime.snapshot=host."
@@ -94,6 +96,7 @@ def execute(
     listeners: tuple[Listener, ...] = (),
     warnings: Sequence[str] = (),
     resume: ResumePoint | None = None,
+    world: World | None = None,
 ) -> Result:
     """Train, and leave journal, schedule, weights and summary in the run directory.
 
@@ -105,7 +108,11 @@ def execute(
         listeners: get every journal record.
         warnings: said in the journal before training.
         resume: where to go on; None: at the beginning.
+        world: the processes that train together, of which this is rank 0; None: it is alone.
     """
+    world = world or World()
+    assert world.size == plan.processes
+    world.broadcast(resume)
     prepare(plan.settings.runtime, plan.threads)
     if plan.search is not None:
         preload()
@@ -118,24 +125,31 @@ def execute(
         directory.journal, started=first_started, listeners=listeners, resume=resume is not None
     )
     limit = plan.settings.runtime.max_seconds
-    stop = StopRequest(None if limit is None else started + limit)
+    stop = (StopRequest if world.size == 1 else AgreedStop)(None if limit is None else started + limit)
     begins = resume is None or resume.checkpoint is None
     try:
-        trainer = make_trainer(plan, directory, journal, Ledger(first_started, started), stop, begins=begins)
+        ledger = Ledger(first_started, started)
+        trainer = make_trainer(plan, directory, journal, ledger, stop, begins=begins, world=world)
         if begins:
             initial = digest_of(initial_weights(plan.settings.run.init_from))
             trainer.state.outcome.initial_weights = initial
             journal.write(run_started(plan, config, initial))
         if resume is not None:
-            _go_on_from(resume, trainer, config)
+            go_on_from(resume, trainer, config)
         for message in warnings:
             journal.write(events.Warned(message))
-        return _execute(plan, directory, trainer, stop)
+        end = carry_out(plan, trainer, stop, lambda: _save(trainer, directory))
+        world.leave(end.cause, end.reason)
+        result = _finish(plan, directory, trainer, end.cause, end.reason)
+        if end.error is not None:
+            raise end.error
+        return result
     finally:
         journal.close()
 
 
-def _go_on_from(point: ResumePoint, trainer: Trainer, config: dict[str, Any]) -> None:
+def go_on_from(point: ResumePoint, trainer: Trainer, config: dict[str, Any]) -> None:
+    """Put a trainer that stands at the beginning of the run where an earlier process left it."""
     state = trainer.state
     with refusing_foreign():
         if point.checkpoint is not None:
@@ -164,23 +178,45 @@ def _go_on_from(point: ResumePoint, trainer: Trainer, config: dict[str, Any]) ->
     )
 
 
-def _execute(plan: Plan, directory: RunDirectory, trainer: Trainer, stop: StopRequest) -> Result:
-    cause, reason = EndCause.DONE, None
+@dataclass(frozen=True)
+class End:
+    """Why the training ended."""
+
+    cause: EndCause = EndCause.DONE
+    reason: str | None = None
+    error: Exception | None = None
+    """A mistake of ours, or of a user's recipe: to be seen, once the account of the run is kept."""
+    asked: bool = False
+    """Whether the run was asked to stop, and obeyed."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all processes of the run come to this end at the same step."""
+        return self.asked or self.cause in (EndCause.DONE, EndCause.DIVERGED)
+
+
+def carry_out(
+    plan: Plan, trainer: Trainer, stop: StopRequest, save: Callable[[], None] = lambda: None
+) -> End:
+    """Train what is left of the run, and `save` what came of it."""
     with stop.listening():
         trainer.state.ledger.charge_until_now("startup")
         try:
-            _train(plan, trainer)
-            _save(trainer, directory)
-        except RunInterrupted as stopped:
-            cause, reason = stopped.cause, stopped.reason
-            trainer.resume_points.write_at_the_end()
+            return _carry_out(plan, trainer, save)
         except Exception as error:
             cause, reason = _verdict(error, stop)
-            if cause is EndCause.CODE_ERROR:
-                # A mistake of ours, or of a user's recipe: keep the account of the run, then let it be seen.
-                _finish(plan, directory, trainer, cause, reason)
-                raise
-    return _finish(plan, directory, trainer, cause, reason)
+            return End(cause, reason, error if cause is EndCause.CODE_ERROR else None)
+
+
+def _carry_out(plan: Plan, trainer: Trainer, save: Callable[[], None]) -> End:
+    require_same_state(trainer.engine)
+    try:
+        _train(plan, trainer)
+        save()
+    except RunInterrupted as stopped:
+        trainer.resume_points.write_at_the_end()
+        return End(stopped.cause, stopped.reason, asked=True)
+    return End()
 
 
 def _train(plan: Plan, trainer: Trainer) -> None:
@@ -204,6 +240,8 @@ def _verdict(error: Exception, stop: StopRequest) -> tuple[EndCause, str]:
         return stop.cause, REASONS[stop.cause]
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return EndCause.OUT_OF_MEMORY, f"{OUT_OF_MEMORY} {error}".rstrip()
+    if isinstance(error, LostProcessError):
+        return error.found, str(error)
     if isinstance(error, AutoLRSError):
         return error.cause, str(error)
     return EndCause.CODE_ERROR, f"{type(error).__name__}: {error}"

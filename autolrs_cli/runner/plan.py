@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from joblib import cpu_count
 
 from autolrs_cli import settings as schema
 from autolrs_cli.contracts import (
+    Divisible,
     OptimizerFactory,
     Phase,
     Recipe,
@@ -54,6 +55,11 @@ class Plan:
     device: torch.device
     threads: int
 
+    @property
+    def processes(self) -> int:
+        """How many processes share each global batch."""
+        return self.settings.runtime.processes
+
     @cached_property
     def stages(self) -> Sequence[Segment]:
         """The searched stages, as far as they are known beforehand."""
@@ -74,6 +80,11 @@ class Plan:
     def search_steps(self) -> int:
         """Optimizer steps that the search spends on trials at most."""
         return self.search.most_steps(self.outline) if self.search else 0
+
+
+def with_threads(plan: Plan, threads: int) -> Plan:
+    """Return the plan with so many threads."""
+    return replace(plan, threads=threads)
 
 
 class _Problems:
@@ -122,6 +133,8 @@ def check(config: Mapping[str, Any], *, begins: bool = True) -> Plan:
         )
     search = problems.attempt(lambda: _search(config)) if searched else None
     target = problems.attempt(lambda: _target(settings.target, recipe)) if settings and recipe else None
+    if recipe and settings:
+        problems.messages += sharing_problems(recipe, settings.runtime.processes)
     phases = recipe.phases(run.max_steps) if recipe and run else ()
     outline, opening = None, None
     if run and phases and schedule and (search or not searched):
@@ -142,7 +155,7 @@ def check(config: Mapping[str, Any], *, begins: bool = True) -> Plan:
     assert opening is not None
     assert outline is not None
     assert device is not None
-    threads = settings.runtime.threads or cpu_count()
+    threads = settings.runtime.threads or max(1, cpu_count() // settings.runtime.processes)
     return Plan(
         settings, recipe, optimizer, phases, opening, schedule, search, outline, target, device, threads
     )
@@ -157,6 +170,19 @@ def _device(name: object) -> torch.device:
             "Set runtime.device=cpu, or install a CUDA build of torch and its driver."
         )
     return torch.device("cuda" if name == "cuda" else "cpu")
+
+
+def sharing_problems(recipe: Recipe, processes: int) -> list[str]:
+    """Return why a recipe's steps cannot be cut into parts for so many processes."""
+    if processes == 1:
+        return []
+    if not isinstance(recipe, Divisible):
+        return [
+            f"A recipe must say how its steps are shared out to be trained on several processes, but got "
+            f"runtime.processes={processes} and a recipe without `sharing_problems`. Set runtime.processes=1, or "
+            "write that method (see docs/scaling.md)."
+        ]
+    return recipe.sharing_problems(processes)
 
 
 def build_recipe(config: Mapping[str, Any]) -> Recipe:

@@ -19,7 +19,7 @@ from autolrs_cli.contracts import Report
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.overrides import override_in
 from autolrs_cli.records.journal import Record, read_verified
-from autolrs_cli.records.run_directory import HARMLESS_KEYS, RunDirectory
+from autolrs_cli.records.run_directory import HARMLESS_KEYS, PROCESSES, RunDirectory
 from autolrs_cli.runner.finished_run import read_trusted_config
 from autolrs_cli.runner.path_settings import path_keys, set_path
 from autolrs_cli.runner.plan import Plan, check
@@ -47,7 +47,7 @@ def reopen(
     began = first_record(directory)
     if began is not None:
         _require_same_settings(config, began["config"], allowed)
-    plan = check(_changed(copy.deepcopy(config), changes), begins=False)
+    plan = check(_changed(copy.deepcopy(config), changes, allowed), begins=False)
     prepare_data(plan.recipe, report)
     if began is None:
         return plan, config, []
@@ -104,7 +104,10 @@ def _require_same_plan(began: Record, now: Record) -> None:
     Raises:
         ConfigError: if the two differ.
     """
-    kinds = [{name: type(value) for name, value in r["description"].items()} for r in (began, now)]
+    kinds = [
+        {name: type(value) for name, value in r["description"].items() if name != "processes"}
+        for r in (began, now)
+    ]
     if now["plan"] != began["plan"] or kinds[0] != kinds[1]:
         raise ConfigError(
             "A run must go on with the plan that it began with, but its settings give another plan than its journal "
@@ -117,7 +120,7 @@ def _require_same_settings(
 ) -> None:
     then, now = flat(began), flat(config)
     changed = [key for key in sorted({*then, *now}) if then.get(key, _MISSING) != now.get(key, _MISSING)]
-    may = {*path_keys(began)}
+    may = {*path_keys(began), PROCESSES}
     refused = [key for key in changed if not (key in allowed and (is_harmless(key) or key in may))]
     if refused:
         raise ConfigError(
@@ -134,7 +137,7 @@ def _require_same_settings(
         )
 
 
-def _changed(config: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+def _changed(config: dict[str, Any], changes: Sequence[str], allowed: Sequence[str]) -> dict[str, Any]:
     problems: list[str] = []
     paths = path_keys(config)
     moves: dict[str, Any] = {}
@@ -144,11 +147,15 @@ def _changed(config: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
         if given is not None and given.type is OverrideType.CHANGE and given.key_or_group in paths:
             moves[given.key_or_group] = given.value()
             continue
-        if given is None or given.is_sweep_override() or not _may_change(given, changed):
+        if given is not None and given.key_or_group == PROCESSES:
+            problems += _other_processes(given, config, allowed)
+        elif given is None or given.is_sweep_override() or not _may_change(given, changed):
             problems.append(
                 f"Only settings that cannot change results may change, but got {change}. Give one of "
                 f"{', '.join([*HARMLESS_KEYS, *paths])} as KEY=VALUE."
             )
+            continue
+        if given is None:
             continue
         key, value = given.key_or_group, given.value()
         # As on the command line of train: tracker=tensorboard; and a group of one setting, dashboard=plain.
@@ -163,6 +170,17 @@ def _changed(config: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
     for key, value in moves.items():
         set_path(plain, key, value)
     return plain
+
+
+def _other_processes(given: Override, config: Mapping[str, Any], allowed: Sequence[str]) -> list[str]:
+    """Return what is said of another number of processes than the run began with."""
+    began = config["runtime"].get("processes", 1)
+    if given.value() == began or PROCESSES in allowed:
+        return []
+    return [
+        f"A run must go on with as many processes as it began with, but got {given.value()} and it began with "
+        f"{began}. Start {began}, or go on with --allow-change {PROCESSES}: another run from there on, which says so."
+    ]
 
 
 def _may_change(given: Override, config: DictConfig) -> bool:
@@ -200,6 +218,7 @@ def _differences(began: Record, now: Mapping[str, Any]) -> list[str]:
     pairs = [
         (name, began["description"].get(name), now["description"].get(name)) for name in ("device", "threads")
     ]
+    pairs.append(("number of processes", *(r["description"].get("processes", 1) for r in (began, now))))
     libraries = sorted({*began["versions"], *now["versions"]})
     pairs += [(name, began["versions"].get(name), now["versions"].get(name)) for name in libraries]
     found = [f"{name} was {then} and is {is_}" for name, then, is_ in pairs if then != is_]

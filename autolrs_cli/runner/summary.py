@@ -40,6 +40,7 @@ def summarize(plan: Plan, trainer: Trainer, cause: EndCause, reason: str | None)
         "batch": [phase.global_batch for phase in plan.phases],
         "precision": settings.runtime.precision,
         "threads": plan.threads,
+        "processes": plan.processes,
         "seed": settings.seed,
         "device": device_name(plan.device),
         "versions": versions(),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 from autolrs_cli.contracts import AdaptiveSchedule, FullyMeasured, Metric
 from autolrs_cli.records import events
@@ -20,10 +21,12 @@ from autolrs_cli.training.checkpoint import Checkpoints
 from autolrs_cli.training.divergence import DivergenceWatch
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.evaluation import Evaluator
-from autolrs_cli.training.interruption import StopRequest
+from autolrs_cli.training.interruption import AgreedStop, StopRequest
 from autolrs_cli.training.ledger import Ledger
+from autolrs_cli.training.ranked_policy import ranked
 from autolrs_cli.training.recorded_policy import RecordedPolicy
 from autolrs_cli.training.resume_points import ResumePoints
+from autolrs_cli.training.shared_run import SharedEvaluator, SharedResumePoints, UnkeptWeights
 from autolrs_cli.training.snapshot import Snapshot
 from autolrs_cli.training.target import TargetWatch
 from autolrs_cli.training.train_data import TrainData
@@ -31,6 +34,7 @@ from autolrs_cli.training.train_state import TrainState
 from autolrs_cli.training.trainer import Cadence, Trainer
 from autolrs_cli.training.trials import Prober
 from autolrs_cli.training.weights import LastCheckpoints
+from autolrs_cli.training.world import World
 
 
 def make_trainer(
@@ -41,6 +45,7 @@ def make_trainer(
     stop: StopRequest,
     *,
     begins: bool = True,
+    world: World | None = None,
 ) -> Trainer:
     """Build model, optimizer and loop of a plan, at the beginning of the run.
 
@@ -52,13 +57,17 @@ def make_trainer(
         stop: who may end it.
         begins: whether the run starts here, from the weights of `run.init_from` if it has any; else they are loaded
             afterwards.
+        world: the processes that train together; None: this one is alone.
 
     Raises:
         ConfigError: if those weights cannot be loaded.
     """
-    settings, run = plan.settings, plan.settings.run
-    last_weights = _last_weights(plan, directory)
-    best_weights = BestWeights(directory.best_weights, _deciding(plan)) if run.keep_best else None
+    settings, run, world = plan.settings, plan.settings.run, world or World()
+    keeper = LastCheckpoints if world.rank == 0 else UnkeptWeights
+    last_weights = _last_weights(plan, directory, keeper)
+    best_weights = (
+        BestWeights(keeper(directory.best_weights, 1, 1), _deciding(plan)) if run.keep_best else None
+    )
     kept_weights = [
         *([last_weights] if last_weights else []),
         *([best_weights.files] if best_weights else []),
@@ -69,21 +78,31 @@ def make_trainer(
         seed=settings.seed,
         device=plan.device,
         precision=settings.runtime.precision,
+        world=world,
         average=settings.averaging,
         initial=initial_weights(run.init_from) if begins else None,
     )
     ledger.synchronize = engine.synchronize
-    state = _state(plan, journal, ledger)
+    state = _state(plan, journal, ledger, world)
     notice = functools.partial(_note, state, journal)
     reading = {"seed": settings.seed, "workers": settings.runtime.workers}
-    return Trainer(
+    parts = _alone() if world.size == 1 else _shared(world, state)
+    trainer = Trainer(
         engine,
-        TrainData(plan.recipe, plan.phases, device=plan.device, notice=notice, waiting=stop.check, **reading),
+        TrainData(
+            plan.recipe,
+            plan.phases,
+            device=plan.device,
+            world=world,
+            notice=notice,
+            waiting=stop.check,
+            **reading,
+        ),
         state,
         cadence=Cadence(run.max_steps, run.eval_every_steps, run.log_every_steps, run.full_eval_every_steps),
         journal=journal,
         stop=stop,
-        evaluator=Evaluator(
+        evaluator=parts.evaluator(
             engine,
             journal,
             last_weights=last_weights,
@@ -91,7 +110,7 @@ def make_trainer(
             notice=notice,
             **reading,
         ),
-        resume_points=ResumePoints(
+        resume_points=parts.resume_points(
             Checkpoints(directory.checkpoints),
             engine,
             state,
@@ -102,17 +121,40 @@ def make_trainer(
         last_weights=last_weights,
         best_weights=best_weights,
     )
+    for rider in (stop, trainer.resume_points):
+        if isinstance(rider, AgreedStop | SharedResumePoints):
+            world.carry(rider)
+    return trainer
 
 
-def _last_weights(plan: Plan, directory: RunDirectory) -> LastCheckpoints | None:
+class _Parts(NamedTuple):
+    """What makes those parts of a trainer that are other ones where several processes train together."""
+
+    evaluator: Callable[..., Evaluator]
+    resume_points: Callable[..., ResumePoints]
+
+
+def _alone() -> _Parts:
+    return _Parts(Evaluator, ResumePoints)
+
+
+def _shared(world: World, state: TrainState) -> _Parts:
+    world.charged = lambda: state.ledger.span("communication")
+    noticed = functools.partial(SharedEvaluator, notices=lambda: state.outcome.notices)
+    return _Parts(noticed, SharedResumePoints)
+
+
+def _last_weights(
+    plan: Plan, directory: RunDirectory, keeper: type[LastCheckpoints]
+) -> LastCheckpoints | None:
     """Return what keeps the weights whose mean a full evaluation measures; None where nothing does."""
     recipe = plan.recipe
     if not isinstance(recipe, FullyMeasured) or plan.settings.averaging is not None:
         return None
-    return LastCheckpoints(directory.last_weights, recipe.averaged_checkpoints, recipe.checkpoint_every_steps)
+    return keeper(directory.last_weights, recipe.averaged_checkpoints, recipe.checkpoint_every_steps)
 
 
-def _state(plan: Plan, journal: Journal, ledger: Ledger) -> TrainState:
+def _state(plan: Plan, journal: Journal, ledger: Ledger, world: World) -> TrainState:
     """Return what a run knows at its beginning."""
     state = TrainState(
         journal.place,
@@ -121,7 +163,7 @@ def _state(plan: Plan, journal: Journal, ledger: Ledger) -> TrainState:
         adaptive=plan.schedule if isinstance(plan.schedule, AdaptiveSchedule) else None,
     )
     if plan.search is not None:
-        state.policy = plan.search.policy(plan.outline)
+        state.policy = ranked(plan.search.policy(plan.outline), world)
         state.divergence = DivergenceWatch(state.policy.failure_rule)
     return state
 
@@ -171,6 +213,7 @@ def run_started(plan: Plan, config: dict[str, Any], initial_weights: str | None 
             "device": device_name(plan.device),
             "precision": settings.runtime.precision,
             "threads": plan.threads,
+            **({"processes": plan.processes} if plan.processes > 1 else {}),
             "example_unit": plan.recipe.example_unit,
             "metric": asdict(plan.recipe.metric),
             "target": None if plan.target is None else asdict(plan.target),

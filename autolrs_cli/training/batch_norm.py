@@ -14,13 +14,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from autolrs_cli.contracts import Batch, Position, Recipe
 from autolrs_cli.training.loader import to_device
+from autolrs_cli.training.train_data import train_stream
 
 
-def first_batches(recipe: Recipe, seed: int, count: int, device: torch.device) -> list[Batch]:
-    """Return the first training micro-batches of a run, read apart from the run's own stream."""
-    stream = recipe.train_stream(0, seed)
-    places = (divmod(i, stream.micro_batches) for i in range(count))
-    return [to_device(stream.batch(Position(0, step, micro)), device) for step, micro in places]
+def first_batches(
+    recipe: Recipe, seed: int, count: int, device: torch.device, world_size: int = 1
+) -> list[Batch]:
+    """Return the first training micro-batches of a run on all its processes, read apart from the run's own stream."""
+    stream = train_stream(recipe, 0, seed, world_size)
+    found = []
+    for number in range(count):
+        step, part = divmod(number, world_size * stream.micro_batches)
+        rank, micro = divmod(part, stream.micro_batches)
+        found.append(to_device(stream.batch(Position(0, step, micro, rank)), device))
+    return found
 
 
 @contextmanager

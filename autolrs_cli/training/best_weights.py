@@ -30,13 +30,13 @@ class BestWeights:
     """Keeps, beside the weights of the best evaluation, those that were best at a resume point that is still there.
 
     Args:
-        folder: where they lie until the run is done; made when the first are kept.
+        files: where they lie until the run is done; room for one, at any step.
         metric: what is best of: the target's metric, or the recipe's where there is no target.
     """
 
-    def __init__(self, folder: Path, metric: Metric) -> None:
+    def __init__(self, files: LastCheckpoints, metric: Metric) -> None:
         self.metric = metric
-        self.files = LastCheckpoints(folder, 1, 1)
+        self.files = files
 
     def better(self, best: Best | None, metrics: Mapping[str, float], step: int) -> Best | None:
         """Return the evaluation after kept step `step` if it is better than the best so far; else None.

@@ -26,7 +26,14 @@ from autolrs_cli.training.optimizer_state import (
     make_ready,
     set_lr,
 )
-from autolrs_cli.training.snapshot import random_states, set_random_states
+from autolrs_cli.training.random_streams import (
+    loaded_streams,
+    random_states,
+    set_random_states,
+    stored_streams,
+)
+from autolrs_cli.training.shared_parts import shared_parts
+from autolrs_cli.training.shared_step import SharedStep
 from autolrs_cli.training.weights import load_weights
 from autolrs_cli.training.world import World
 
@@ -77,13 +84,16 @@ class Engine:
         make_ready(self.optimizer)
         self._is_judged = False
         self.averaged = averaged_weights(self.model, average) if average else None
-        _seed_everything(derive_seed(seed, "dropout"))
+        self._shared = SharedStep(self.world, self.model) if self.world.size > 1 else None
+        # Each process sees other examples, so it draws other dropout.
+        _seed_everything(derive_seed(seed, "dropout", *((self.world.rank,) if self.world.rank else ())))
 
     def step(self, batches: Iterable[Batch], lr: float, micro_batches: int = 1) -> tuple[float, int]:
         """Make one optimizer update from the micro-batches of one step; return its mean loss and its examples.
 
         The mean is taken over the terms of the whole global batch, so it does not depend on the split into
-        micro-batches. The loss is that of the weights before the update, and may be non-finite.
+        micro-batches, nor on that among processes, each of which hands in its own part. The loss is that of the
+        weights before the update, and may be non-finite.
 
         Raises:
             UnusableDataError: if the step has no term that could be learnt from.
@@ -96,8 +106,8 @@ class Engine:
         if self.averaged is not None:
             with evaluation_weights(self.optimizer):
                 self.averaged.update_parameters(self.model)
-        # The device is waited for only here, when the whole step has been handed to it.
-        return self.world.sum(float(loss_sum)) / self.world.sum(weight), examples
+        # Alone, the device is waited for only here, when the whole step has been handed to it.
+        return float(loss_sum) / weight, examples
 
     def measure(self, batches: Iterable[Batch], weights: WeightsKind = "raw") -> dict[str, float]:
         """Return the mean of each of the recipe's measures over held-out batches; training state is untouched."""
@@ -112,14 +122,18 @@ class Engine:
     def measure_parts(
         self, batches: Iterable[Batch], weights: WeightsKind = "raw"
     ) -> list[dict[str, tuple[torch.Tensor, float]]]:
-        """Return sum (scalar tensor) and weight of each of the recipe's measures, held-out batch by batch."""
+        """Return sum (scalar tensor) and weight of each of the recipe's measures, held-out batch by batch.
+
+        Of several processes, each hands in those batches of the slice that it shares in, and gets all.
+        """
         model = self.model if weights == "raw" else self.averaged_model
         model.eval()
         try:
             with self.evaluation_weights(), torch.no_grad(), self._autocast():
-                return [self.recipe.measure(model, batch) for batch in batches]
+                own = [self.recipe.measure(model, batch) for batch in batches]
         finally:
             self.model.train()
+        return own if self.world.size == 1 else shared_parts(self.world, own)
 
     @contextmanager
     def evaluation_weights(self) -> Iterator[None]:
@@ -146,7 +160,7 @@ class Engine:
             yield
             return
         if self._norm_batches is None:
-            self._norm_batches = first_batches(self.recipe, self._seed, count, self.device)
+            self._norm_batches = first_batches(self.recipe, self._seed, count, self.device, self.world.size)
         with kept_statistics(norms):
             self.estimate_batch_norm(self.model, self._norm_batches)
             yield
@@ -185,43 +199,33 @@ class Engine:
             return self.recipe.measure_fully(model, self.device)
 
     def state(self) -> Checkpoint:
-        """Return everything that training changes, random streams included.
+        """Return everything that training changes, random streams of all processes included.
 
         Raises:
             TrainingError: if the optimizer keeps something that cannot be written.
         """
         assert not self._is_judged
         tensors, values = training_tensors(self.model, self.optimizer, self.averaged)
-        streams = random_states(self.device)
-        tensors |= {
-            f"random.{name}": streams[name] for name in ("torch", "cuda") if streams[name] is not None
-        }
-        version, words, gauss = streams["python"]
-        kind, keys, *rest = streams["numpy"]
-        values["random"] = {
-            "python": [version, list(words), gauss],
-            "numpy": [kind, keys.tolist(), *rest],
-        }
+        for rank, streams in enumerate(self.share_streams()):
+            own_tensors, own_values = stored_streams(streams, rank)
+            tensors |= own_tensors
+            values |= own_values
         return Checkpoint(tensors, values)
 
+    def share_streams(self) -> list[dict[str, Any]]:
+        """Return the states of the random streams of each process, by rank."""
+        return self.world.gather(random_states(self.device))
+
     def load_state(self, state: Checkpoint) -> None:
-        """Put everything back.
+        """Put everything back; a process that the state knows nothing of keeps its random streams.
 
         Raises:
             ConfigError: if it is of another model.
         """
         load_training_tensors(self.model, self.optimizer, state.tensors, state.values, self.averaged)
-        version, words, gauss = state.values["random"]["python"]
-        kind, keys, *rest = state.values["random"]["numpy"]
-        set_random_states(
-            {
-                "torch": state.tensors["random.torch"],
-                "cuda": state.tensors.get("random.cuda"),
-                "python": (version, tuple(words), gauss),
-                "numpy": (kind, np.array(keys, dtype=np.uint32), *rest),
-            },
-            self.device,
-        )
+        streams = loaded_streams(state.tensors, state.values, self.world.rank)
+        if streams is not None:
+            set_random_states(streams, self.device)
 
     def synchronize(self) -> None:
         """Wait until the device has done what it was given."""
@@ -234,19 +238,23 @@ class Engine:
         assumed = 0.0
         total, weight, examples = torch.zeros((), device=self.device), 0.0, 0
         for batch in batches:
+            if self._shared is not None and not self.recipe.examples(batch):
+                continue  # a small batch has fewer examples than there are processes and micro-batches
             with self._autocast():
                 loss_sum, terms = self.recipe.loss(self.model, batch)
-            assumed = assumed or (terms or 1.0) * micro_batches
+            assumed = assumed or (terms or 1.0) * micro_batches * self.world.size
             torch.autograd.backward(loss_sum / assumed)
             total = total + loss_sum.detach()
             weight += terms
             examples += self.recipe.examples(batch)
+        if self._shared is not None:
+            total, weight, examples = self._shared.add_up(total, weight, examples, assumed)
         if not weight:
             raise UnusableDataError(
                 "A step must have at least one term in its loss, but this one has none. "
                 "Raise recipe.global_batch, or check the data."
             )
-        if weight != assumed:
+        if self._shared is None and weight != assumed:
             gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
             torch._foreach_mul_(gradients, assumed / weight)
         return total, weight, examples

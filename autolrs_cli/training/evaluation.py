@@ -151,7 +151,11 @@ class Evaluator:
             return ()
         if self._norm_batches is None:
             self._norm_batches = first_batches(
-                self._engine.recipe, self._seed, self._batch_norm_batches, self._engine.device
+                self._engine.recipe,
+                self._seed,
+                self._batch_norm_batches,
+                self._engine.device,
+                self._engine.world.size,
             )
         return self._norm_batches
 
@@ -167,4 +171,7 @@ class Evaluator:
 
     def _read(self, split: EvalSplit) -> Iterator[Batch]:
         stream = self._engine.recipe.eval_stream(split)
-        return read_all(stream, self._workers, self._engine.device, self._notice)
+        world = self._engine.world
+        return read_all(
+            stream, self._workers, self._engine.device, self._notice, share=(world.rank, world.size)
+        )

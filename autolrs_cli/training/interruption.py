@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -14,6 +14,7 @@ REASONS = {
     **{EndCause.of_signal(number): number.name for number in STOPPING},
     EndCause.TIME_LIMIT: "max_seconds",
 }
+_ASKABLE = tuple(REASONS)
 
 
 class RunInterrupted(Exception):  # noqa: N818 - a request that was obeyed, not an error
@@ -51,10 +52,13 @@ class StopRequest:
         Raises:
             RunInterrupted: if a stop was asked for.
         """
-        if self._cause is None and self._deadline is not None and time.perf_counter() > self._deadline:
-            self._cause = EndCause.TIME_LIMIT
+        self._watch_clock()
         if self._cause is not None:
             raise RunInterrupted(self._cause)
+
+    def _watch_clock(self) -> None:
+        if self._cause is None and self._deadline is not None and time.perf_counter() > self._deadline:
+            self._cause = EndCause.TIME_LIMIT
 
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:
@@ -67,3 +71,37 @@ class StopRequest:
         if self._cause is EndCause.SIGINT and asked is EndCause.SIGINT:
             raise KeyboardInterrupt
         self._cause = self._cause or asked
+
+
+class AgreedStop(StopRequest):
+    """The same for one of several processes: obeyed by all after the same step, whichever of them was asked.
+
+    A `Rider` of each step's message.
+
+    Args:
+        deadline: `time.perf_counter()` at which the run's time is over; None: this process does not watch it.
+    """
+
+    def __init__(self, deadline: float | None = None) -> None:
+        super().__init__(deadline)
+        self._agreed: EndCause | None = None
+
+    def check(self) -> None:
+        """Return, or obey what all know.
+
+        Raises:
+            RunInterrupted: if they know that some process was asked to stop.
+        """
+        if self._agreed is not None:
+            self._cause = self._agreed
+            raise RunInterrupted(self._agreed)
+
+    def says(self) -> list[float]:
+        """Return what this process was asked for: a 1 at the place of the cause."""
+        self._watch_clock()
+        return [float(self._cause is cause) for cause in _ASKABLE]
+
+    def hears(self, sums: Sequence[float]) -> None:
+        """Take in what all were asked for."""
+        asked = [cause for cause, count in zip(_ASKABLE, sums, strict=True) if count]
+        self._agreed = asked[0] if asked else None

@@ -17,6 +17,7 @@ Bucket = Literal[
     "evaluation",
     "snapshot",
     "checkpoint",
+    "communication",
     "repeated",
 ]
 STEP_BUCKETS: tuple[Bucket, ...] = ("warm_up", "training", "search_kept", "search_discarded", "repeated")

@@ -118,10 +118,17 @@ class TrainLoader:
 
 
 def read_all(
-    stream: EvalStream, workers: int, device: torch.device, notice: Notice = unheard
+    stream: EvalStream,
+    workers: int,
+    device: torch.device,
+    notice: Notice = unheard,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
-    """Yield every batch of a held-out slice, on the device; `notice` is told what the stream has to say."""
-    dataset, indices = _Batches(stream), range(stream.num_batches)
+    """Yield the batches of a held-out slice, on the device; `notice` is told what the stream has to say.
+
+    `share` is (r, n) for batches r, r + n, r + 2n, ...: of n processes, what process r measures.
+    """
+    dataset, indices = _Batches(stream), range(share[0], stream.num_batches, share[1])
     source: Iterable[_Read] = (
         _workers(dataset, indices, workers, device) if workers else map_lazily(dataset, indices)
     )

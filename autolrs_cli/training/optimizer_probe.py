@@ -19,7 +19,8 @@ from autolrs_cli.errors import ConfigError, TrainingError, UnfitGroupsError
 from autolrs_cli.seeding import generator
 from autolrs_cli.training.engine_state import load_training_tensors, training_tensors
 from autolrs_cli.training.optimizer_state import make_ready, parameters_of, set_lr
-from autolrs_cli.training.snapshot import Snapshot, random_states, set_random_states
+from autolrs_cli.training.random_streams import random_states, set_random_states
+from autolrs_cli.training.snapshot import Snapshot
 from autolrs_cli.training.state_tree import Parts, UnstorableError, same_bits, take_apart
 
 T = TypeVar("T")

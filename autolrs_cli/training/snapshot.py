@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from autolrs_cli.training.engine_state import living_tensors
 from autolrs_cli.training.optimizer_state import parameter_memory, parameters_of, put_back, state_parts
+from autolrs_cli.training.random_streams import random_states, set_random_states
 from autolrs_cli.training.state_tree import Parts, Storage
 
 # Share of the free device memory that the copy may take before it goes to the host.
@@ -154,22 +153,3 @@ def _is_like(living: Storage, saved: Storage) -> bool:
 
 def _on_cuda(model: nn.Module) -> bool:
     return any(p.device.type == "cuda" for p in model.parameters())
-
-
-def random_states(device: torch.device) -> dict[str, Any]:
-    """Return the state of every global random stream that a model on `device` may draw from."""
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
-        "python": random.getstate(),
-        "numpy": np.random.get_state(),  # noqa: NPY002 - the legacy state is what other people's models draw from
-    }
-
-
-def set_random_states(states: dict[str, Any], device: torch.device) -> None:
-    """Put the streams back to what `random_states` returned."""
-    torch.set_rng_state(states["torch"])
-    if states["cuda"] is not None:
-        torch.cuda.set_rng_state(states["cuda"], device)
-    random.setstate(states["python"])
-    np.random.set_state(states["numpy"])  # noqa: NPY002

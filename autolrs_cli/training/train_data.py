@@ -6,8 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from autolrs_cli.contracts import Batch, Phase, Recipe
+from autolrs_cli.contracts import Batch, Divisible, Phase, Recipe, TrainStream
 from autolrs_cli.training.loader import Notice, TrainLoader, unheard
+from autolrs_cli.training.world import World
+
+
+def train_stream(recipe: Recipe, phase: int, seed: int, world_size: int) -> TrainStream:
+    """Open the training stream of a phase, as `world_size` processes share it."""
+    if world_size == 1:
+        return recipe.train_stream(phase, seed)
+    assert isinstance(recipe, Divisible)
+    return recipe.train_stream(phase, seed, world_size)
 
 
 class TrainData:
@@ -20,6 +29,7 @@ class TrainData:
         workers: loader processes.
         device: where batches go.
         notice: told what the streams have to say of their batches.
+        world: the processes that share each global batch.
         waiting: called now and then while a step's first batch is waited for; may raise, to stop there.
     """
 
@@ -31,6 +41,7 @@ class TrainData:
         seed: int,
         workers: int,
         device: torch.device,
+        world: World | None = None,
         notice: Notice = unheard,
         waiting: Callable[[], None] = lambda: None,
     ) -> None:
@@ -39,6 +50,7 @@ class TrainData:
         self._seed = seed
         self._workers = workers
         self._device = device
+        self._world = world or World()
         self._notice = notice
         self._waiting = waiting
         self._loaders: dict[int, TrainLoader] = {}
@@ -51,9 +63,15 @@ class TrainData:
 
     def _loader(self, phase: int) -> TrainLoader:
         if phase not in self._loaders:
-            stream = self._recipe.train_stream(phase, self._seed)
+            stream = train_stream(self._recipe, phase, self._seed, self._world.size)
             loader = TrainLoader(
-                stream, phase, self._workers, self._device, notice=self._notice, waiting=self._waiting
+                stream,
+                phase,
+                self._workers,
+                self._device,
+                self._world.rank,
+                notice=self._notice,
+                waiting=self._waiting,
             )
             self._loaders = {phase: loader}
         return self._loaders[phase]

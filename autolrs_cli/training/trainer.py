@@ -90,7 +90,7 @@ class Trainer:
         self.state.place.phase = self.data.phases[segment.phase].name
         with self.state.ledger.span(bucket):
             for step in range(self.state.place.step, segment.end):
-                lr = self.engine.world.broadcast(lr_at(step))
+                lr = lr_at(step)
                 loss, examples = self.advance(segment.phase, step, lr, bucket)
                 self.count(segment, step, lr, loss, examples)
                 self._require_sound(segment, step, lr, loss)

@@ -15,6 +15,7 @@ from torch import nn
 
 from autolrs_cli.contracts import Metric
 from autolrs_cli.training.best_weights import Best, BestWeights
+from autolrs_cli.training.weights import LastCheckpoints
 
 # Evaluated often, at a high LR: the last evaluation is not the best.
 SHORT = (
@@ -82,7 +83,7 @@ def test_they_survive_a_run_that_is_killed(tmp_path: Path, moment: str, seconds:
 @pytest.mark.parametrize("direction", ["min", "max"])
 def test_only_a_better_finite_value_counts(tmp_path: Path, direction: str) -> None:
     sign = -1.0 if direction == "min" else 1.0
-    kept = BestWeights(tmp_path, Metric("it", direction))
+    kept = BestWeights(LastCheckpoints(tmp_path, 1, 1), Metric("it", direction))
     first = kept.better(None, {"it": sign * 1.0, "loss": 0.0}, 5)
     assert first == Best("it", sign * 1.0, 5)
     assert kept.better(first, {"it": sign * 1.0}, 10) is None
@@ -93,7 +94,7 @@ def test_only_a_better_finite_value_counts(tmp_path: Path, direction: str) -> No
 
 
 def test_what_a_resume_point_still_needs_stays(tmp_path: Path) -> None:
-    kept, model = BestWeights(tmp_path / "best", Metric("it", "max")), nn.Linear(1, 1)
+    kept, model = BestWeights(LastCheckpoints(tmp_path / "best", 1, 1), Metric("it", "max")), nn.Linear(1, 1)
     for step, resumable in ((5, 0), (10, 0), (15, 12), (20, 12)):
         kept.keep(model, step, resumable)
     assert kept.files.steps() == [10, 20], "10 was the best at 12, and 15 is nobody's"

@@ -28,11 +28,13 @@ class Rings:
     seed: int
     global_batch: int
     micro_batches: int
+    world_size: int = 1
 
     def batch(self, position: Position) -> Batch:
         stream = generator(self.seed, "data", position.phase, position.step)
         points, labels = rings(self.global_batch, stream)
-        part = slice(position.micro, None, self.micro_batches)
+        first = position.rank * self.micro_batches + position.micro
+        part = slice(first, None, self.micro_batches * self.world_size)
         return {"points": points[part], "labels": labels[part]}
 
 
@@ -82,8 +84,11 @@ class ToyRecipe:
         first, *rest = model.parameters()
         return [ParameterGroup("first", [first], lr_ratio=0.5), ParameterGroup("rest", rest, decay=False)]
 
-    def train_stream(self, phase: int, seed: int) -> Rings:
-        return Rings(seed, self.global_batch, self.micro_batches)
+    def sharing_problems(self, world_size: int) -> list[str]:
+        return []
+
+    def train_stream(self, phase: int, seed: int, world_size: int = 1) -> Rings:
+        return Rings(seed, self.global_batch, self.micro_batches, world_size)
 
     def eval_stream(self, split: str) -> HeldOutRings:
         return HeldOutRings(split)

@@ -22,6 +22,8 @@ from autolrs_cli.settings import SEARCHED
 
 # Where every run begins. The rest is found: what this imports, and what the configuration names by `_target_`.
 START = "autolrs_cli.runner.execute"
+# What a run on several processes begins with besides.
+SHARED = ("autolrs_cli.runner.follow", "autolrs_cli.training.process_group")
 # What never counts, even if imported, with all inside it: none of it can change a number that a run computes.
 NEVER = {
     "autolrs_cli.app": "the command line: what it decides is in the resolved configuration",
@@ -55,6 +57,7 @@ SEARCH = {
     "autolrs_cli.search": "is asked in searched stages alone",
     "autolrs_cli.training.trials": "makes trials",
     "autolrs_cli.training.recorded_policy": "writes down what a search answers",
+    "autolrs_cli.training.ranked_policy": "passes on to other processes what a search answers",
 }
 # Libraries, whose versions are recorded: Python's own, and ours by the names that are imported.
 _RECORDED = {*sys.stdlib_module_names, *LIBRARIES, "hydra", "PIL", "sklearn"}
@@ -95,8 +98,9 @@ def code_version(config: Mapping[str, Any], sources: Sources | None = None) -> C
         entering = _lies_in(importer or "", {"autolrs_cli": ""}) and not _lies_in(importer or "", SEARCH)
         return searched or not entering or not _lies_in(module, SEARCH)
 
+    starts = [START, *(SHARED if config["runtime"].get("processes", 1) > 1 else ())]
     with _without_collection():
-        found = follow([(START, None), *map(known.need, named)], known, counts)
+        found = follow([*((start, None) for start in starts), *map(known.need, named)], known, counts)
     return CodeVersion(dict(sorted(found.items())))
 
 

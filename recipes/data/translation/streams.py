@@ -108,8 +108,8 @@ def collated(pairs: PairTable, examples: NDArray[np.int64]) -> Batch:
 
 
 def padded(sentences: Sequence[NDArray[np.int32] | list[int]]) -> Tensor:
-    """Return sentences as int64 [B, longest], padded with `PAD_ID` at the end."""
-    tokens = np.full((len(sentences), max(map(len, sentences))), PAD_ID, dtype=np.int64)
+    """Return sentences (none: of length 0) as int64 [B, longest], padded with `PAD_ID` at the end."""
+    tokens = np.full((len(sentences), max(map(len, sentences), default=0)), PAD_ID, dtype=np.int64)
     for row, sentence in zip(tokens, sentences, strict=True):
         row[: len(sentence)] = sentence
     return torch.from_numpy(tokens)
