@@ -29,8 +29,8 @@ from autolrs_cli.search.lean.settings import LeanSearch
 from autolrs_cli.search.policy import RunOutline, Surrogate
 from autolrs_cli.seeding import derive_seed
 
-SAFE = 100.0
-"""A ramp that lowered no loss ended where training breaks: the level then is its last LR by this (ours)."""
+SAFE = 5.0
+"""A ramp that lowered no loss ended where the loss began to rise: the level then is its last LR by this (ours)."""
 
 
 class LeanPolicy:
@@ -246,12 +246,11 @@ class LeanPolicy:
         self._edge = ("upper_edge",) if reading.at_end else ()
         if not reading.gained:
             lr, self._edge = reading.last_lr / SAFE, ("undetermined",)
-            self._account = (
-                f"no LR of the ramp lowered the loss, the level is {lr:.2g}, far below its last LR"
-            )
+            rose = f"which rose at {reading.last_lr:.2g}"
+            self._account = f"no LR of the ramp lowered the loss, {rose}; the level is {lr:.2g}"
         if settings.choice == "random":
             draw = random.Random(derive_seed(self._seed, "search", "level"))  # noqa: S311 - no secret
-            lr = reading.trough_lr / 2 ** draw.uniform(0, 2 * math.log2(settings.level_divisor))
+            lr = (reading.trough_lr if reading.gained else reading.last_lr) / 2 ** draw.uniform(0, 5)
         self._level = self._lr = min([lr, *(each / 2 for each in self._ruled_out)])
 
     def _check_trial(self) -> Trial | None:

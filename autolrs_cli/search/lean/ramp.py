@@ -23,8 +23,6 @@ LEAST_GAIN = 0.02
 """What the loss must gain, of its first value, for it to be a gain (ours)."""
 SURE = 6.0
 """... and by how many standard errors of a mean over as many steps (ours): it is the best of many means."""
-BROKEN = 1.5
-"""Where nothing is gained, a ramp is over once the loss is this many times its first (ours)."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class _Smooth:
     means: Sequence[float]
     """Centred running mean, at each step."""
     least: float
-    """What counts as a gain."""
+    """What counts as a gain; where nothing is gained, a rise by as much ends the ramp."""
 
     @property
     def gain(self) -> float:
@@ -72,7 +70,7 @@ def is_over(losses: Sequence[float], steps: int) -> bool:
         return False
     smooth = _smooth(losses, steps)
     if smooth.gain < smooth.least:
-        return smooth.last > BROKEN * abs(smooth.first)
+        return smooth.last > smooth.first + smooth.least
     return smooth.last > smooth.first - (1 - LOST) * smooth.gain
 
 
