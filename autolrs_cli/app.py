@@ -80,9 +80,11 @@ def train(
 
     [bold]What to choose[/bold]
 
-      recipe=resnet50|transformer|bert   scale=tiny|demo|bench|gpu|paper   search=paper|code|last_losses
+      recipe=resnet50|transformer|bert   scale=tiny|demo|bench|gpu|paper
 
-      schedule=autolrs|original|random|replay|constant|step|linear|cosine|sgdr|clr|one_cycle|...   average=none|ema|tail
+      search=paper|lean|code|last_losses   average=none|ema|tail
+
+      schedule=autolrs|original|random|replay|constant|step|linear|cosine|sgdr|...
 
       dashboard=live|plain|none   tracker=none|tensorboard|mlflow|wandb
 

@@ -29,8 +29,11 @@ from autolrs_cli.search.lean.settings import LeanSearch
 from autolrs_cli.search.policy import RunOutline, Surrogate
 from autolrs_cli.seeding import derive_seed
 
-SAFE = 5.0
-"""A ramp that lowered no loss ended where the loss began to rise: the level then is its last LR by this (ours)."""
+SAFE = 2.0
+"""A ramp that lowered no loss ended where the loss began to rise: the level then is its last LR by this (ours).
+
+Good LRs often lie close below the limit of stability.
+"""
 
 
 class LeanPolicy:
