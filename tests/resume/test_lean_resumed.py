@@ -8,6 +8,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from diverging import nan_from
 from harness import USER, assert_equal_weights, events, run
 from killing import at_call, at_event, killed_by
 from resuming import assert_same_run, resume
@@ -98,6 +99,22 @@ def test_its_account_is_in_the_journal_the_summary_and_on_every_screen(
     assert sum(each in line for line in plain for each in said) == len(said)
     plot(reference, out=tmp_path / "plots")
     assert (tmp_path / "plots" / "search.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("step", [15, 250], ids=["at the level", "after a check"])
+def test_kept_steps_that_diverge_are_taken_back_and_go_on_below(
+    tmp_path: Path, reference: Path, step: int
+) -> None:
+    lr = next(each["lr"] for each in events(reference, "step") if each["step"] == step)
+    with nan_from(step, 0.7 * lr, before=step + 10):
+        run(tmp_path / "run", *SETTINGS)
+    (back,) = events(tmp_path / "run", "rolled_back")
+    later = [each for each in events(tmp_path / "run", "lr_chosen") if each["step"] >= back["to_step"]]
+    assert later[-1]["lr"] <= back["lr"]
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["status"] == "done"
+    assert any("searched_again" in each["flags"] for each in summary["chosen"])
+    assert summary["total_steps"] == sum(entry["steps"] for entry in summary["ledger"].values())
 
 
 def told(directory: Path) -> Iterator[list[str]]:

@@ -234,7 +234,23 @@ class TestDecisions:
         choices, discarded = play(LeanPolicy(search, outline()), Task(3e-3))
         assert len(choices) == 1
         assert discarded <= search.ramp(STEPS)
-        assert not search.measures_choose(outline())
+
+    @pytest.mark.parametrize(
+        "task",
+        [Task(3e-3), Task(3e-3, limit=1.5), Task(0.4, noise=0.01)],
+        ids=["plain", "diverging", "noisy"],
+    )
+    def test_where_the_ramp_says_nothing_short_trials_from_the_start_find_the_level(self, task: Task) -> None:
+        class Flat(Task):
+            def ramp_losses(self, trial: Trial) -> list[float]:
+                lrs = [trial.lr_at(step) for step in range(1, trial.steps + 1)]
+                return [3.0 + max(0.0, 0.05 * (lr / self.best - 10)) for lr in lrs]
+
+        flat = Flat(task.best, limit=5.0)
+        choices, _ = play(LeanPolicy(settings(), outline()), flat)
+        assert choices[0].flags == ("undetermined",)
+        assert abs(math.log2(choices[0].lr / task.best)) <= 1.2
+        assert "of " in choices[0].account
 
     @pytest.mark.parametrize(
         "task",

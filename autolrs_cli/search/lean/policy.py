@@ -29,12 +29,6 @@ from autolrs_cli.search.lean.settings import LeanSearch
 from autolrs_cli.search.policy import RunOutline, Surrogate
 from autolrs_cli.seeding import derive_seed
 
-SAFE = 2.0
-"""A ramp that lowered no loss ended where the loss began to rise: the level then is its last LR by this (ours).
-
-Good LRs often lie close below the limit of stability.
-"""
-
 
 class LeanPolicy:
     """One object for the whole run.
@@ -55,6 +49,8 @@ class LeanPolicy:
         self._stage: Segment | None = None
         self._level: float | None = None
         """Read from the ramp."""
+        self._account, self._flags = "", tuple[str, ...]()
+        """How it was read, in words; why to doubt it."""
         self._lr: float | None = None
         """In force; as chosen for the open stage, once it is."""
         self._held_against: float | None = None
@@ -71,6 +67,8 @@ class LeanPolicy:
         self._pending: Trial | None = None
         self._reported: tuple[Sequence[int], Sequence[float]] = (), ()
         """Steps and losses of the ramp under way."""
+        self._rose_at: float | None = None
+        """LR at which a ramp that lowered no loss ended."""
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -106,13 +104,13 @@ class LeanPolicy:
         """Return the ramp; at a check the LR in force, and then what may be better."""
         stage = self._open
         if self._pending is None and len(self._records) < stage.num_trials:
-            self._pending = self._ramp_trial() if stage.stage == 0 else self._check_trial()
+            self._pending = self._level_trial() if stage.stage == 0 else self._check_trial()
         return self._pending
 
     def report(self, trial: Trial, curve: Curve) -> Verdict:
         """End the ramp when it says no more, and another trial when it is far behind."""
         if trial.end_lr is None:
-            return self._check().report(trial.lr, curve)
+            return "go" if self._open.stage == 0 else self._check().report(trial.lr, curve)
         self._reported = curve.steps, curve.values
         return Stop("read: the loss has risen again") if is_over(curve.values, trial.steps) else "go"
 
@@ -120,7 +118,10 @@ class LeanPolicy:
         """Take in what came of a trial; return whether it is the best so far."""
         self._pending = None
         if trial.end_lr is not None:
-            self._read_level(trial, result)
+            self._read_ramp(trial, result)
+            return False
+        if self._open.stage == 0:
+            self._read_rung(trial, result)
             return False
         if isinstance(result, Failure):
             self._records.append(TrialRecord(trial, failure=result))
@@ -140,9 +141,9 @@ class LeanPolicy:
     def choose(self) -> Choice:
         """Choose the level; at a check, whether the LR in force stays, and whose steps are kept."""
         stage, lr = self._open, self._in_force
+        again = ("searched_again",) if self._ruled_out else ()
         if stage.stage == 0:
-            flags = () if self._records else ("searched_again",)
-            self._choice = Choice(lr, None, flags=(*flags, *self._edge), account=self._account)
+            self._choice = Choice(lr, None, flags=(*again, *self._flags), account=self._account)
             return self._choice
         if not stage.num_trials:
             self._choice = Choice(lr, None, account="a new phase: nothing is tried")
@@ -160,7 +161,7 @@ class LeanPolicy:
             None if best is None else best[1].trial,
             keeps_end=self.keeps_winner and best is not None,
             predicted=None if best is None else best[0],
-            flags=("all_failed",) if best is None else (),
+            flags=(*again, "all_failed") if best is None else again,
             account=f"check at step {stage.first_step:,}: {move.reason} at {self._lr:.2g}",
         )
         return self._choice
@@ -173,7 +174,7 @@ class LeanPolicy:
         return float(self._in_force * fallen * min(1.0, (step + 1) / max(1, warmup)))
 
     def rule_out(self, lr: float) -> bool:
-        """Go on below `lr`, without trials."""
+        """Go on below `lr`: with another ramp, or another check."""
         self._ruled_out.append(lr)
         if self._level is not None:
             self._level = min(self._level, lr / 2)
@@ -198,8 +199,9 @@ class LeanPolicy:
             "records": [record.state_dict() for record in self._records],
             "scores": [asdict(score) for score in self._scores],
             "choice": None if self._choice is None else asdict(self._choice),
+            "rose_at": self._rose_at,
             "account": self._account,
-            "edge": list(self._edge),
+            "flags": list(self._flags),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -212,10 +214,8 @@ class LeanPolicy:
         self._records = [TrialRecord.from_state(each) for each in state["records"]]
         self._scores = [Score(**{**each, "parts": tuple(each["parts"])}) for each in state["scores"]]
         self._choice = None if state["choice"] is None else Choice.from_state(state["choice"])
-        self._account, self._edge = state["account"], tuple(state["edge"])
-
-    _account = ""
-    _edge: tuple[str, ...] = ()
+        self._rose_at = state["rose_at"]
+        self._account, self._flags = state["account"], tuple(state["flags"])
 
     @property
     def _open(self) -> Segment:
@@ -231,12 +231,18 @@ class LeanPolicy:
     def _scored(self) -> list[TrialRecord]:
         return [record for record in self._records if record.failure is None]
 
-    def _ramp_trial(self) -> Trial | None:
+    def _level_trial(self) -> Trial | None:
         if self._level is not None:  # a run that diverged below the level goes on without another ramp
             return None
-        return Trial(0, self._settings.lr_min, self._open.trial_steps, end_lr=self._settings.lr_max)
+        number, settings = len(self._records), self._settings
+        if number == 0:
+            return Trial(0, settings.lr_min, self._open.trial_steps, end_lr=settings.lr_max)
+        assert self._rose_at is not None
+        steps = settings.shortest(self._total)
+        lr = self._rose_at / settings.rung_factor**number
+        return Trial(number, lr, steps, "choose", settings.weights, (steps,))
 
-    def _read_level(self, ramp: Trial, result: TrialResult) -> None:
+    def _read_ramp(self, ramp: Trial, result: TrialResult) -> None:
         settings = self._settings
         curve = result.curve if isinstance(result, Stopped) else result
         # A failure has no curve of its own: what was reported of it is all there is.
@@ -244,17 +250,43 @@ class LeanPolicy:
         reading = read([ramp.lr_at(step) for step in steps], losses, ramp.steps)
         self._records.append(TrialRecord(ramp, stopped="read"))
         # A shorter ramp rises faster, and its trough lies higher: by about the square root, where tried.
-        lr = reading.trough_lr * math.sqrt(ramp.steps / settings.ramp_steps) / settings.level_divisor
-        self._account = f"the ramp's loss is low around LR {reading.trough_lr:.2g}, the level is {lr:.2g}"
-        self._edge = ("upper_edge",) if reading.at_end else ()
-        if not reading.gained:
-            lr, self._edge = reading.last_lr / SAFE, ("undetermined",)
-            rose = f"which rose at {reading.last_lr:.2g}"
-            self._account = f"no LR of the ramp lowered the loss, {rose}; the level is {lr:.2g}"
+        trough = reading.trough_lr * math.sqrt(ramp.steps / settings.ramp_steps)
         if settings.choice == "random":
             draw = random.Random(derive_seed(self._seed, "search", "level"))  # noqa: S311 - no secret
-            lr = (reading.trough_lr if reading.gained else reading.last_lr) / 2 ** draw.uniform(0, 5)
+            self._set_level(
+                draw.choice([trough, reading.last_lr]) / 2 ** draw.uniform(0, 5), "drawn at random"
+            )
+        elif reading.gained:
+            self._flags = ("upper_edge",) if reading.at_end else ()
+            self._set_level(
+                trough / settings.level_divisor, f"the ramp's loss is low around LR {reading.trough_lr:.2g}"
+            )
+        else:
+            self._rose_at = reading.last_lr
+
+    def _read_rung(self, trial: Trial, result: TrialResult) -> None:
+        """Take in a trial from the initial weights, where a ramp was too short or too noisy to lower the loss."""
+        if isinstance(result, Curve):
+            forecast = Forecast(result.values[-1], measured=True)
+            self._records.append(TrialRecord(trial, forecast))
+        else:
+            failure = result if isinstance(result, Failure) else None
+            self._records.append(TrialRecord(trial, failure=failure, stopped=None if failure else "stopped"))
+        if len(self._records) <= self._settings.rungs:
+            return
+        scored = {each.trial.lr: each.forecast.mean for each in self._records if each.forecast is not None}
+        lowest = self._records[-1].trial.lr
+        level = min(scored, key=scored.__getitem__) if scored else lowest / self._settings.rung_factor
+        self._flags = ("undetermined",)
+        rungs = ", ".join(f"{each.trial.lr:.2g}" for each in self._records[1:])
+        self._set_level(
+            level,
+            f"no LR of the ramp lowered the loss, which rose at {self._rose_at:.2g}; of {rungs} the best is",
+        )
+
+    def _set_level(self, lr: float, why: str) -> None:
         self._level = self._lr = min([lr, *(each / 2 for each in self._ruled_out)])
+        self._account = f"{why}: the level is {self._level:.2g}"
 
     def _check_trial(self) -> Trial | None:
         octaves = self._check().ask() if self._records else 0.0

@@ -19,6 +19,7 @@ from autolrs_cli.values import (
     NonNegativeInt,
     PositiveFloat,
     PositiveFraction,
+    PositiveInt,
     ProperFraction,
 )
 
@@ -59,6 +60,10 @@ class LeanSearch(Section):
     """The ramp has no more than this share of the run's steps, but 20."""
     level_divisor: PositiveFloat
     """The LR in force up to the first check is that of the ramp's lowest point by this."""
+    rungs: PositiveInt
+    """Where the ramp lowers no loss: so many trials from the initial weights, below the LR where the loss rose."""
+    rung_factor: Annotated[float, Field(strict=True, gt=1, allow_inf_nan=False)]
+    """Each is lower by this factor."""
     warmup_fraction: Annotated[float, Field(strict=True, ge=0, lt=1)]
     """Share of the run's steps in which the LR rises evenly to the level."""
     decay: NonNegativeFloat
@@ -165,9 +170,13 @@ class LeanSearch(Section):
         """Return v of `step` kept steps: log2 of their part of the horizon."""
         return math.log2(max(1, step) / max(1.0, self.horizon * total))
 
+    def shortest(self, total: int) -> int:
+        """Return the steps of the shortest trial."""
+        return max(FEWEST_STEPS, round(self.min_trial_fraction * total))
+
     def planned(self, total: int) -> list[Check]:
         """Return all checks of a run of `total` kept steps."""
-        shortest = max(FEWEST_STEPS, round(self.min_trial_fraction * total))
+        shortest = self.shortest(total)
         steps = [max(1, round(share * total)) for share in self.checks]
         return [Check(step, max(shortest, round(self.trial_fraction * step))) for step in steps]
 
@@ -176,13 +185,13 @@ class LeanSearch(Section):
         firsts = [0, *accumulate(phase.steps for phase in run.phases)]
         total = firsts.pop()
         checks = {check.step: check for check in self.planned(total)}
-        shortest = max(FEWEST_STEPS, round(self.min_trial_fraction * total))
+        shortest = self.shortest(total)
         stages = []
         for number, (first, end) in enumerate(pairwise([*sorted({*firsts, *checks}), total])):
             phase = bisect_right(firsts, first) - 1
             check = checks.get(first)
             if number == 0:
-                steps, kind, trials = self.ramp(total), LEVEL, 1
+                steps, kind, trials = self.ramp(total), LEVEL, 1 + self.rungs
             elif check is not None and first + check.trial_steps < end:
                 steps, kind, trials = check.trial_steps, CHECK, self.num_trials
             else:  # a phase begins, or ends too soon
@@ -192,7 +201,7 @@ class LeanSearch(Section):
 
     def measures_choose(self, run: RunOutline) -> bool:  # noqa: ARG002 - part of the protocol
         """Return whether a trial is judged by the slice that chooses LRs."""
-        return bool(self.checks)
+        return True
 
     def most_steps(self, run: RunOutline) -> int:
         """Return the steps of all trials, if none ends early; of each check's, one trial's are kept."""
