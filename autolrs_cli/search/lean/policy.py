@@ -29,6 +29,9 @@ from autolrs_cli.search.lean.settings import LeanSearch
 from autolrs_cli.search.policy import RunOutline, Surrogate
 from autolrs_cli.seeding import derive_seed
 
+HARM = 0.02
+"""A loss above the lowest by more than this share of it was harmed (ours)."""
+
 
 class LeanPolicy:
     """One object for the whole run.
@@ -276,13 +279,14 @@ class LeanPolicy:
             return
         scored = {each.trial.lr: each.forecast.mean for each in self._records if each.forecast is not None}
         lowest = self._records[-1].trial.lr
-        level = min(scored, key=scored.__getitem__) if scored else lowest / self._settings.rung_factor
+        # Good LRs may raise the loss at first: the highest that did no harm, not the one with the lowest loss.
+        most = min(scored.values(), default=0.0) * (1 + HARM)
+        harmless = [lr for lr, loss in scored.items() if loss <= most]
+        level = max(harmless, default=lowest / self._settings.rung_factor)
         self._flags = ("undetermined",)
         rungs = ", ".join(f"{each.trial.lr:.2g}" for each in self._records[1:])
-        self._set_level(
-            level,
-            f"no LR of the ramp lowered the loss, which rose at {self._rose_at:.2g}; of {rungs} the best is",
-        )
+        why = f"no LR of the ramp lowered the loss, which rose at {self._rose_at:.2g}"
+        self._set_level(level, f"{why}; of {rungs} the highest that did no harm")
 
     def _set_level(self, lr: float, why: str) -> None:
         self._level = self._lr = min([lr, *(each / 2 for each in self._ruled_out)])
