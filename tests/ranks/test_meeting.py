@@ -17,7 +17,7 @@ import torch
 from harness import planned
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.exit_codes import ExitCode
+from autolrs_cli.exit_codes import EndCause, ExitCode
 from autolrs_cli.ranks import attend as attending
 from autolrs_cli.ranks import meeting as meetings
 from autolrs_cli.ranks.meeting import Meeting, Together, placed, processes_started
@@ -83,6 +83,18 @@ def test_what_goes_wrong_in_one_process_beforehand_is_said_and_not_waited_for(pl
             raise AssertionError("it began")
         with pytest.raises(PermissionError):
             exit_code()
+
+
+def test_a_second_ctrl_c_is_told_to_those_who_wait(plan: Plan) -> None:
+    world = mock.Mock()
+    with (
+        mock.patch.object(meetings, "world_of", return_value=world),
+        mock.patch.object(Together, "_answer", return_value=meetings.account_of(plan)),
+        pytest.raises(KeyboardInterrupt),
+        Together(plan, Meeting(Place(0, 2), Board.here())).training(),
+    ):
+        raise KeyboardInterrupt
+    assert world.mock_calls == [mock.call.leave(EndCause.SIGINT, "SIGINT"), mock.call.close()]
 
 
 def test_each_process_needs_a_gpu_of_its_own(plan: Plan) -> None:

@@ -25,7 +25,7 @@ LEAN = (
     "search=lean",
     "search.level_divisor=40.0",
     "search.ramp_fraction=0.1",
-    "run.max_steps=240",
+    "run.max_steps=120",
 )
 LONG = (
     *TOY,
@@ -152,7 +152,7 @@ def test_a_stopped_process_stops_all_with_a_checkpoint(
     assert_same_run(tmp_path / "run", undisturbed)
 
 
-def test_a_lean_search_killed_inside_a_check_goes_on_bit_for_bit(
+def test_a_lean_search_killed_after_a_trial_of_a_check_goes_on_bit_for_bit(
     tmp_path: Path, running: Callable[..., subprocess.Popen[str]]
 ) -> None:
     """Its trials are judged by averaged weights, batch by batch, and its winner's steps are kept."""
