@@ -23,6 +23,10 @@ def among_others(command: Callable[[Meeting | None], int]) -> int:
             return command(None)
         # A peer that is gone is named in a sentence of ours; torch would print its stack besides.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+        # Before anything that takes long: who started this process may be gone before they have met.
+        from autolrs_cli.ranks.others import hold_on_to_lifeline
+
+        hold_on_to_lifeline()
         from autolrs_cli.ranks.meeting import meet
 
         meeting = meet(place)

@@ -39,8 +39,6 @@ def _main(
 ) -> int:
     console, errors = PatientConsole(), PatientConsole(stderr=True)
     directory = RunDirectory(run_dir)
-    if meeting is not None:
-        changes = [*changes, f"{PROCESSES}={meeting.place.size}"]
     try:
         with leaving_at_once(directory, errors):
             return _resume(directory, changes, allowed, started, console, meeting)
@@ -68,6 +66,8 @@ def _resume(
         text = f"{directory.root} is done; there is nothing to resume."
         say(console, text)
         return ExitCode.DONE
+    if meeting is not None:
+        changes = [*changes, f"{PROCESSES}={meeting.place.size}"]
     with directory.locked():
         with PreparationProgress(console) as progress:
             plan, config, changed = reopen(directory, changes, allowed, progress)

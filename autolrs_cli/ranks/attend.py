@@ -11,7 +11,6 @@ import orjson
 from autolrs_cli.errors import AutoLRSError, ConfigError, LostProcessError
 from autolrs_cli.exit_codes import EndCause, ExitCode
 from autolrs_cli.ranks.meeting import PLAN, VERDICT, Meeting, account_of, placed, world_of
-from autolrs_cli.ranks.others import hold_on_to_lifeline
 from autolrs_cli.runner.follow import follow
 from autolrs_cli.runner.plan import Plan, check, with_threads
 from autolrs_cli.runner.preparation import prepare_data
@@ -25,7 +24,6 @@ def attend(meeting: Meeting) -> int:
 
     Hydra composes on rank 0 alone, so that nothing depends on what each process would make of the command line.
     """
-    hold_on_to_lifeline()
     codes: list[int] = []
     try:
         while True:
@@ -56,6 +54,10 @@ def _take_part(meeting: Meeting, room: Board) -> int:
         account = account_of(plan)
     except ConfigError as error:
         account = {**task["account"], "problems": list(error.problems)}
+    except Exception as error:  # rank 0 would wait for it
+        problem = str(error) if isinstance(error, AutoLRSError) else f"{type(error).__name__}: {error}"
+        room.write(f"account{rank}", orjson.dumps({**task["account"], "problems": [problem]}))
+        raise
     room.write(f"account{rank}", orjson.dumps(account))
     while (verdict := room.read(VERDICT)) is None:
         time.sleep(_POLL_SECONDS)

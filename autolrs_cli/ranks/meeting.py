@@ -13,14 +13,15 @@ import orjson
 import torch
 
 from autolrs_cli.errors import AutoLRSError, ConfigError, LostProcessError
-from autolrs_cli.exit_codes import ExitCode
+from autolrs_cli.exit_codes import EndCause, ExitCode
 from autolrs_cli.ranks.gathering import Gathering
-from autolrs_cli.ranks.others import Others, started
+from autolrs_cli.ranks.others import Others, started, talking_here
 from autolrs_cli.ranks.place import Place
 from autolrs_cli.records.provenance import versions
 from autolrs_cli.runner.code_version import code_version
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.training.board import Board, BoardGoneError
+from autolrs_cli.training.interruption import REASONS
 from autolrs_cli.training.process_group import ProcessWorld
 from autolrs_cli.training.world import World
 
@@ -28,6 +29,11 @@ _POLL_SECONDS = 0.05
 _PARTING_SECONDS = 2.0
 PLAN, VERDICT = "plan", "verdict"
 _OVER = "over"
+_RAISE = "Raise that, if the machine is busy."
+_START_OR_BE_ALONE = (
+    "Start as many as the environment says there are (WORLD_SIZE; SLURM_NTASKS under srun), or unset RANK "
+    "(SLURM_PROCID): then this process is alone."
+)
 
 
 class Meeting:
@@ -103,8 +109,8 @@ def processes_started(plan: Plan) -> Iterator[Together]:
     """
     if plan.device.type == "cuda" and plan.processes > torch.cuda.device_count():
         raise ConfigError(_too_few_gpus(plan.processes, torch.cuda.device_count()))
-    board = Board.at("127.0.0.1", 0, holds=True)
-    with started(plan.processes, board.port) as others:
+    board = Board.here()
+    with talking_here(), started(plan.processes, board.port) as others:
         place = Place(0, plan.processes, 0, plan.processes, "127.0.0.1", board.port)
         meeting = Meeting(place, board.part(f"attempt{place.attempt}"), others)
         yield Together(plan, meeting)
@@ -147,6 +153,9 @@ class Together(Gathering):
         except AutoLRSError as error:
             world.leave(error.cause, str(error))
             raise
+        except KeyboardInterrupt:  # a second one: the others are not to wait either
+            world.leave(EndCause.SIGINT, REASONS[EndCause.SIGINT])
+            raise
         finally:
             world.close()
 
@@ -160,7 +169,7 @@ class Together(Gathering):
             if time.monotonic() > deadline:
                 raise LostProcessError(
                     f"All {self._plan.processes} processes of a run must start, but process {rank} was not there "
-                    f"within {limit:g} s (runtime.timeout_seconds). Start as many as runtime.processes says."
+                    f"within {limit:g} s (runtime.timeout_seconds). {_RAISE if others else _START_OR_BE_ALONE}"
                 )
             time.sleep(_POLL_SECONDS)
         found: dict[str, Any] = orjson.loads(note)

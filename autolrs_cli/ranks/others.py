@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from autolrs_cli.experiments.process_log import last_words
 
 LIFELINE = "AUTOLRS_LIFELINE"
 """Set for a process whose standard input ends when the process that started it does."""
+_INTERFACE = "GLOO_SOCKET_IFNAME"
 _PARTING_SECONDS = 5.0
 _SOON_SECONDS = 0.5
 
@@ -61,10 +63,12 @@ class Others:
     def _start(self, rank: int, port: int) -> subprocess.Popen[bytes]:
         place = {"RANK": rank, "WORLD_SIZE": self._size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": self._size}
         meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, LIFELINE: 1}
+        # This process may itself be the one process of a torchrun, which says more than that.
+        own = {name: value for name, value in environment().items() if not name.startswith("TORCHELASTIC_")}
         with self._logs[rank].open("wb") as log:
             return subprocess.Popen(
                 python_module("autolrs_cli", "train"),
-                env={**environment(), **{name: str(value) for name, value in (place | meeting).items()}},
+                env={**own, **{name: str(value) for name, value in (place | meeting).items()}},
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -86,6 +90,23 @@ def started(size: int, port: int) -> Iterator[Others]:
             yield others
         finally:
             others.end()
+
+
+@contextmanager
+def talking_here() -> Iterator[None]:
+    """Let gloo, here and in processes started meanwhile, talk over this machine's loopback alone.
+
+    Else it takes the address that the host's name stands for: open to the network, and often wrong on a laptop.
+    """
+    loopback = next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), None)
+    if loopback is None or _INTERFACE in os.environ:
+        yield
+        return
+    os.environ[_INTERFACE] = loopback
+    try:
+        yield
+    finally:
+        del os.environ[_INTERFACE]
 
 
 def hold_on_to_lifeline() -> None:

@@ -13,6 +13,8 @@ from autolrs_cli.errors import ConfigError
 # Where torch's own examples meet, if nothing is said.
 _USUAL_PORT = 29500
 _SLURM_PORTS = range(20_000, 30_000)
+# Steps with such numbers are SLURM's own: of a batch script, and of an interactive shell.
+_OWN_STEPS = range(0xFFFFFFF0, 0x100000000)
 _AGENT = "TORCHELASTIC_USE_AGENT_STORE"
 
 
@@ -86,9 +88,11 @@ def _of_slurm(env: Mapping[str, str]) -> Place | None:
         return None
     if "SLURM_JOB_ID" in env and not {"SLURM_STEP_ID", "SLURM_STEPID"} & env.keys():
         return None
+    job, step = _count(env, "SLURM_JOB_ID", 0), _count(env, "SLURM_STEP_ID", _count(env, "SLURM_STEPID", 0))
+    if step in _OWN_STEPS:
+        return None
     size = _count(env, "SLURM_STEP_NUM_TASKS", _count(env, "SLURM_NTASKS"))
     rank = _count(env, "SLURM_PROCID")
-    job, step = _count(env, "SLURM_JOB_ID", 0), _count(env, "SLURM_STEP_ID", _count(env, "SLURM_STEPID", 0))
     nodes = env.get("SLURM_STEP_NODELIST") or env.get("SLURM_NODELIST") or ""
     single = _count(env, "SLURM_STEP_NUM_NODES", _count(env, "SLURM_NNODES", 1)) == 1
     per_node = re.match(r"\d+", env.get("SLURM_STEP_TASKS_PER_NODE") or env.get("SLURM_TASKS_PER_NODE") or "")

@@ -20,13 +20,18 @@ from autolrs_cli.training.train_data import train_stream
 def first_batches(
     recipe: Recipe, seed: int, count: int, device: torch.device, world_size: int = 1
 ) -> list[Batch]:
-    """Return the first training micro-batches of a run on all its processes, read apart from the run's own stream."""
+    """Return the first training micro-batches of a run on all its processes, read apart from the run's own stream.
+
+    Of several processes, some may have none in a step: those are left out, as they are when it is trained on.
+    """
     stream = train_stream(recipe, 0, seed, world_size)
     found = []
     for number in range(count):
         step, part = divmod(number, world_size * stream.micro_batches)
         rank, micro = divmod(part, stream.micro_batches)
-        found.append(to_device(stream.batch(Position(0, step, micro, rank)), device))
+        batch = stream.batch(Position(0, step, micro, rank))
+        if world_size == 1 or recipe.examples(batch):
+            found.append(to_device(batch, device))
     return found
 
 

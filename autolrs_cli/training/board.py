@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -43,6 +44,20 @@ class Board:
         limit = timedelta(seconds=_CONNECT_SECONDS)
         kind: Any = dist.TCPStore  # type: ignore[attr-defined]
         return cls(kind(address, port, is_master=holds, timeout=limit, wait_for_workers=False))
+
+    @classmethod
+    def here(cls) -> Board:
+        """Hold a board that this machine alone can reach, at a free port.
+
+        Torch itself would listen at all addresses, and what is written on a board can make its readers run code.
+        """
+        own = socket.create_server(("127.0.0.1", 0))
+        port = own.getsockname()[1]
+        kind: Any = dist.TCPStore  # type: ignore[attr-defined]
+        limit = timedelta(seconds=_CONNECT_SECONDS)
+        # The newer of torch's two stores (libuv) takes no socket in all versions that we do.
+        how = {"master_listen_fd": own.detach(), "use_libuv": False}
+        return cls(kind("127.0.0.1", port, is_master=True, timeout=limit, wait_for_workers=False, **how))
 
     @property
     def port(self) -> int:

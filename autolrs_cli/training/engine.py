@@ -205,8 +205,9 @@ class Engine:
             TrainingError: if the optimizer keeps something that cannot be written.
         """
         assert not self._is_judged
+        shared = self.share_streams()  # first: the others wait for it, whatever cannot be written here
         tensors, values = training_tensors(self.model, self.optimizer, self.averaged)
-        for rank, streams in enumerate(self.share_streams()):
+        for rank, streams in enumerate(shared):
             own_tensors, own_values = stored_streams(streams, rank)
             tensors |= own_tensors
             values |= own_values
@@ -236,9 +237,10 @@ class Engine:
         # Gradients are divided by the weight that the step would have if all micro-batches weighed as much as
         # the first; for equal weights (images) that is exact, and one pass over the gradients is saved.
         assumed = 0.0
-        total, weight, examples = torch.zeros((), device=self.device), 0.0, 0
+        total, weight, examples, left_out = torch.zeros((), device=self.device), 0.0, 0, 0
         for batch in batches:
             if self._shared is not None and not self.recipe.examples(batch):
+                left_out += 1
                 continue  # a small batch has fewer examples than there are processes and micro-batches
             with self._autocast():
                 loss_sum, terms = self.recipe.loss(self.model, batch)
@@ -248,7 +250,7 @@ class Engine:
             weight += terms
             examples += self.recipe.examples(batch)
         if self._shared is not None:
-            total, weight, examples = self._shared.add_up(total, weight, examples, assumed)
+            total, weight, examples = self._shared.add_up(total, weight, examples, assumed, left_out)
         if not weight:
             raise UnusableDataError(
                 "A step must have at least one term in its loss, but this one has none. "

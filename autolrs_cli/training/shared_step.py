@@ -27,13 +27,15 @@ class SharedStep:
     def __init__(self, world: World, model: nn.Module) -> None:
         self._world = world
         self._parameters = [p for p in model.parameters() if p.requires_grad]
-        buffers = (buffer for norm in batch_norms(model) for buffer in (norm.running_mean, norm.running_var))
+        norms = batch_norms(model)
+        buffers = (buffer for norm in norms for buffer in (norm.running_mean, norm.running_var))
         self._statistics = [buffer for buffer in buffers if buffer is not None]
+        self._counts = [norm.num_batches_tracked for norm in norms if norm.num_batches_tracked is not None]
         self._buckets, self._views = _buckets([*self._parameters, *self._statistics])
 
     @torch.no_grad()
     def add_up(
-        self, loss_sum: Tensor, weight: float, examples: int, assumed: float
+        self, loss_sum: Tensor, weight: float, examples: int, assumed: float, left_out: int = 0
     ) -> tuple[Tensor, float, int]:
         """Leave in the parameters the gradients of the whole step's mean loss; return its sums.
 
@@ -44,16 +46,26 @@ class SharedStep:
             weight: the terms of its loss; 0: it is empty.
             examples: in it.
             assumed: what the gradients were divided by.
+            left_out: micro-batches of it that were empty, which BatchNorm has not counted.
 
         Returns:
             Loss sum (float64, on the CPU), weight and examples of the whole step.
         """
         present = [p.grad is not None for p in self._parameters]
-        said = self._world.step_sums([float(loss_sum), weight, examples, *present])
+        said = self._world.step_sums([float(loss_sum), weight, examples, left_out, *present])
         total, weight, examples = torch.tensor(said[0], dtype=torch.float64), said[1], int(said[2])
         if weight:
-            self._exchange(said[3:], assumed / weight)
+            self._exchange(said[4:], assumed / weight)
+        if said[3]:
+            self._agree_on_counts()
         return total, weight, examples
+
+    def _agree_on_counts(self) -> None:
+        """Let all have seen as many batches: the mean over the processes, rounded down."""
+        if self._counts:
+            counts = torch.stack(self._counts)
+            self._world.add_up([counts])
+            torch._foreach_copy_(self._counts, list((counts // self._world.size).unbind()))
 
     def _exchange(self, present: Sequence[float], scale: float) -> None:
         pairs = list(zip(self._parameters, self._views, strict=False))

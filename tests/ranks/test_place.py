@@ -50,6 +50,7 @@ def test_srun_says_it() -> None:
         {"RANK": "1"},
         {**SRUN, "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"},
         {name: value for name, value in SRUN.items() if name != "SLURM_STEP_ID"},  # a batch script
+        {**SRUN, "SLURM_STEP_ID": str(0xFFFFFFFB)},  # a batch script, as a step of SLURM's own
     ],
 )
 def test_others_are_alone(env: dict[str, str]) -> None:

@@ -19,6 +19,14 @@ from resuming import assert_same_run
 
 TWO = "runtime.processes=2"
 SHORT = (*TOY, TWO, "run.dir=run", "recipe.num_phases=2", "average=ema")
+LEAN = (
+    *TOY,
+    TWO,
+    "search=lean",
+    "search.level_divisor=40.0",
+    "search.ramp_fraction=0.1",
+    "run.max_steps=120",
+)
 LONG = (
     *TOY,
     TWO,
@@ -144,6 +152,22 @@ def test_a_stopped_process_stops_all_with_a_checkpoint(
     assert_same_run(tmp_path / "run", undisturbed)
 
 
+def test_a_lean_search_killed_after_a_trial_of_a_check_goes_on_bit_for_bit(
+    tmp_path: Path, running: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """Its trials are judged by averaged weights, batch by batch, and its winner's steps are kept."""
+    whole = autolrs(*LEAN, "run.dir=whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    assert any(choice["kept_steps"] for choice in events(tmp_path / "whole", "lr_chosen"))
+    process = running(*LEAN, "run.dir=run")
+    paused_search(tmp_path / "run", process)
+    other_process(process).kill()
+    process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 143
+    assert autolrs("resume", "run", cwd=tmp_path).returncode == 0
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
 def test_a_frozen_process_is_noticed(tmp_path: Path, running: Callable[..., subprocess.Popen[str]]) -> None:
     process = running(*LONG, "schedule=original", "runtime.timeout_seconds=2")
     wait_for_event(tmp_path / "run", "step", process)
@@ -225,6 +249,19 @@ def test_a_process_that_is_not_there_is_not_waited_for_ever(tmp_path: Path) -> N
     refused = autolrs(*TOY, "runtime.timeout_seconds=1", cwd=tmp_path, **env)
     assert refused.returncode != 0
     assert "process 1 was not there within 1 s" in " ".join(refused.stderr.split())
+
+
+def test_a_process_whose_starter_is_gone_does_not_look_for_it(tmp_path: Path) -> None:
+    """Its standard input has ended, and nobody listens at the port: torch would try that for minutes."""
+    env = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_PORT": str(free_port()), "AUTOLRS_LIFELINE": "1"}
+    assert autolrs("train", cwd=tmp_path, **env).returncode == 1
+
+
+def test_a_run_that_is_done_is_so_on_several_processes_too(undisturbed: Path) -> None:
+    env = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_PORT": str(free_port())}
+    resumed = autolrs("resume", "run", cwd=undisturbed.parent, **env)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "run is done" in resumed.stdout
 
 
 def test_a_wrong_command_ends_all(tmp_path: Path, running: Callable[..., subprocess.Popen[str]]) -> None:

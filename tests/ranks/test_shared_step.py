@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autolrs_cli.contracts import Batch, ParameterGroup
+from autolrs_cli.contracts import Batch, ParameterGroup, Position
 from autolrs_cli.errors import UnusableDataError
 from autolrs_cli.exit_codes import EndCause
+from autolrs_cli.training.batch_norm import first_batches
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.interruption import AgreedStop, RunInterrupted
 from autolrs_cli.training.world import Rider, World
@@ -144,7 +145,7 @@ def test_parts_of_unequal_weight_make_the_same_step_as_one_process() -> None:
     results = together(3, work)
     for steps, state in results:
         assert steps == results[0][0]
-        assert all(state[name].equal(results[0][1][name]) for name in state if "tracked" not in name)
+        assert all(state[name].equal(results[0][1][name]) for name in state)
     for (loss, examples), (wanted, count) in zip(results[0][0], expected, strict=True):
         assert loss == pytest.approx(wanted, rel=1e-12)
         assert examples == count
@@ -165,6 +166,24 @@ def test_a_step_without_a_term_anywhere_is_refused_by_all() -> None:
         return "refused"
 
     assert together(2, work) == ["refused", "refused"]
+
+
+def test_what_batch_norm_is_estimated_on_leaves_out_empty_parts() -> None:
+    class Parts:
+        micro_batches = 1
+
+        def batch(self, position: Position) -> Batch:
+            return batch(3 - 3 * position.rank, position.step)
+
+    class Few(Learner):
+        def sharing_problems(self, world_size: int) -> list[str]:
+            return []
+
+        def train_stream(self, phase: int, seed: int, world_size: int = 1) -> Parts:
+            return Parts()
+
+    found = first_batches(Few(), 0, 4, CPU, 2)  # type: ignore[arg-type]
+    assert [len(each["y"]) for each in found] == [3, 3]
 
 
 def test_held_out_batches_are_shared_out() -> None:
