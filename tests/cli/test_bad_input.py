@@ -182,7 +182,7 @@ UNKNOWN = {
         ("schedule=nope",),
         "Set schedule to one of: autolrs, clr, constant, cosine",
     ),
-    "search": (("search=bayes",), "Set search to one of: code, last_losses, paper"),
+    "search": (("search=bayes",), "Set search to one of: code, last_losses, lean, paper"),
     "scale": (("scale=huge",), "Set scale to one of: bench, demo, gpu, paper, tiny"),
     "launcher": (("hydra/launcher=nope",), "Set hydra/launcher to one of: "),
     "key": (("nope=1",), "`nope` must be a known setting, but it is not one. To see what there is: "),

@@ -24,7 +24,7 @@ FILES = {"config.yaml", "journal.jsonl", "model.safetensors", "preprocessing", "
 SUMMARY_KEYS = """schema_version status recipe schedule search data data_fingerprint scale batch precision threads
 seed device versions code_version code metrics target ledger chosen"""
 BUCKETS = """startup warm_up training search_kept search_discarded search_model evaluation snapshot checkpoint
-repeated other"""
+communication repeated other"""
 
 
 def no_nan(word: str) -> None:

@@ -15,7 +15,7 @@ from autolrs_cli.errors import TrainingError
 
 @dataclass(frozen=True)
 class FailingRings(Rings):
-    how: str
+    how: str = "unreadable"
 
     def batch(self, position: Position) -> Batch:
         if position.step == 30:
@@ -31,5 +31,5 @@ class FailingRecipe(ToyRecipe):
         super().__init__(**toy)
         self.how = how
 
-    def train_stream(self, phase: int, seed: int) -> FailingRings:
-        return FailingRings(seed, self.global_batch, self.micro_batches, self.how)
+    def train_stream(self, phase: int, seed: int, world_size: int = 1) -> FailingRings:
+        return FailingRings(seed, self.global_batch, self.micro_batches, world_size, self.how)
