@@ -46,9 +46,8 @@ def main(folders: list[str], metric: str) -> None:
         hit = next(passed, None)
         ratios.append((steps / hit[0], steps / hit[1]) if hit else (0.0, 0.0))
         ends = ", ".join(f"{kind} {curve[-1][2]:.4f}" for kind, curve in baseline.items())
-        print(
-            f"seed {seed}: original {ends}; arm {points[-1][2]:.4f}; kept {ratios[-1][0]:.2f}x, net {ratios[-1][1]:.2f}x"
-        )
+        kept, net = ratios[-1]
+        print(f"seed {seed}: original {ends}; arm {points[-1][2]:.4f}; kept {kept:.2f}x, net {net:.2f}x")
     kept, net = (statistics.median(each) for each in zip(*ratios, strict=True))
     print(f"median: kept {kept:.2f}x, net {net:.2f}x")
 
