@@ -48,6 +48,8 @@ def main(folders: list[str], metric: str) -> None:
         ends = ", ".join(f"{kind} {curve[-1][2]:.4f}" for kind, curve in baseline.items())
         kept, net = ratios[-1]
         print(f"seed {seed}: original {ends}; arm {points[-1][2]:.4f}; kept {kept:.2f}x, net {net:.2f}x")
+    if not ratios:
+        raise SystemExit("There must be a seed with a finished run of either arm. Give the folders of both.")
     kept, net = (statistics.median(each) for each in zip(*ratios, strict=True))
     print(f"median: kept {kept:.2f}x, net {net:.2f}x")
 

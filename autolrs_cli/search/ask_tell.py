@@ -147,7 +147,7 @@ class Choice:
     """What a policy makes of the trials of a stage."""
 
     lr: float
-    """Of the first step that is trained on; what follows is the policy's `lr`."""
+    """In force from here on; that of each step, warm-up and decay included, is the policy's `lr`."""
     trial: Trial | None
     """The winner; None: every trial failed, and the LR is a safe one."""
     keeps_end: bool = False

@@ -220,11 +220,29 @@ class TestDecisions:
         assert policy.rule_out(choices[-1].lr)
         assert policy.choose().lr == pytest.approx(choices[-1].lr / 2)
 
-    def test_random_choices_cost_the_same_and_are_worse(self) -> None:
-        drawn = [
-            play(LeanPolicy(settings(choice="random"), outline(seed=seed)), Task(3e-3))[0][-1].lr
-            for seed in range(8)
-        ]
+    def test_an_lr_that_diverged_is_not_tried_again_in_the_same_check(self) -> None:
+        policy = LeanPolicy(settings(level_divisor=3.25, checks=(0.05,)), outline())
+        play(policy, Task(3e-3, limit=1.3))  # the level is twice too high, and diverges
+        assert policy.trials[0].failure is not None
+        lrs = [record.trial.lr for record in policy.trials]
+        assert len(set(lrs)) == len(lrs)
+
+    def test_what_was_seen_keeps_its_place_when_an_lr_is_ruled_out(self) -> None:
+        policy = LeanPolicy(settings(), outline())
+        play(policy, Task(3e-3))
+        before = policy.state_dict()
+        policy.rule_out(1e-5)
+        after = policy.state_dict()
+        assert (after["seen"], after["level"]) == (before["seen"], before["level"])
+        assert after["lr"] == 5e-6
+
+    def test_random_choices_cost_no_less_and_are_worse(self) -> None:
+        drawn = []
+        for seed in range(8):
+            policy = LeanPolicy(settings(choice="random"), outline(seed=seed))
+            drawn.append(play(policy, Task(3e-3))[0][-1].lr)
+            lrs = {record.trial.lr for record in policy.trials}
+            assert len(lrs) == SHIPPED["num_trials"], "every trial is made, none of them twice"
         off = np.mean([abs(math.log2(lr / 3e-3)) for lr in drawn])
         assert off > 0.5
         assert len(set(drawn)) > 4

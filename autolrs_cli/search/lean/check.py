@@ -87,8 +87,12 @@ class Check:
         reach = self._settings.reach
         if not self._scores:  # every trial so far diverged
             return -reach * len(self._failed)
+        if self._scores[0].octaves:  # the LR in force diverged: the first one below that did not is taken
+            return None
         if self._settings.choice == "random":
-            return self._random.choice([-reach, reach])
+            tried = [*(score.octaves for score in self._scores), *(round(each, 9) for each in self._failed)]
+            untried = {-reach, reach}.difference(tried)
+            return self._random.choice(sorted(untried)) if untried else None
         free = [
             octaves
             for octaves in self._within_reach()

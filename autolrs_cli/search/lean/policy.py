@@ -51,7 +51,7 @@ class LeanPolicy:
         self._stages = list(settings.stages(run))
         self._stage: Segment | None = None
         self._level: float | None = None
-        """Read from the ramp."""
+        """Read from the ramp; the origin of the octaves in `_seen`, so that it stays."""
         self._account, self._flags = "", tuple[str, ...]()
         """How it was read, in words; why to doubt it."""
         self._lr: float | None = None
@@ -179,8 +179,6 @@ class LeanPolicy:
     def rule_out(self, lr: float) -> bool:
         """Go on below `lr`: with another ramp, or another check."""
         self._ruled_out.append(lr)
-        if self._level is not None:
-            self._level = min(self._level, lr / 2)
         if self._lr is not None:
             self._lr = self._held_against = min(self._lr, lr / 2)
         self._begin()

@@ -103,7 +103,7 @@ class LeanSearch(Section):
     """The LR moves if the move's expected gain is more than this many of its standard deviations."""
     weights: WeightsKind
     choice: Literal["surrogate", "random"]
-    """`random`: an ablation at the same cost."""
+    """`random`: an ablation, at the cost of all trials."""
     keep_winner: bool
     """Whether training goes on from the end of the best trial."""
     max_loss_ratio: Annotated[float, Field(strict=True, gt=1, allow_inf_nan=False)]
