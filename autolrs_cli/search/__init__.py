@@ -15,6 +15,7 @@ from autolrs_cli.search.ask_tell import (
     Trial,
     TrialRecord,
 )
+from autolrs_cli.search.delegating import DelegatingPolicy
 from autolrs_cli.search.failure import FailureRule
 from autolrs_cli.search.forecasting import forecast
 from autolrs_cli.search.lean import LeanSearch
@@ -35,6 +36,7 @@ __all__ = [
     "Choice",
     "CleanUp",
     "Curve",
+    "DelegatingPolicy",
     "Failure",
     "FailureRule",
     "Forecast",

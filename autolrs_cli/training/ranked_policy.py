@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from autolrs_cli.contracts import Segment
-from autolrs_cli.search import Choice, Curve, SearchPolicy, Surrogate, Trial, TrialRecord
+from autolrs_cli.search import Choice, Curve, DelegatingPolicy, SearchPolicy, Surrogate, Trial, TrialRecord
 from autolrs_cli.search.ask_tell import TrialResult, Verdict
 from autolrs_cli.training.world import World
 
@@ -28,7 +28,7 @@ class _Opened(NamedTuple):
     """Of the stage's kept steps; empty before the choice. One: they are all alike."""
 
 
-class LeadingPolicy(SearchPolicy):
+class LeadingPolicy(DelegatingPolicy):
     """Passes everything on to the policy, and what it answers to the other processes.
 
     Args:
@@ -37,27 +37,9 @@ class LeadingPolicy(SearchPolicy):
     """
 
     def __init__(self, policy: SearchPolicy, world: World) -> None:
-        self.failure_rule = policy.failure_rule
-        self.keeps_winner = policy.keeps_winner
-        self.max_rollbacks = policy.max_rollbacks
-        self._policy = policy
+        super().__init__(policy)
         self._world = world
         self._stage: Segment | None = None
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """That of the policy."""
-        return self._policy.interval
-
-    @property
-    def trials(self) -> tuple[TrialRecord, ...]:
-        """Those of the policy."""
-        return tuple(self._policy.trials)
-
-    @property
-    def choice(self) -> Choice | None:
-        """That of the policy."""
-        return self._policy.choice
 
     def next_stage(self, step: int) -> Segment | None:
         """Open a stage."""
@@ -85,25 +67,9 @@ class LeadingPolicy(SearchPolicy):
         self._tell_all()
         return choice
 
-    def lr(self, step: int) -> float:
-        """Return the LR of a kept step."""
-        return self._policy.lr(step)
-
     def rule_out(self, lr: float) -> bool:
         """Rule out."""
         return self._world.broadcast(self._policy.rule_out(lr))
-
-    def surrogate(self, num_points: int) -> Surrogate | None:
-        """Return what the policy believes."""
-        return self._policy.surrogate(num_points)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return that of the policy."""
-        return self._policy.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Load that of the policy."""
-        self._policy.load_state_dict(state)
 
     def _tell_all(self) -> None:
         stage, choice = self._stage, self._policy.choice
@@ -114,7 +80,7 @@ class LeadingPolicy(SearchPolicy):
         if choice is not None:
             lrs = tuple(self._policy.lr(step) for step in range(stage.first_step, stage.end))
             lrs = lrs[:1] if len(set(lrs)) == 1 else lrs
-        self._world.broadcast(_Opened(stage, self.interval, self.trials, choice, lrs))
+        self._world.broadcast(_Opened(stage, self.interval, tuple(self.trials), choice, lrs))
 
 
 class FollowingPolicy(SearchPolicy):

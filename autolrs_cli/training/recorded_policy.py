@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from autolrs_cli.contracts import Segment
 from autolrs_cli.records import events
-from autolrs_cli.search import Choice, Curve, Failure, SearchPolicy, Stopped, Surrogate, Trial, TrialRecord
-from autolrs_cli.search.ask_tell import TrialResult, Verdict
+from autolrs_cli.search import (
+    Choice,
+    DelegatingPolicy,
+    Failure,
+    SearchPolicy,
+    Stopped,
+    Trial,
+)
+from autolrs_cli.search.ask_tell import TrialResult
 from autolrs_cli.training.trainer import Trainer
 
 SURROGATE_POINTS = 48
 
 
-class RecordedPolicy(SearchPolicy):
+class RecordedPolicy(DelegatingPolicy):
     """Passes everything on to another policy; the journal gets the events, the ledger the seconds.
 
     After each trial the policy's whole state goes into the journal: a killed run goes on from there.
@@ -24,29 +29,11 @@ class RecordedPolicy(SearchPolicy):
     """
 
     def __init__(self, policy: SearchPolicy, trainer: Trainer) -> None:
-        self.failure_rule = policy.failure_rule
-        self.keeps_winner = policy.keeps_winner
-        self.max_rollbacks = policy.max_rollbacks
-        self._policy = policy
+        super().__init__(policy)
         self._trainer = trainer
         self._state = trainer.state
         self._stage: Segment | None = None
         self._made_before = 0
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """That of the policy."""
-        return self._policy.interval
-
-    @property
-    def trials(self) -> tuple[TrialRecord, ...]:
-        """Those of the policy."""
-        return tuple(self._policy.trials)
-
-    @property
-    def choice(self) -> Choice | None:
-        """That of the policy."""
-        return self._policy.choice
 
     def next_stage(self, step: int) -> Segment | None:
         """Open a stage: write a resume point before its first trial, and say what is planned."""
@@ -85,10 +72,6 @@ class RecordedPolicy(SearchPolicy):
         self._state.place.trial = trial.index
         self._trainer.journal.write(events.TrialStarted(trial.lr, trial.end_lr))
         return trial
-
-    def report(self, trial: Trial, curve: Curve) -> Verdict:
-        """Report."""
-        return self._policy.report(trial, curve)
 
     def tell(self, trial: Trial, result: TrialResult) -> bool:
         """Tell, and write down what the policy makes of it."""
@@ -134,26 +117,6 @@ class RecordedPolicy(SearchPolicy):
         self._state.outcome.chosen.append(chosen)
         self._trainer.journal.write(chosen)
         return choice
-
-    def lr(self, step: int) -> float:
-        """Return the LR of a kept step."""
-        return self._policy.lr(step)
-
-    def rule_out(self, lr: float) -> bool:
-        """Rule out."""
-        return self._policy.rule_out(lr)
-
-    def surrogate(self, num_points: int) -> Surrogate | None:
-        """Return what the policy believes."""
-        return self._policy.surrogate(num_points)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return that of the policy."""
-        return self._policy.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Load that of the policy."""
-        self._policy.load_state_dict(state)
 
 
 def _reason(result: TrialResult) -> str | None:
