@@ -134,6 +134,9 @@ class RunSettings(Section):
     """Whether to leave, beside the final weights, those at the best evaluation of the metric that has the target (of
     the recipe's, where there is none) in `model_best.safetensors`. Chosen on the slice that decides the target, so that
     their metric is no fair estimate."""
+    stop_at_target: bool = False
+    """Whether the run ends, as done, once its target counts as reached: after the second of two evaluations at or past
+    it. The schedule stays that of the whole length."""
     config_dir: str | None
     """The folder given with --config-dir, which holds the recipe; written by `autolrs train`, not by hand."""
 

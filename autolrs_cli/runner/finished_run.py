@@ -73,12 +73,16 @@ class StoredRun:
             last = LastCheckpoints(
                 self.directory.last_weights, recipe.averaged_checkpoints, recipe.checkpoint_every_steps
             )
-            model = last.mean(model, self.config["run"]["max_steps"], last=True)
+            model = last.mean(model, self._summary()["step"], last=True)
         return model.eval()
+
+    def _summary(self) -> dict[str, Any]:
+        summary: dict[str, Any] = orjson.loads(self.directory.summary.read_bytes())
+        return summary
 
     def _require_same_data(self) -> None:
         try:
-            recorded = orjson.loads(self.directory.summary.read_bytes())["data_fingerprint"]
+            recorded = self._summary()["data_fingerprint"]
         except (OSError, ValueError, KeyError, TypeError):
             return  # a run that never ended has no summary; it has no weights either
         if recorded != self.recipe.fingerprint():

@@ -34,6 +34,11 @@ from autolrs_cli.search import RunOutline, Search
 
 T = TypeVar("T")
 
+NO_TARGET_TO_STOP_AT = (
+    "A run that stops at its target must have one, but got run.stop_at_target=true and no target. Set target= (see "
+    "docs/comparing.md), or leave run.stop_at_target out."
+)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -133,6 +138,8 @@ def check(config: Mapping[str, Any], *, begins: bool = True) -> Plan:
         )
     search = problems.attempt(lambda: _search(config)) if searched else None
     target = problems.attempt(lambda: _target(settings.target, recipe)) if settings and recipe else None
+    if run and run.stop_at_target and config["target"] is None:
+        problems.messages.append(NO_TARGET_TO_STOP_AT)
     if recipe and settings:
         problems.messages += sharing_problems(recipe, settings.runtime.processes)
     phases = recipe.phases(run.max_steps) if recipe and run else ()

@@ -99,7 +99,13 @@ def make_trainer(
             **reading,
         ),
         state,
-        cadence=Cadence(run.max_steps, run.eval_every_steps, run.log_every_steps, run.full_eval_every_steps),
+        cadence=Cadence(
+            run.max_steps,
+            run.eval_every_steps,
+            run.log_every_steps,
+            run.full_eval_every_steps,
+            run.stop_at_target,
+        ),
         journal=journal,
         stop=stop,
         evaluator=parts.evaluator(

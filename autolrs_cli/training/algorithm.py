@@ -34,7 +34,7 @@ def search_and_train(trainer: Trainer, prober: Prober, policy: SearchPolicy) -> 
         prober: makes trials, and takes the training state to where they start and end.
         policy: whose answers are followed.
     """
-    while stage := policy.next_stage(trainer.state.place.step):
+    while not trainer.is_over and (stage := policy.next_stage(trainer.state.place.step)):
         if policy.choice is None:
             prober.save_start(stage)
             while trial := policy.ask():

@@ -34,6 +34,8 @@ class Cadence:
     log_every_steps: int
     full_eval_every_steps: int | None = None
     """None: only at the end."""
+    stop_at_target: bool = False
+    """Whether the run ends, before its planned end, once its target counts as reached."""
 
 
 class Trainer:
@@ -84,7 +86,7 @@ class Trainer:
             TrainingDivergedError: if another segment's loss becomes NaN or infinite.
             RunInterrupted: if the run was asked to stop.
         """
-        if self.state.place.step >= segment.end:
+        if self.is_over or self.state.place.step >= segment.end:
             return
         bucket = BUCKETS[segment.kind]
         self.state.place.phase = self.data.phases[segment.phase].name
@@ -95,7 +97,19 @@ class Trainer:
                 self.count(segment, step, lr, loss, examples)
                 self._require_sound(segment, step, lr, loss)
                 self.do_what_is_due()
+                if self.is_over:
+                    return
                 self.resume_points.write_if_due()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run ends before its planned end: its target is reached, and it was to stop there."""
+        return self._cadence.stop_at_target and self.state.watch.reached is not None
+
+    def conclude(self) -> None:
+        """Take the measures that belong to a run's end, where it ends before the planned one."""
+        if self.is_over and self.state.place.step < self._cadence.max_steps:
+            self.do_what_is_due(last=True)
 
     def advance(self, phase: int, step: int, lr: float, bucket: Bucket) -> tuple[float, int]:
         """Make the optimizer step that belongs to kept step `step`, in a trial or for good.
@@ -129,20 +143,28 @@ class Trainer:
             weights is not None and self._is_due(weights.every_steps, step)
         )
 
-    def do_what_is_due(self) -> None:
-        """Keep the weights and evaluate, where it is time; the engine must be in the state after `place.step`."""
+    def do_what_is_due(self, *, last: bool = False) -> None:
+        """Keep the weights and evaluate, where it is time; the engine must be in the state after `place.step`.
+
+        Args:
+            last: whether the run ends here; at its planned end it always does.
+        """
         step = self.state.place.step
-        if self._last_weights is not None and self._is_due(self._last_weights.every_steps, step):
+        if self._last_weights is not None and (last or self._is_due(self._last_weights.every_steps, step)):
             with self.state.ledger.span("checkpoint"), self.engine.evaluation_weights():
                 self._last_weights.keep(self.engine.model, step)
-        if self._is_due(self._cadence.eval_every_steps, step):
-            self.evaluate()
+        last = last or step == self._cadence.max_steps
+        if last or self._is_due(self._cadence.eval_every_steps, step):
+            self.evaluate(last=last)
 
-    def evaluate(self) -> None:
-        """Measure the slice that decides targets, and note whether the target is reached."""
+    def evaluate(self, *, last: bool) -> None:
+        """Measure the slice that decides targets, and note whether the target is reached.
+
+        Args:
+            last: whether the run ends here.
+        """
         state, place = self.state, self.state.place
-        last = place.step == self._cadence.max_steps
-        full = self._is_due(self._cadence.full_eval_every_steps, place.step)
+        full = last or self._is_due(self._cadence.full_eval_every_steps, place.step)
         # Switched to once: BatchNorm's statistics may have to be estimated for it.
         with state.ledger.span("evaluation"), self.engine.evaluation_weights():
             found = self.evaluator.evaluate(place.step, full=full, last=last)

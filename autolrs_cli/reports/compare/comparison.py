@@ -17,6 +17,7 @@ from autolrs_cli.reports.compare.compatibility import (
     differences,
     hardware_notes,
     split_superseded,
+    stopped_short,
     twins,
     unfinished,
 )
@@ -116,6 +117,10 @@ def compare(
     arms = _baseline_first(arms, baseline)
     goal = choose_goal(arms, arms[0], target)
     racing = {arm.name: racers(arm, goal) for arm in arms}
+    hidden = stopped_short([racer for own in racing.values() for racer in own.values()], goal)
+    if hidden and not force:
+        raise ConfigError(hidden)
+    refused += hidden
     outcomes = {name: _outcomes(own, goal) for name, own in racing.items()}
     _require_reached(outcomes, arms, goal, force=force)
     speedups = [

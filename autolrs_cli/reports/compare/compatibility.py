@@ -10,8 +10,10 @@ from typing import Any
 from autolrs_cli.config_keys import batch_settings
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, config_id
 from autolrs_cli.reports.compare.arms import Arm, optimizer_of
+from autolrs_cli.reports.compare.outcomes import Racer
 from autolrs_cli.reports.compare.run_record import RunRecord
 from autolrs_cli.reports.compare.shared_code import code_as_a_whole, odd_modules
+from autolrs_cli.reports.compare.time_to_target import Goal
 
 MOST_NAMED = 6
 # On a quiet machine, runs of one arm need the same time for a step, to this factor (ours).
@@ -154,6 +156,22 @@ def twins(arms: Sequence[Arm]) -> list[str]:
                 "Leave out all but one."
             )
     return found
+
+
+def stopped_short(racers: Sequence[Racer], goal: Goal) -> list[str]:
+    """Return a message that names the runs whose end, at a target of their own, hides what is asked here; or none."""
+    short = [
+        str(run.path)
+        for racer in racers
+        for run, curve in racer.runs
+        if run.stopped_at_target and (racer.decays or curve.reached_at(goal.value) is None)
+    ]
+    if not short:
+        return []
+    return [
+        f"A run must go on until it reaches {goal}, and to its planned end if its LR decays, but these stopped before, "
+        f"at their own target (run.stop_at_target): {_some(short)}. Leave them out, or train them to the end."
+    ]
 
 
 def _runtime(run: RunRecord, *, key: str, usual: Any) -> Any:

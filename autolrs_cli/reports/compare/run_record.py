@@ -121,8 +121,13 @@ class RunRecord:
 
     @property
     def done(self) -> bool:
-        """Whether the run came to its planned end."""
+        """Whether the run came to its end: the planned one, or its target, if it was to stop there."""
         return self.ended is not None and self.ended.get("status") == "done"
+
+    @property
+    def stopped_at_target(self) -> bool:
+        """Whether it ended before its planned end, since its own target was reached."""
+        return self.done and self.ended is not None and int(self.ended["step"]) < self.max_steps
 
     @property
     def diverged(self) -> bool:
