@@ -68,6 +68,15 @@ def test_killed_and_resumed_it_is_the_same_run(tmp_path: Path, reference: Path, 
     assert json.loads((directory / "summary.json").read_text())["bit_exact"]
 
 
+def test_in_bf16_too(tmp_path: Path) -> None:
+    settings = (*SETTINGS, "runtime.precision=bf16", "run.max_steps=300")
+    run(tmp_path / "whole", *settings)
+    moment = MOMENTS["the second trial of a check begins"]
+    assert killed_by(moment, lambda: run(tmp_path / "run", *settings))
+    assert resume(tmp_path / "run") == 0
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
 def test_its_run_is_that_of_a_replay_without_a_search(tmp_path: Path, reference: Path) -> None:
     assert any(choice["kept_steps"] for choice in events(reference, "lr_chosen"))
     own = [each for each in SETTINGS if not each.startswith("search")]

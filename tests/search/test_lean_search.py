@@ -62,9 +62,16 @@ class Task:
 
 
 def play(
-    policy: LeanPolicy, task: Task, *, reload: Callable[[LeanPolicy], LeanPolicy] = lambda it: it
+    policy: LeanPolicy,
+    task: Task,
+    *,
+    reload: Callable[[LeanPolicy], LeanPolicy] = lambda it: it,
+    sound_below: float = math.inf,
 ) -> tuple[list[Any], int]:
-    """Make a run; return each stage's choice and the steps that were discarded."""
+    """Make a run; return each choice and the steps that were discarded.
+
+    A stage whose kept steps begin at an LR above `sound_below` diverges, and is chosen for again.
+    """
     step, choices, discarded = 0, [], 0
     while (stage := policy.next_stage(step)) is not None:
         policy = reload(policy)
@@ -101,6 +108,10 @@ def play(
             discarded -= choice.trial.steps
         choices.append(choice)
         policy = reload(policy)
+        if choice.lr > sound_below:
+            assert len(choices) < 9, "it must come to an end"
+            assert policy.rule_out(choice.lr)
+            continue
         step = stage.end
     return choices, discarded
 
@@ -219,6 +230,15 @@ class TestDecisions:
         choices, _ = play(policy, Task(3e-3))
         assert policy.rule_out(choices[-1].lr)
         assert policy.choose().lr == pytest.approx(choices[-1].lr / 2)
+
+    def test_a_check_whose_choice_diverged_tries_and_takes_nothing_near_it(self) -> None:
+        """Its trials, short as they are, show nothing of that, and ask for the same LR again."""
+        policy = LeanPolicy(settings(level_divisor=130.0, checks=(0.05,)), outline())
+        level, *chosen = (each.lr for each in play(policy, Task(3e-3), sound_below=3e-4)[0])
+        assert chosen[0] > 3e-4 > level, "or this would show nothing"
+        assert all(after <= before / 2 for before, after in pairwise(chosen))
+        assert len(chosen) <= 1 + SHIPPED["max_rollbacks"]
+        assert all(record.trial.lr <= chosen[-2] / 2 for record in policy.trials)
 
     def test_an_lr_that_diverged_is_not_tried_again_in_the_same_check(self) -> None:
         policy = LeanPolicy(settings(level_divisor=3.25, checks=(0.05,)), outline())

@@ -57,7 +57,8 @@ class Check:
         number: of the check, from 0.
         before: what earlier checks saw.
         scores: of its trials so far.
-        failed: LRs that diverged.
+        failed: LRs of trials that diverged.
+        ruled_out: LRs at which kept steps diverged.
         seed: of the run.
     """
 
@@ -72,6 +73,7 @@ class Check:
         before: Sequence[Observation],
         scores: Sequence[Score],
         failed: Sequence[float],
+        ruled_out: Sequence[float],
         seed: int,
     ) -> None:
         self._settings = settings
@@ -79,6 +81,9 @@ class Check:
         self._x0, self._v, self._number = above_level, ahead, number
         self._scores = list(scores)
         self._failed = [math.log2(each / lr) for each in failed]
+        too_high = min([*failed, *ruled_out], default=math.inf)
+        self._highest = math.log2(too_high / lr) - settings.reach
+        """Octaves above the LR in force that may be tried or chosen: so far below all that diverged."""
         self._random = random.Random(derive_seed(seed, "search", number, len(scores), len(failed)))  # noqa: S311
         self.seen = [*before, *self._observations()]
 
@@ -92,7 +97,8 @@ class Check:
         if self._settings.choice == "random":
             tried = [*(score.octaves for score in self._scores), *(round(each, 9) for each in self._failed)]
             untried = {-reach, reach}.difference(tried)
-            return self._random.choice(sorted(untried)) if untried else None
+            allowed = sorted(octaves for octaves in untried if octaves <= self._highest)
+            return self._random.choice(allowed) if allowed else None
         free = [
             octaves
             for octaves in self._within_reach()
@@ -193,11 +199,11 @@ class Check:
         return reference.octaves == 0 and reference.first - reference.last < SURE * noise
 
     def _within_reach(self) -> list[float]:
-        reach, below = self._settings.reach, min(self._failed, default=math.inf) - self._settings.reach
+        reach = self._settings.reach
         octaves = [reach * (2 * i / (GRID - 1) - 1) for i in range(GRID)]
         if self._is_far_too_low():
             octaves += [each + reach for each in octaves if each > 0]
-        return [each for each in octaves if each <= below or each == 0]
+        return [each for each in octaves if each <= self._highest or each == 0]
 
     def _is_far_too_low(self) -> bool:
         """Return whether the highest LR within reach is so far ahead that the best one must lie beyond."""

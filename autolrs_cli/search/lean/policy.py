@@ -311,5 +311,6 @@ class LeanPolicy:
             before=self._seen,
             scores=self._scores,
             failed=[record.trial.lr for record in self._records if record.failure is not None],
+            ruled_out=self._ruled_out,
             seed=self._seed,
         )
