@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -61,6 +61,28 @@ class Task:
         ]
 
 
+def probe(policy: LeanPolicy, task: Task, trial: Trial) -> tuple[Any, int]:
+    """Make a trial; return what comes of it, and its steps."""
+    if trial.end_lr is not None:
+        scored_at: Sequence[int] = range(1, trial.steps + 1)
+        by_batch = [[loss] for loss in task.ramp_losses(trial)]
+        curve = Curve([], [], "train")
+    elif trial.lr > task.limit * task.best:
+        return Failure("non_finite_loss", 1, "loss nan at step 1 of the trial"), 1
+    else:
+        assert trial.scored_at is not None
+        scored_at, by_batch = trial.scored_at, task.trial_losses(trial, trial.scored_at)
+        curve = Curve([], [], "choose", "averaged", [])
+    for at, batches in zip(scored_at, by_batch, strict=True):
+        curve.steps.append(at), curve.values.append(float(np.mean(batches)))
+        if trial.end_lr is None:
+            curve.parts.append(batches)
+        verdict = policy.report(trial, curve)
+        if isinstance(verdict, Stop):
+            return Stopped(curve, verdict.reason), at
+    return curve, trial.steps
+
+
 def play(
     policy: LeanPolicy,
     task: Task,
@@ -76,30 +98,7 @@ def play(
     while (stage := policy.next_stage(step)) is not None:
         policy = reload(policy)
         while (trial := policy.ask()) is not None:
-            made = trial.steps
-            if trial.end_lr is not None:
-                losses = task.ramp_losses(trial)
-                curve = Curve(steps := [], values := [], "train")
-                result: Any = curve
-                for number, loss in enumerate(losses, 1):
-                    steps.append(number), values.append(loss)
-                    verdict = policy.report(trial, curve)
-                    if isinstance(verdict, Stop):
-                        result, made = Stopped(curve, verdict.reason), number
-                        break
-            elif trial.lr > task.limit * task.best:
-                result, made = Failure("non_finite_loss", 1, "loss nan at step 1 of the trial"), 1
-            else:
-                assert trial.scored_at is not None
-                by_batch = task.trial_losses(trial, trial.scored_at)
-                curve = Curve(steps := [], values := [], "choose", "averaged", parts := [])
-                result = curve
-                for at, batches in zip(trial.scored_at, by_batch, strict=True):
-                    steps.append(at), values.append(float(np.mean(batches))), parts.append(batches)
-                    verdict = policy.report(trial, curve)
-                    if isinstance(verdict, Stop):
-                        result, made = Stopped(curve, verdict.reason), at
-                        break
+            result, made = probe(policy, task, trial)
             policy.tell(trial, result)
             discarded += made
             policy = reload(policy)
