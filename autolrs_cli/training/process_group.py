@@ -27,6 +27,7 @@ T = TypeVar("T")
 _LAST_WORDS_SECONDS = 2.0
 _BEAT_SECONDS = 1.0
 _POLL_SECONDS = 0.02
+_LOOK = timedelta(seconds=0.5)  # between two looks whether those whom an operation waits for are alive
 # A message of this length takes as long as a shorter one, and most objects fit into it.
 _HEAD_BYTES, _LENGTH_BYTES = 1016, 8
 _FAILED, _OVER = "failed", "over"
@@ -87,7 +88,7 @@ class ProcessWorld(World):
         said = [list(values), *(list(rider.says()) for rider in self._riders)]
         message = torch.tensor([value for part in said for value in part], dtype=torch.float64)
         with self._talking():
-            dist.all_reduce(message)
+            self._end(dist.all_reduce(message, async_op=True))
         sums, place = message.tolist(), len(said[0])
         for rider, part in zip(self._riders, said[1:], strict=True):
             rider.hears(sums[place : place + len(part)])
@@ -98,19 +99,19 @@ class ProcessWorld(World):
         """Replace each tensor, on the device that is trained on, by its sum over all processes."""
         with self._talking():
             for work in [dist.all_reduce(tensor, async_op=True) for tensor in tensors]:
-                work.wait()
+                self._end(work, on_gpu=tensors[0].is_cuda)
 
     def broadcast(self, said: T) -> T:
         """Return what rank 0 says; usually in one message, whose beginning is as long for all."""
         data = pickle.dumps(said) if self.rank == 0 else b""
         head = _packed(len(data).to_bytes(_LENGTH_BYTES) + data[:_HEAD_BYTES], _LENGTH_BYTES + _HEAD_BYTES)
         with self._talking():
-            dist.broadcast(head, 0)
+            self._end(dist.broadcast(head, 0, async_op=True))
             received = head.numpy().tobytes()
             length = int.from_bytes(received[:_LENGTH_BYTES])
             rest = _packed(data[_HEAD_BYTES:], max(0, length - _HEAD_BYTES))
             if len(rest):
-                dist.broadcast(rest, 0)
+                self._end(dist.broadcast(rest, 0, async_op=True))
         if self.rank == 0:
             return said
         found: T = _loaded(received[_LENGTH_BYTES : _LENGTH_BYTES + length] + rest.numpy().tobytes())
@@ -121,10 +122,10 @@ class ProcessWorld(World):
         data = pickle.dumps(said)
         with self._talking():
             lengths = [torch.zeros(1, dtype=torch.int64) for _ in range(self.size)]
-            dist.all_gather(lengths, torch.tensor([len(data)]))
+            self._end(dist.all_gather(lengths, torch.tensor([len(data)]), async_op=True))
             longest = max(map(int, lengths))
             messages = [torch.empty(longest, dtype=torch.uint8) for _ in range(self.size)]
-            dist.all_gather(messages, _packed(data, longest))
+            self._end(dist.all_gather(messages, _packed(data, longest), async_op=True))
         return [_unpacked(message[: int(n)]) for message, n in zip(messages, lengths, strict=True)]
 
     def on_first(self, work: Callable[[], T]) -> T:
@@ -169,10 +170,33 @@ class ProcessWorld(World):
             while not self._board.has(_OVER) and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
 
+    def _end(self, work: Any, *, on_gpu: bool = False) -> None:
+        """Wait for an operation; not for ever, if who should answer has ended.
+
+        Gloo overlooks that now and then, if it happens between two operations, and would wait for its timeout.
+
+        Raises:
+            RuntimeError: if it failed, another process is gone, or the time is over.
+        """
+        if on_gpu:  # a time limit would make this process wait for the device, and NCCL has its own watch
+            work.wait()
+            return
+        deadline = time.monotonic() + self._timeout_seconds
+        while True:
+            try:
+                work.wait(_LOOK)
+                return
+            except RuntimeError:
+                if work.is_completed() or self._obituary() is not None or time.monotonic() > deadline:
+                    raise
+
     def _let_go(self) -> None:
         if not self._connected:
             return
         self._connected = False
+        if self._lost:
+            # Once nothing refers to a group, it waits for what it has under way, which may never end.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(dist.distributed_c10d._get_default_group()))
         with suppress(RuntimeError):
             if torch.cuda.is_initialized():  # type: ignore[no-untyped-call] # what hangs in NCCL must not be waited for
                 dist.distributed_c10d._abort_process_group()

@@ -152,7 +152,6 @@ def test_a_stopped_process_stops_all_with_a_checkpoint(
     assert_same_run(tmp_path / "run", undisturbed)
 
 
-@pytest.mark.slow  # once of six times the process that was left did not end within 30 s: not yet understood
 def test_a_lean_search_killed_after_a_trial_of_a_check_goes_on_bit_for_bit(
     tmp_path: Path, running: Callable[..., subprocess.Popen[str]]
 ) -> None:
