@@ -122,4 +122,5 @@ class StoredImagesReader:
         mirrored = torch.where(flips[:, None, None], -self._x, self._x)
         x = mirrored * width + (2 * across - 1) * (1 - width)
         y = self._y * height + (2 * down - 1) * (1 - height)
-        return torch.stack(torch.broadcast_tensors(x, y), dim=-1)
+        shape = (len(draws), self.image_size, self.image_size)
+        return torch.stack((x.expand(shape), y.expand(shape)), dim=-1)
