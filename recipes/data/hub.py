@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from autolrs_cli.contracts import Report
 from autolrs_cli.errors import ConfigError
+from autolrs_recipes.data.cache import cache_root, content_hash
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -66,6 +68,18 @@ def chosen_split(splits: dict[str, Dataset], key: str, split: str, name: str | N
         f"`{key}` must be a split of data.name={name}, but got {key}={split}, and it has "
         f"{', '.join(splits)}. Set {key}."
     )
+
+
+def contents(splits: Iterable[Dataset], report: Report, cache_dir: str | None) -> dict[str, Any]:
+    """Return what tells the rows of some splits from others, as JSON; files that are large are read once."""
+    rows = list(splits)
+    files = [Path(file["filename"]) for each in rows for file in each.cache_files]
+    return {
+        "rows": [len(each) for each in rows],
+        "files": content_hash(files, report, cache_root(cache_dir)),
+        # Of rows that lie in memory alone, only the library knows what they are.
+        "in_memory": [each._fingerprint for each in rows if not each.cache_files],
+    }
 
 
 def problems(key: str, name: object, example: str) -> list[str]:

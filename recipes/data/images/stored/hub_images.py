@@ -15,7 +15,6 @@ from autolrs_cli.contracts import FileSetting, Report
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.values import HeldOutFraction, checked
 from autolrs_recipes.data import hub
-from autolrs_recipes.data.cache import cache_root, content_hash
 from autolrs_recipes.data.images.decoding import Background, decode, fault_in_words
 from autolrs_recipes.data.images.preprocessing import Preprocessing
 from autolrs_recipes.data.images.stored.images import StoredImages
@@ -80,9 +79,8 @@ class HubImages(StoredImages):
     def ingredients(self, report: Report) -> dict[str, Any]:
         """Return the content of the splits, and what is read of it; loads the data."""
         report("loading data.name", 0, None)
-        files = [Path(file["filename"]) for rows in self._splits.values() for file in rows.cache_files]
         return {
-            "rows": content_hash(files, report, cache_root(self.cache_dir)),
+            "content": hub.contents(self._splits.values(), report, self.cache_dir),
             "columns": [self._image_column, self._labels.column],
             "classes": list(self._labels.classes),
             "parts": list(self._splits),
