@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from datasets import Image as ImageColumn
 from PIL import Image
@@ -113,3 +114,9 @@ def hub_images(
         **CUT,
     }
     return made(**{**settings, **changes})
+
+
+@pytest.fixture
+def hub_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the datasets library reads from parquet files goes where the test's other files are."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("hub_cache"))

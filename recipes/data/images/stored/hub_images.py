@@ -89,7 +89,7 @@ class HubImages(StoredImages):
 
     def write(self, folder: Path, edge: int, report: Report) -> None:
         """Decode every image."""
-        parts = {part: SourcePart(self._images(rows), len(rows)) for part, rows in self._splits.items()}
+        parts = {part: SourcePart(self._images(part), len(rows)) for part, rows in self._splits.items()}
         write_store(folder, parts, self._labels.classes, edge, report, grey=False)
 
     def preprocessing(self) -> Preprocessing:
@@ -99,15 +99,16 @@ class HubImages(StoredImages):
             made.classes, made.crop_size, made.resize_size, made.mean, made.std, self.background
         )
 
-    def _images(self, rows: Dataset) -> Iterator[SourceImage]:
+    def _images(self, part: str) -> Iterator[SourceImage]:
         import datasets
 
+        rows, split = self._splits[part], self._names[part]
         undecoded = rows.cast_column(self._image_column, datasets.Image(decode=False))
         chosen = undecoded.select_columns([self._image_column, self._labels.column])
         number = 0
         for batch in chosen.iter(batch_size=_ROWS):
             for cell, label in zip(batch[self._image_column], batch[self._labels.column], strict=True):
-                where = f"row {number:,} of the split {rows.split} of data.name={self.name}"
+                where = f"row {number:,} of the split {split} of data.name={self.name}"
                 content = _content(cell, where)
                 try:
                     image = decode(io.BytesIO(content), self.background)
@@ -124,16 +125,23 @@ class HubImages(StoredImages):
         """The rows of each part, by its name in `PARTS`."""
         assert self.name is not None
         found = hub.load_splits("data.name", self.name, self.config)
-        parts = {"train": hub.chosen_split(found, "data.train_split", self.train_split, self.name)}
-        if self.target_split is not None:
-            parts["held_out"] = hub.chosen_split(found, "data.target_split", self.target_split, self.name)
-        empty = [str(rows.split) for rows in parts.values() if not len(rows)]
+        keys = {"train": "data.train_split", "held_out": "data.target_split"}
+        parts = {
+            part: hub.chosen_split(found, keys[part], name, self.name) for part, name in self._names.items()
+        }
+        empty = [self._names[part] for part, rows in parts.items() if not len(rows)]
         if empty:
             raise ConfigError(
-                f"Every split must hold images, but {', '.join(empty)} of data.name={self.name} is empty. Set "
+                f"Every split must hold images, but {' and '.join(empty)} of data.name={self.name} has none. Set "
                 "data.train_split or data.target_split."
             )
         return parts
+
+    @property
+    def _names(self) -> dict[str, str]:
+        """The split of each part."""
+        held_out = {} if self.target_split is None else {"held_out": self.target_split}
+        return {"train": self.train_split, **held_out}
 
     @cached_property
     def _image_column(self) -> str:
@@ -153,12 +161,12 @@ class HubImages(StoredImages):
     @cached_property
     def _labels(self) -> Labels:
         column = label_column(self._splits["train"], self.label_column, f"data.name={self.name}")
-        for rows in self._splits.values():
+        for part, rows in self._splits.items():
             for wanted in (column, self._image_column):
                 if wanted not in rows.column_names:
                     raise ConfigError(
-                        f"Both splits must have the same columns, but {rows.split} of data.name={self.name} has no "
-                        f"{wanted} (it has {', '.join(rows.column_names)}). Set data.target_split or the column."
+                        f"Both splits must have the same columns, but {self._names[part]} of data.name={self.name} has "
+                        f"no {wanted} (it has {', '.join(rows.column_names)}). Set data.target_split or the column."
                     )
         return Labels.of(self._splits["train"], column)
 
