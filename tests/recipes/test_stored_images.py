@@ -168,6 +168,16 @@ class TestSlices:
         few = fashion_mnist(tmp_path / "idx", tmp_path / "cache", choose_max_examples=6)
         assert np.bincount(held_out(few, "choose")["labels"]).tolist() == [2, 2, 2]
 
+    def test_fewer_held_out_images(self, tmp_path: Path) -> None:
+        data = fashion_mnist(write_idx(tmp_path / "idx"), tmp_path / "cache", target_max_examples=9)
+        found = held_out(data)
+        assert np.bincount(found["labels"]).tolist() == [3, 3, 3]
+        everything = fashion_mnist(tmp_path / "idx", tmp_path / "cache", target_max_examples=10_000)
+        assert everything.sizes["target"] == 15
+        assert everything.fingerprint() != data.fingerprint()
+        place = held_out(everything)["ids"].tolist().index(int(found["ids"][0]))
+        assert torch.equal(found["images"][0], held_out(everything)["images"][place])
+
     def test_duplicates_stay_together(self, tmp_path: Path) -> None:
         root = write_idx(tmp_path / "idx")
         images, labels = grey_images(30)

@@ -45,6 +45,7 @@ class StoredImages(ABC):
             run does.
         choose_fraction: share of each class of the training part that chooses LRs.
         choose_max_examples: upper bound on that slice (but each class gives at least one image).
+        target_max_examples: likewise, of the held-out part, which decides targets; None: all of it.
         pad_pixels: training images are shifted by up to so many along each axis; black comes in at the edges.
         flip: mirror half of the training images, left to right.
         least_area: train on crops of at least this share of an image's area, enlarged to `image_size`; None: on whole
@@ -56,6 +57,7 @@ class StoredImages(ABC):
     seed: NonNegativeInt
     choose_fraction: HeldOutFraction
     choose_max_examples: PositiveInt
+    target_max_examples: PositiveInt | None
     pad_pixels: Annotated[int, Field(strict=True, ge=0, le=64)]
     flip: bool
     least_area: Annotated[float, Field(strict=True, gt=0, le=1)] | None
@@ -132,6 +134,7 @@ class StoredImages(ABC):
             digest.update(self._store.keys(part).tobytes())
             digest.update(self._store.labels(part).tobytes())
         digest.update(self._slice_of.tobytes())
+        digest.update(self._members("target").tobytes())
         return digest.hexdigest()[:32]
 
     def preprocessing(self) -> Preprocessing:
@@ -158,12 +161,23 @@ class StoredImages(ABC):
     def _members(self, which: str) -> NDArray[np.int64]:
         """Return the places [N] of a slice's images in the part that it lies in."""
         if which == "target" and self._store.has("held_out"):
-            return np.arange(len(self._store.labels("held_out")))
+            return self._held_out
         return np.flatnonzero(self._slice_of == ("train", "choose", "target").index(which))
 
     @cached_property
     def _store(self) -> ImageStore:
         return ImageStore(self._prepared(quiet))
+
+    @cached_property
+    def _held_out(self) -> NDArray[np.int64]:
+        """Places [N] of the images of the held-out part that decide targets."""
+        labels = self._store.labels("held_out")
+        if self.target_max_examples is None:
+            return np.arange(len(labels))
+        rank = rank_in_class(_seeded(self._store.keys("held_out"), self.seed), labels)
+        class_sizes = np.bincount(labels, minlength=self.num_classes).astype(np.int64)
+        share = min(1.0, self.target_max_examples / max(1, len(labels)))
+        return np.flatnonzero(rank < taken_per_class(class_sizes, share)[labels])
 
     @cached_property
     def _slice_of(self) -> NDArray[np.uint8]:

@@ -22,6 +22,7 @@ CUT: dict[str, Any] = {
     "seed": 0,
     "choose_fraction": 0.2,
     "choose_max_examples": 1000,
+    "target_max_examples": None,
     "pad_pixels": 2,
     "flip": True,
     "least_area": None,
