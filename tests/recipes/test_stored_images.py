@@ -10,6 +10,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow.compute
 import pyarrow.parquet
 import pytest
 import torch
@@ -282,6 +283,20 @@ class TestHubImages:
         assert "it has train. Set data.target_split" in error_of(hub_images(root, tmp_path / "cache"))
         data = hub_images(root, tmp_path / "cache", target_split=None)
         assert data.sizes == {"train": 36, "choose": 12, "target": 12}
+
+    @pytest.mark.parametrize("alone", [False, True], ids=["beside a path", "alone"])
+    def test_images_that_are_not_marked_as_such(self, tmp_path: Path, alone: bool) -> None:
+        """As another program than the hub's library writes them."""
+        root = write_parquet(tmp_path / "hub", label="label", labels="int64")
+        marked = hub_images(root, tmp_path / "1").fingerprint()
+        for path in (root / "data").iterdir():
+            table = pyarrow.parquet.read_table(path).replace_schema_metadata(None)
+            if alone:
+                table = table.set_column(
+                    0, "picture", pyarrow.compute.struct_field(table["picture"], "bytes")
+                )
+            pyarrow.parquet.write_table(table, path)
+        assert hub_images(root, tmp_path / "2").fingerprint() == marked
 
     @pytest.mark.parametrize("kind", ["string", "int64"])
     def test_labels_that_are_names_or_numbers(self, tmp_path: Path, kind: str) -> None:

@@ -145,10 +145,8 @@ class HubImages(StoredImages):
 
     @cached_property
     def _image_column(self) -> str:
-        import datasets
-
         columns = self._splits["train"].features
-        images = [name for name, feature in columns.items() if isinstance(feature, datasets.Image)]
+        images = [name for name, feature in columns.items() if _holds_images(feature)]
         if self.image_column in images or (self.image_column is None and len(images) == 1):
             return self.image_column or images[0]
         given = f"data.image_column={self.image_column}" if self.image_column else "no data.image_column"
@@ -169,6 +167,15 @@ class HubImages(StoredImages):
                         f"no {wanted} (it has {', '.join(rows.column_names)}). Set data.target_split or the column."
                     )
         return Labels.of(self._splits["train"], column)
+
+
+def _holds_images(feature: Any) -> bool:
+    """Tell whether a column holds images: as the library marks them, or as bytes, alone or beside a path."""
+    import datasets
+
+    if isinstance(feature, dict):
+        return set(feature) == {"bytes", "path"}
+    return isinstance(feature, datasets.Image) or getattr(feature, "dtype", "") in ("binary", "large_binary")
 
 
 def _content(cell: Any, where: str) -> bytes:

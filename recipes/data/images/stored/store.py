@@ -76,26 +76,30 @@ def write_store(
     """
     counts: NDArray[np.int64] = np.zeros((1 if grey else 3, _LEVELS), dtype=np.int64)
     for name, part in parts.items():
-        shape = (part.count, edge, edge, len(counts))
-        pixels = np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.uint8, shape=shape)
         labels = np.empty(part.count, dtype=np.int64)
         keys = np.empty((part.count, KEY_BYTES), dtype=np.uint8)
-        for place, each in enumerate(part.images):
-            if place % _REPORT_EVERY == 0:
-                report(f"decoding images ({name.replace('_', ' ')})", place, part.count)
-            pixels[place] = _square(each.image, edge, grey=grey)
-            labels[place] = each.label
-            keys[place] = np.frombuffer(
-                hashlib.blake2b(each.content, digest_size=KEY_BYTES).digest(), np.uint8
-            )
-            if name == "train":
-                _count(counts, pixels[place])
-        pixels.flush()
+        # Written in order, not through a map of the file: a full disk is an error then, and no fatal signal.
+        with (folder / f"{name}.npy").open("wb") as file:
+            shape = (part.count, edge, edge, len(counts))
+            head = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, head)
+            for place, each in enumerate(part.images):
+                if place % _REPORT_EVERY == 0:
+                    report(f"decoding images ({name.replace('_', ' ')})", place, part.count)
+                pixels = _square(each.image, edge, grey=grey)
+                file.write(np.ascontiguousarray(pixels).data)
+                labels[place], keys[place] = each.label, _key(each.content)
+                if name == "train":
+                    _count(counts, pixels)
         np.save(folder / f"{name}_labels.npy", labels)
         np.save(folder / f"{name}_keys.npy", keys)
     mean, std = _moments(counts)
     summary = {"classes": list(classes), "mean": mean, "std": std, "edge": edge, "grey": grey}
     (folder / _SUMMARY).write_text(json.dumps(summary, ensure_ascii=False), encoding="utf-8")
+
+
+def _key(content: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(hashlib.blake2b(content, digest_size=KEY_BYTES).digest(), dtype=np.uint8)
 
 
 def _square(image: Image.Image, edge: int, *, grey: bool) -> NDArray[np.uint8]:
