@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,9 +19,22 @@ def reproduce(
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(min=1, help="Reporting seeds, from 0; below 5 there are no intervals.")
-    ] = 5,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Reporting seeds, from 0; below 5 there are no intervals.",
+            show_default="5, or the preset's",
+        ),
+    ] = None,
     scale: Annotated[str, typer.Option(help="The scale of every run.")] = "bench",
+    preset: Annotated[
+        Literal["evening"] | None,
+        typer.Option(
+            help="evening: only the original schedule, the same with averaged weights, AutoLRS and the lean search, at "
+            "full length, on 3 seeds; nothing is tuned.",
+            show_default=False,
+        ),
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at once; more than one needs autolrs[joblib].")] = 1,
     directory: Annotated[
         Path,
@@ -82,6 +95,8 @@ def reproduce(
 
       autolrs reproduce bert --seeds 3 --scale bench
 
+      autolrs reproduce --scale gpu --preset evening --cost    hours on this GPU, of a part that fits an evening
+
       autolrs reproduce cancer --config-dir mine           a recipe of your own, for which there is no claim
 
       autolrs reproduce resnet50 bert --jobs 2 --dir /data/reproduction runtime.threads=1
@@ -92,6 +107,7 @@ def reproduce(
 
     Exit codes: 0 done, whatever the verdict; 1 some runs failed; 2 usage or configuration; 130, 143 interrupted.
     """
+    from autolrs_cli.experiments.reproduce.presets import DEFAULT_SEEDS, PRESETS
     from autolrs_cli.experiments.reproduce.reproduce import main
     from autolrs_cli.experiments.reproduce.request import Only, ReproductionRequest
 
@@ -102,6 +118,8 @@ def reproduce(
         "report": report,
     }
     names, overrides = names_and_overrides(recipes or [])
+    chosen = PRESETS[preset] if preset else None
+    seeds = seeds or (chosen.seeds if chosen else DEFAULT_SEEDS)
     request = ReproductionRequest(
         tuple(range(seeds)),
         scale,
@@ -112,5 +130,6 @@ def reproduce(
         calibrate,
         rerun_stale,
         source,
+        chosen,
     )
     raise typer.Exit(main(request, names, [part for part, wanted in parts.items() if wanted]))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from autolrs_cli.contracts import Report
 from autolrs_cli.errors import ConfigError
+from autolrs_recipes.data.cache import cache_root, content_hash
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -25,22 +29,57 @@ def load(key: str, name: str, config: str | None, split: str) -> Dataset:
     Raises:
         ConfigError: if it is neither here nor reachable, or has no such split.
     """
-    import datasets
-
-    datasets.disable_progress_bars()
     folder = Path(name).expanduser()
-    try:
+    with _said(key, name, config, f"config {config}, split {split}"):
         if folder.is_dir():
             return _load_folder(folder, config, split)
         return _load_hub(name, config, split)
-    except ConfigError:
-        raise
-    except Exception as error:  # the library's own errors have no common class
-        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
-        raise ConfigError(
-            f"`{key}` must be loadable with the datasets library, but {key}={name} (config {config}, split {split}) "
-            f"is not: {reason}. {_ways_out(key, name, config)}"
-        ) from error
+
+
+def load_splits(key: str, name: str, config: str | None) -> dict[str, Dataset]:
+    """Return every split of a data set in parquet files, memory-mapped; no code of it is run, nothing unpickled.
+
+    Args:
+        key: the setting that named it, for messages.
+        name: a folder (saved with `save_to_disk`, a clone of the hub's repository, or just parquet files), or a name
+            on the hub.
+        config: the hub's configuration (subset); None: its only one.
+
+    Raises:
+        ConfigError: if it is neither here nor reachable, or is no such data.
+    """
+    folder = Path(name).expanduser()
+    with _said(key, name, config, f"config {config}"):
+        if folder.is_dir():
+            return _saved_splits(folder) or _parquet_splits(key, str(folder), config)
+        with _asked_once(name):
+            return _parquet_splits(key, name, config)
+
+
+def chosen_split(splits: dict[str, Dataset], key: str, split: str, name: str | None) -> Dataset:
+    """Return the split that a setting names.
+
+    Raises:
+        ConfigError: if there is no such split.
+    """
+    if split in splits:
+        return splits[split]
+    raise ConfigError(
+        f"`{key}` must be a split of data.name={name}, but got {key}={split}, and it has "
+        f"{', '.join(splits)}. Set {key}."
+    )
+
+
+def contents(splits: Iterable[Dataset], report: Report, cache_dir: str | None) -> dict[str, Any]:
+    """Return what tells the rows of some splits from others, as JSON; files that are large are read once."""
+    rows = list(splits)
+    files = [Path(file["filename"]) for each in rows for file in each.cache_files]
+    return {
+        "rows": [len(each) for each in rows],
+        "files": content_hash(files, report, cache_root(cache_dir)),
+        # Of rows that lie in memory alone, only the library knows what they are.
+        "in_memory": [each._fingerprint for each in rows if not each.cache_files],
+    }
 
 
 def problems(key: str, name: object, example: str) -> list[str]:
@@ -79,15 +118,81 @@ def _load_folder(folder: Path, config: str | None, split: str) -> Dataset:
 def _load_hub(name: str, config: str | None, split: str) -> Dataset:
     import datasets
 
-    offline = datasets.config.HF_HUB_OFFLINE
-    # One question is enough; without this, every file would be asked for six times.
-    datasets.config.HF_HUB_OFFLINE = offline or not _reachable(name)
-    try:
+    with _asked_once(name):
         loaded = datasets.load_dataset(name, config, split=split)
-    finally:
-        datasets.config.HF_HUB_OFFLINE = offline
     assert isinstance(loaded, datasets.Dataset)
     return loaded
+
+
+def _saved_splits(folder: Path) -> dict[str, Dataset]:
+    """Return what `save_to_disk` wrote; nothing if it did not."""
+    import datasets
+
+    if not any((folder / name).exists() for name in ("dataset_dict.json", "state.json")):
+        return {}
+    loaded = datasets.load_from_disk(str(folder))
+    if isinstance(loaded, datasets.DatasetDict):
+        return {str(split): rows for split, rows in loaded.items()}
+    return {str(loaded.split or "train"): loaded}
+
+
+def _parquet_splits(key: str, name: str, config: str | None) -> dict[str, Dataset]:
+    import datasets
+    from datasets.packaged_modules.cache.cache import Cache
+    from datasets.packaged_modules.parquet.parquet import Parquet
+
+    builder = datasets.load_dataset_builder(name, config)
+    # Cache: it was read before, from whatever, and lies there as Arrow.
+    if not isinstance(builder, (Parquet, Cache)):
+        raise ConfigError(
+            f"`{key}` must be data in parquet files, but {key}={name} is not (the datasets library would read it as "
+            f"{builder.name}). Most data on the hub have a branch with parquet files, refs/convert/parquet: copy that "
+            f"to a folder and set {key}=FOLDER."
+        )
+    builder.download_and_prepare()
+    loaded = builder.as_dataset()
+    assert isinstance(loaded, datasets.DatasetDict)
+    return {str(split): rows for split, rows in loaded.items()}
+
+
+@contextmanager
+def _said(key: str, name: str, config: str | None, what: str) -> Iterator[None]:
+    """Turn what goes wrong with loading into a message."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise ConfigError(
+            f"Data of the hub are read by the library datasets, but it cannot be imported ({error}), and got "
+            f"{key}={name}. Install it: pip install datasets"
+        ) from error
+
+    datasets.disable_progress_bars()
+    # Of versions before 4, which could run code that comes with data.
+    datasets.config.HF_DATASETS_TRUST_REMOTE_CODE = False
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:  # the library's own errors have no common class
+        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+        reason = reason.replace("OfflineModeIsEnabled", "no network, or HF_HUB_OFFLINE is set")
+        raise ConfigError(
+            f"`{key}` must be loadable with the datasets library, but {key}={name} ({what}) "
+            f"is not: {reason}. {_ways_out(key, name, config)}"
+        ) from error
+
+
+@contextmanager
+def _asked_once(name: str) -> Iterator[None]:
+    """Let the library go online only if the hub answers: without this, every file would be asked for six times."""
+    import datasets
+
+    offline = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = offline or not _reachable(name)
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = offline
 
 
 def _reachable(name: str) -> bool:

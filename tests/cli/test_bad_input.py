@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from processes import TOY, USER, autolrs
+from stored_cases import hub_cache, write_idx, write_parquet  # noqa: F401
 
 Train = Callable[..., Any]
 Refused = Callable[..., str]
@@ -469,3 +470,33 @@ class TestOwnFiles:
             "--config-dir", str(experiment.parents[1]), "recipe=resnet50", f'+experiment="{parted}"'
         )
         assert "the first is in NFD, the second in NFC" in said
+
+
+class TestPublicData:
+    """idx files and data of the hub."""
+
+    def test_idx_files_that_are_missing_cut_or_something_else(self, tmp_path: Path, refused: Refused) -> None:
+        given = (*TINY, "data=fashion_mnist", f"data.root={tmp_path}")
+        assert "lacks train-images-idx3-ubyte, train-labels-idx1-ubyte" in refused(*given)
+        write_idx(tmp_path)
+        images = tmp_path / "train-images-idx3-ubyte"
+        whole = images.read_bytes()
+        images.write_bytes(whole[:-1])
+        assert "is cut, or no idx file" in refused(*given)
+        images.write_bytes(b"GIF8" + whole[4:])
+        assert "must begin with the magic number 00000803" in refused(*given)
+
+    def test_a_name_of_the_hub_without_network(self, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        for data in ("cifar10", "hub_images", "hub_text"):
+            recipe = "bert" if data == "hub_text" else "resnet50"
+            said = train(f"recipe={recipe}", "scale=tiny", f"data={data}", "data.name=somebody/something")
+            assert (said.code, said.err.count("error:")) == (2, 1)
+            assert "set data.name=FOLDER" in said.err
+
+    def test_images_without_labels(self, tmp_path: Path, train: Train, hub_cache: None) -> None:  # noqa: F811
+        write_parquet(tmp_path / "hub", label=None)
+        said = train(*TINY, "data=hub_images", f"data.name={tmp_path / 'hub'}")
+        assert (said.code, said.err.count("error:")) == (2, 1)
+        assert "data without labels cannot be classified" in said.err

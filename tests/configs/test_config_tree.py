@@ -20,8 +20,8 @@ from autolrs_cli.search.stages import MIN_TRIAL_STEPS
 
 TREE = Path(str(files("autolrs_configs")))
 FILES = sorted(path.relative_to(TREE).with_suffix("").as_posix() for path in TREE.rglob("*.yaml"))
-# Groups that a recipe or a scale chooses from, not a person.
-INNER = re.compile(r"(size|data|model|pairing)/\w+/\w+$")
+# Groups that a recipe, a scale or another group chooses from, not a person.
+INNER = re.compile(r"((size|data|model|pairing)/\w+|fit/\w+/\w+)/\w+$")
 
 
 def options(group: str) -> list[str]:
@@ -30,6 +30,7 @@ def options(group: str) -> list[str]:
 
 RECIPES, SCALES = options("recipe"), options("scale")
 OPTIONS = [name for name in FILES if "/" in name and not INNER.match(name) and not name.startswith("recipe/")]
+FITS = [name for name in FILES if name.startswith("fit/")]
 PUBLISHED = "autolrs_cli.search.PublishedSearch"
 SEARCHED = list(itertools.product(RECIPES, SCALES, options("search")))
 # Searched ones are planned above; a replay needs a run.
@@ -99,6 +100,9 @@ def test_every_file_is_reached_by_some_command() -> None:
     commands += [
         [f"recipe={recipe}", f"optimizer={name}"] for recipe in RECIPES for name in options("optimizer")
     ]
+    for name in FITS:
+        _, recipe, data, scale = name.split("/")
+        commands.append([f"recipe={recipe}", f"data={data}", f"scale={scale}"])
     for name in OPTIONS:
         group, _, option = name.rpartition("/")
         commands.append(["recipe=resnet50", f"{group}={option}"])
@@ -132,6 +136,30 @@ def test_a_fixed_schedule_is_planned(recipe: str, scale: str, schedule: str) -> 
     if plan is not None:
         assert plan.search is None
         assert [segment.kind for segment in plan.segments] == ["schedule"] * len(plan.phases)
+
+
+@pytest.mark.parametrize("data", ["cifar10", "cifar100", "fashion_mnist"])
+def test_small_images_at_scale_gpu(data: str, tmp_path: Path) -> None:
+    """They stay as small as they are, in a network that keeps their resolution, and are searched as published."""
+    given = [f"data.root={tmp_path}"] if data == "fashion_mnist" else []
+    config = composed("recipe=resnet50", f"data={data}", "scale=gpu", *given)
+    assert (config["data"]["image_size"], config["model"]["stem"]) == (28 if given else 32, "cifar")
+    assert (config["data"]["pad_pixels"], config["data"]["flip"]) == (2 if given else 4, True)
+    assert (config["recipe"]["global_batch"], config["runtime"]["precision"]) == (256, "bf16")
+    if given:
+        with pytest.raises(ConfigError, match="four idx files"):
+            check(config)
+        return
+    stages = [segment for segment in check(config).segments if segment.kind == "stage"]
+    assert [stage.steps for stage in stages] == [1000, *[2000] * 6]
+    assert [stage.trial_steps for stage in stages] == [100, *[200] * 6]
+    # Another size is the person's to choose.
+    assert (
+        composed("recipe=resnet50", f"data={data}", "scale=gpu", "data.image_size=64")["data"]["image_size"]
+        == 64
+    )
+    # Elsewhere the scale decides.
+    assert composed("recipe=resnet50", f"data={data}", "scale=tiny")["data"]["image_size"] == 16
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from autolrs_cli.compose import grid
 from autolrs_cli.compose.user_configs import CONFIG_VARIABLE
 from autolrs_cli.experiments.reproduce import arm_runs, cost, grid_runs, recipe, studies
 from autolrs_cli.experiments.reproduce.arms import ARMS
+from autolrs_cli.experiments.reproduce.presets import EVENING
 from autolrs_cli.experiments.reproduce.reproduce import main
 from autolrs_cli.experiments.reproduce.request import Only, ReproductionRequest
 from autolrs_cli.experiments.reproduce.taken_over import TakenOver
@@ -198,6 +200,20 @@ def test_hindsight_without_a_target_is_one_message(
     said = " ".join(capsys.readouterr().err.split())
     assert "measured against a target that is fixed beforehand, but toy has none at scale=tiny" in said
     assert "--calibrate" in said
+
+
+def test_an_evening_tunes_nothing_and_all_goes_on_from_it(few_arms: None, tmp_path: Path) -> None:
+    evening = MadeUp(needs, TARGET)
+    asked = replace(request(tmp_path), preset=EVENING, seeds=(0, 1, 2))
+    assert reproduce(evening, asked) == 0
+    assert evening.tuned == []
+    assert lengths(evening, "original") == lengths(evening, "autolrs") == {(s, 130) for s in range(3)}
+    assert {root.parent.parent.name for root in evening.made} == {"original", "autolrs"}
+    table = (tmp_path / "tiny" / "table.md").read_text()
+    assert "--seeds 3 --scale tiny --preset evening" in table
+    everything = MadeUp(needs, TARGET)
+    assert reproduce(everything, request(tmp_path)) == 0
+    assert lengths(everything, "original") == {(3, 130), *((s, 104) for s in range(4))}
 
 
 def test_one_part_at_a_time(few_arms: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

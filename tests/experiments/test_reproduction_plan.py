@@ -9,8 +9,10 @@ from itertools import pairwise
 import pytest
 
 from autolrs_cli.experiments.reproduce.arms import ARMS, STUDIES, Arm, Base, seeds_of
+from autolrs_cli.experiments.reproduce.cost import cost
 from autolrs_cli.experiments.reproduce.hindsight import SEED, Candidate, described, fewest, grid, next_runs
 from autolrs_cli.experiments.reproduce.lengths import at_most, mostly, next_share
+from autolrs_cli.experiments.reproduce.presets import EVENING
 from autolrs_cli.experiments.seeds import purpose
 from autolrs_cli.experiments.tune.brackets import plan_tuning
 from autolrs_cli.experiments.tune.search_space import shipped_budget
@@ -105,6 +107,25 @@ def test_arms_that_decay_may_be_run_at_each_length_and_the_original_where_it_doe
     )
     assert original.lengths_at_most(without_end) == (1.0,)
     assert Arm("any", "constant").lengths_at_most(BASE) == (1.0,)
+
+
+def test_an_evening_is_four_arms_at_full_length_and_no_study() -> None:
+    assert [arm.title for arm in EVENING.arms(ARMS)] == [
+        "original",
+        "autolrs",
+        "lean search",
+        "original + averaged weights",
+    ]
+    assert all(arm.lengths_at_most(BASE) == (1.0,) for arm in EVENING.arms(ARMS))
+    assert EVENING.arms(STUDIES) == ()
+    entries = {what: (runs, steps) for what, runs, steps in cost(BASE, EVENING.seeds, preset=EVENING)}
+    assert entries == {
+        "calibration": (3, 3_000),
+        "original": (3, 3_000),
+        "autolrs": (3, 3 * 1_900),
+        "lean search": (3, 3 * 1_900),
+        "original + averaged weights": (3, 3_000),
+    }
 
 
 # The grid.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from autolrs_recipes.bert import Bert
+from autolrs_recipes.data.pretraining.hub_text import HubText
 from autolrs_recipes.data.pretraining.pydocs import PyDocs
 from autolrs_recipes.data.pretraining.text_files import TextFiles
 from autolrs_recipes.data.pretraining.wikipedia_books import WikipediaBooks
@@ -59,6 +60,21 @@ def wikipedia_books(cache: Path, made: Callable[..., Any] = WikipediaBooks, **ch
         "books": None,
         "books_config": None,
         "text_column": "text",
+        "document_sentences": 10,
+        "cache_dir": str(cache),
+        **SPLIT,
+    }
+    return made(**{**settings, **changes})
+
+
+def hub_text(cache: Path, name: Path | str | None, made: Callable[..., Any] = HubText, **changes: Any) -> Any:
+    settings = {
+        "name": name if name is None else str(name),
+        "config": None,
+        "train_split": "train",
+        "validation_split": None,
+        "text_column": "text",
+        "rows": "documents",
         "document_sentences": 10,
         "cache_dir": str(cache),
         **SPLIT,

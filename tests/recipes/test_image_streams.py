@@ -9,6 +9,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from stored_cases import fashion_mnist, hub_images, write_idx, write_parquet
 from torch.utils.data import DataLoader, Dataset
 
 from autolrs_cli.contracts import Batch, Position
@@ -38,12 +39,24 @@ class Positions(Dataset):
         return self.stream.batch(self.positions[i])
 
 
-@pytest.fixture(params=["digits", "glyphs", "image_folder"])
-def data(request, digits, glyphs, folder, image_root):
+@pytest.fixture(scope="module")
+def of_the_hub(tmp_path_factory):
+    return write_parquet(tmp_path_factory.mktemp("hub"))
+
+
+@pytest.fixture(
+    params=["digits", "glyphs", "image_folder", "fashion_mnist", "hub_images", "hub_images cropped"]
+)
+def data(request, digits, glyphs, folder, image_root, of_the_hub, tmp_path):
     made = {
         "digits": digits,
         "glyphs": lambda: glyphs(augment_pixels=3),
         "image_folder": lambda: folder(image_root),
+        "fashion_mnist": lambda: fashion_mnist(write_idx(tmp_path / "idx"), tmp_path / "cache"),
+        "hub_images": lambda: hub_images(of_the_hub, tmp_path / "cache"),
+        "hub_images cropped": lambda: hub_images(
+            of_the_hub, tmp_path / "cache", least_area=0.2, pad_pixels=0, target_split=None
+        ),
     }
     return made[request.param]()
 
@@ -176,7 +189,7 @@ def test_held_out_batches_are_fixed_and_the_last_is_smaller(data):
     assert_equal(held.batch(0), held.batch(0))
 
 
-@pytest.mark.parametrize("data", ["digits", "image_folder"], indirect=True)
+@pytest.mark.parametrize("data", ["digits", "image_folder", "fashion_mnist", "hub_images"], indirect=True)
 def test_fingerprint_follows_the_split_and_not_the_settings_of_augmentation(data):
     def changed(**settings):
         fields = {f.name: getattr(data, f.name) for f in dataclasses.fields(data)}

@@ -18,7 +18,7 @@ import yaml
 from autolrs_cli.compose.user_configs import user_configs
 
 # Chosen from other groups, not by a person.
-INNER = ("size", "pairing", "hydra", "tune")
+INNER = ("size", "pairing", "fit", "hydra", "tune")
 # A value that is another key's, or that with something in its place: ${a.b}, ${oc.select:a.b,1}.
 REFERENCE = re.compile(r"\$\{(?:oc\.select:)?(?P<key>[\w.]+)(?:,(?P<else>[^{}]*))?\}")
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

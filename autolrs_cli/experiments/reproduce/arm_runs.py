@@ -61,13 +61,14 @@ class ArmRuns:
         self._target = target
         self._tuned_as = tuned_as
         self._folder = folder
-        self._reached: dict[str, dict[float, bool]] = {arm.title: {} for arm in ARMS}
-        self._found: dict[str, list[RunRecord]] = {arm.title: [] for arm in ARMS}
+        self._arms = request.chosen(ARMS)
+        self._reached: dict[str, dict[float, bool]] = {arm.title: {} for arm in self._arms}
+        self._found: dict[str, list[RunRecord]] = {arm.title: [] for arm in self._arms}
         self._searched: dict[int, Job] = {}
 
     def carry_out(self) -> ByArm:
         """Return title -> runs, of all arms, the replay last."""
-        arms = {arm.title: self._jobs_of(arm) for arm in ARMS}
+        arms = {arm.title: self._jobs_of(arm) for arm in self._arms}
         while wanted := self._wanted(arms):
             found = self._runs.carry_out([job for own in wanted.values() for job in own], "runs")
             for (title, share), own in wanted.items():
@@ -76,6 +77,8 @@ class ArmRuns:
                 reached = [steps_to_target(run, self._target) is not None for run in runs]
                 # Where every run failed there is nothing to judge by, and no other length would do better.
                 self._reached[title] |= {share: mostly(reached)} if runs else dict.fromkeys(SHARES, False)
+        if not self._request.replays:
+            return self._found
         full = arms[AUTOLRS][FULL]
         self._searched = dict(zip(self._request.seeds, full, strict=True))
         replays = self._replays(self._runs.carry_out(full, "runs"))

@@ -53,6 +53,8 @@ class Arm:
     """Whether a study finds its settings first."""
     space: tuple[str, ...] = ()
     """Overrides for that study alone; {free_high} bounds a schedule-free peak, over the original's."""
+    full_only: bool = False
+    """Whether it is run at full length alone, whatever decays."""
 
     @property
     def searched(self) -> bool:
@@ -62,7 +64,7 @@ class Arm:
     def lengths_at_most(self, base: Base) -> tuple[float, ...]:
         """Return every length, as a share of the budget, that may be run."""
         each = base.original_decays if self.schedule == "original" else self.lengths == "each"
-        return SHARES if each else (FULL,)
+        return SHARES if each and not self.full_only else (FULL,)
 
     def overrides(self, base: Base, tuned_as: str | None = None) -> tuple[str, ...]:
         """Return what sets it apart, as overrides of `autolrs train`.
@@ -94,6 +96,7 @@ def _filled(templates: Sequence[str], base: Base) -> tuple[str, ...]:
 # How many times wider the search interval is at both ends in one of the ablations (method rule 10).
 WIDER = 10.0
 ORIGINAL, AUTOLRS, REPLAY = "original", "autolrs", "replay of another seed"
+LEAN_SEARCH, AVERAGED = "lean search", "original + averaged weights"
 ANYTIME = "inverse_square_root_anytime"
 PAPER, NO_FORECAST, LEAN = "search=paper", "search=last_losses", "search=lean"
 NO_HORIZON = ("search.decay=0.0", "search.drift=0.0", "search.drift_std=0.0")
@@ -106,8 +109,8 @@ ARMS = (
     #   title                                schedule    read out  more            seeds    lengths
     Arm(ORIGINAL,                            "original",                           seeds=5),
     Arm(AUTOLRS,                             "autolrs",  "none",   (PAPER,),       seeds=5),
-    Arm("lean search",                       "autolrs",  "ema",    (LEAN,),        seeds=5),
-    Arm("original + averaged weights",       "original", "ema",                    seeds=5),
+    Arm(LEAN_SEARCH,                         "autolrs",  "ema",    (LEAN,),        seeds=5),
+    Arm(AVERAGED,                            "original", "ema",                    seeds=5),
     Arm("tuned constant + averaged weights", "constant", "ema",                    seeds=5, tuned=True),
     Arm("tuned linear + averaged weights",   "linear",   "ema",                    seeds=5, lengths="each", tuned=True),
     Arm("tuned WSD + averaged weights",      "wsd",      "ema",                    seeds=5, lengths="each", tuned=True),

@@ -22,6 +22,7 @@ from autolrs_cli.experiments.reproduce.arms import (
     seeds_of,
 )
 from autolrs_cli.experiments.reproduce.lengths import at_most
+from autolrs_cli.experiments.reproduce.presets import Preset
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.preparation import prepare_data
 from autolrs_cli.terminal.formats import duration
@@ -32,7 +33,7 @@ Entry = tuple[str, int, int]
 """What is run, how many runs, how many optimizer steps."""
 
 
-def cost(base: Base, seeds: int, *, calibrated: bool = False) -> list[Entry]:
+def cost(base: Base, seeds: int, *, calibrated: bool = False, preset: Preset | None = None) -> list[Entry]:
     """Return what a recipe costs at most, in order: what is run, how many runs, how many optimizer steps.
 
     How many lengths an arm takes depends on which of them reach the target; the dearest case is counted.
@@ -41,14 +42,16 @@ def cost(base: Base, seeds: int, *, calibrated: bool = False) -> list[Entry]:
         base: the recipe.
         seeds: how many are reported.
         calibrated: whether the target is known already.
+        preset: the part of it that is run; None: all.
     """
+    arms, studies = (tuple(each) if preset is None else preset.arms(each) for each in (ARMS, STUDIES))
     first = [] if calibrated else [("calibration", len(calibration_seeds(seeds)), base.max_steps)]
     entries = [(what, runs, runs * steps) for what, runs, steps in first]
     entries += [
-        (f"finding the settings of {arm.title}", base.tuning.runs, base.tuning.steps) for arm in STUDIES
+        (f"finding the settings of {arm.title}", base.tuning.runs, base.tuning.steps) for arm in studies
     ]
-    entries += [_arm_cost(arm, base, min(seeds, arm.seeds)) for arm in ARMS]
-    replayed = len(replay_sources(seeds_of(REPLAY_ARM, range(seeds))))
+    entries += [_arm_cost(arm, base, min(seeds, arm.seeds)) for arm in arms]
+    replayed = 0 if preset else len(replay_sources(seeds_of(REPLAY_ARM, range(seeds))))
     return [*entries, *([(REPLAY, replayed, replayed * base.max_steps)] if replayed else [])]
 
 
@@ -77,8 +80,10 @@ def cost_table(base: Base, entries: Sequence[Entry], seeds: int) -> Table:
     return table
 
 
-def time_needed(plan: Plan, recipe: str, entries: Sequence[Entry], at_once: int) -> str:
-    """Return how long one recipe will take, from a few real steps of a searched run, which leave nothing behind.
+def time_needed(plan: Plan, recipe: str, entries: Sequence[Entry], at_once: int) -> tuple[float, str]:
+    """Return how many seconds one recipe will take, and the same in words.
+
+    It is found from a few real steps of a searched run, which leave nothing behind.
 
     Args:
         plan: of a searched run.
@@ -94,8 +99,9 @@ def time_needed(plan: Plan, recipe: str, entries: Sequence[Entry], at_once: int)
     step_seconds = (one.total_seconds - measured.startup_seconds) / one.total_steps
     runs = sum(entry[1] for entry in entries)
     seconds = sum(entry[2] for entry in entries) * step_seconds + runs * measured.startup_seconds
+    seconds /= at_once
     several = "" if at_once == 1 else f", {counted(at_once, 'run')} at once"
-    return (
-        f"{recipe}: about {duration(seconds / at_once)} at most{several} ({1000 * step_seconds:.3g} ms a step with "
+    return seconds, (
+        f"{recipe}: about {duration(seconds)} at most{several} ({1000 * step_seconds:.3g} ms a step with "
         f"search and evaluation, {measured.startup_seconds:.1f} s to start a run; {TIMED_STEPS} steps timed just now)"
     )

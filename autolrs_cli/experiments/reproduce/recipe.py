@@ -71,15 +71,18 @@ class RecipeReproduction:
         """Whether some of it was run before."""
         return (self._folder / "tuning").exists()
 
-    def say_cost(self, *, timed: bool) -> None:
-        """Print what it costs, with the time that it takes if a few steps are `timed`."""
+    def say_cost(self, *, timed: bool) -> float:
+        """Print what it costs; return the seconds that it takes if a few steps are `timed`, else 0."""
         known = self._calibration.known()
         seeds = len(self._request.seeds)
-        entries = cost(self._base, seeds, calibrated=known is not None)
+        entries = cost(self._base, seeds, calibrated=known is not None, preset=self._request.preset)
         self._console.print(cost_table(self._base, entries, seeds))
-        if timed:
-            plan = self._jobs.point(*SEARCHED).plan
-            say(self._console, time_needed(plan, self._base.recipe, entries, self._request.jobs))
+        if not timed:
+            return 0.0
+        plan = self._jobs.point(*SEARCHED).plan
+        seconds, words = time_needed(plan, self._base.recipe, entries, self._request.jobs)
+        say(self._console, words)
+        return seconds
 
     def calibrate(self) -> CalibratedTarget:
         """Return the target: the one calibrated here earlier, the recipe's own, or a new one."""

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from rich.console import Console
+
 from autolrs_cli.compose.user_configs import CONFIG_VARIABLE
 from autolrs_cli.durable import write_whole
 from autolrs_cli.errors import AutoLRSError, ConfigError
@@ -19,6 +21,7 @@ from autolrs_cli.overrides import key_in
 from autolrs_cli.reports.claims import ClaimCheck
 from autolrs_cli.reports.render import claims_tables
 from autolrs_cli.terminal.console import PatientConsole, say, show_error
+from autolrs_cli.terminal.formats import duration
 
 
 def main(request: ReproductionRequest, recipes: Sequence[str], parts: Sequence[Only]) -> int:
@@ -41,10 +44,9 @@ def main(request: ReproductionRequest, recipes: Sequence[str], parts: Sequence[O
             _require_possible(request)
             made = [RecipeReproduction(request, recipe, console, errors) for recipe in chosen]
             if only is not None:
-                _part(made, only)
+                _part(made, only, console)
                 return ExitCode.DONE
-            for each in made:
-                each.say_cost(timed=not each.begun)
+            _say_cost(made, console)
             reproduced = [each.carry_out() for each in made]
         checks = [check for check, _ in reproduced]
         _write(request, chosen, checks)
@@ -67,14 +69,22 @@ def _the_only(parts: Sequence[Only]) -> Only | None:
     return parts[0] if parts else None
 
 
-def _part(made: Sequence[RecipeReproduction], only: Only) -> None:
+def _say_cost(made: Sequence[RecipeReproduction], console: Console, *, again: bool = False) -> None:
+    """Print what each recipe costs, and all together; what is begun is timed only if it is asked for."""
+    seconds = [each.say_cost(timed=again or not each.begun) for each in made]
+    if len(seconds) > 1 and all(seconds):
+        say(console, f"together: about {duration(sum(seconds))} at most")
+
+
+def _part(made: Sequence[RecipeReproduction], only: Only, console: Console) -> None:
     if only == "hindsight":
         for each in made:  # before the first run of any
             each.require_target()
+    if only == "cost":
+        _say_cost(made, console, again=True)
+        return
     for each in made:
-        if only == "cost":
-            each.say_cost(timed=True)
-        elif only == "calibrate":
+        if only == "calibrate":
             each.calibrate()
         else:
             each.measure_limit()

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from autolrs_cli.experiments.reproduce.arms import Arm
+from autolrs_cli.experiments.reproduce.presets import Preset
 from autolrs_cli.overrides import key_in
 
 DEFAULT_DIRECTORY = Path("reproduction")
@@ -43,6 +45,17 @@ class ReproductionRequest:
     """Whether all is done again that was done with data that have changed since."""
     source: Path | None = None
     """Folder with an archive for each recipe, of what was done elsewhere and counts as done."""
+    preset: Preset | None = None
+    """The part of the arms that is run; None: all."""
+
+    def chosen(self, arms: Sequence[Arm]) -> tuple[Arm, ...]:
+        """Return those of `arms` that were asked for, as they are run."""
+        return tuple(arms) if self.preset is None else self.preset.arms(arms)
+
+    @property
+    def replays(self) -> bool:
+        """Whether another seed's LRs are replayed, too."""
+        return self.preset is None
 
     @property
     def keeps_targets(self) -> bool:
@@ -77,6 +90,7 @@ class ReproductionRequest:
     def command(self, recipes: Sequence[str]) -> str:
         """Return the command as a report names it: what decides its results."""
         words = ["autolrs", "reproduce", *recipes, "--seeds", str(len(self.seeds)), "--scale", self.scale]
+        words += ["--preset", self.preset.name] if self.preset else []
         return shlex.join([*words, *(["--calibrate"] if self.calibrate else []), *self.overrides])
 
     def command_here(self, recipes: Sequence[str]) -> str:

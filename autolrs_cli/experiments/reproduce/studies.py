@@ -46,6 +46,7 @@ class Studies:
         self._folder = request.of(base.recipe) / "tuning"
         self._taken = taken
         self._console = console
+        self._studies = request.chosen(STUDIES)
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def carry_out(self, fingerprint: str) -> dict[str, str]:
@@ -61,10 +62,10 @@ class Studies:
             ExperimentStopped: if it was asked to stop.
             ConfigError: if a study failed.
         """
-        todo = [arm for arm in STUDIES if not self._is_done(arm, fingerprint)]
-        done = len(STUDIES) - len(todo)
+        todo = [arm for arm in self._studies if not self._is_done(arm, fingerprint)]
+        done = len(self._studies) - len(todo)
         if done:
-            say(self._console, f"{done} of {len(STUDIES)} studies are done")
+            say(self._console, f"{done} of {len(self._studies)} studies are done")
         with _terminating(self._processes), ThreadPoolExecutor(self._request.jobs) as pool:
             codes = list(pool.map(lambda arm: self._tune(arm, fingerprint), todo))
         stopped = [code for code in codes if code in RESUMABLE]
@@ -77,12 +78,12 @@ class Studies:
                 f"Every rival must be tuned, but the study of {failed[0].title} failed: {last_words(log)} All that it "
                 f"said: {log}"
             )
-        notes = {arm.title: _read(self._note(arm)) for arm in STUDIES}
+        notes = {arm.title: _read(self._note(arm)) for arm in self._studies}
         return {title: str(note["option"]) for title, note in notes.items() if note}
 
     def records(self) -> list[dict[str, Any]]:
         """Return the finished studies as an archive keeps them: enough to go on elsewhere without them."""
-        found = [_read(self._note(arm)) for arm in STUDIES]
+        found = [_read(self._note(arm)) for arm in self._studies]
         return [{"kind": STUDY, **{name: each[name] for name in STUDY_PARTS}} for each in found if each]
 
     def _command(self, arm: Arm) -> list[str]:

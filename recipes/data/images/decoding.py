@@ -7,7 +7,7 @@ import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import BinaryIO, Literal, TypeAlias
 
 import numpy as np
 from joblib import cpu_count
@@ -62,11 +62,11 @@ def _is_stub(opener: object) -> bool:
     return isinstance(opener, type) and issubclass(opener, ImageFile.StubImageFile)
 
 
-def decode(path: Path, background: Background = "white") -> Image.Image:
+def decode(path: Path | BinaryIO, background: Background = "white") -> Image.Image:
     """Decode an image completely and upright, as RGB with 8 bits a colour; of a moving image, the first frame.
 
     Args:
-        path: the file; its format is told by its content.
+        path: the file, or its bytes; its format is told by its content.
         background: what shows through where it is transparent.
 
     Raises:

@@ -6,28 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from autolrs_cli.contracts import FileSetting, Report
-from autolrs_cli.errors import ConfigError
 from autolrs_cli.values import checked
 from autolrs_recipes.data import hub
-from autolrs_recipes.data.cache import cache_root, content_hash
-from autolrs_recipes.data.pretraining.sentence_splitting import (
-    cut_documents,
-    ends_like_prose,
-    split_sentences,
-)
+from autolrs_recipes.data.pretraining.hub_rows import identity, paragraphs, texts
+from autolrs_recipes.data.pretraining.sentence_splitting import cut_documents
 from autolrs_recipes.data.pretraining.source import DocumentSentences, PreparedText
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 _SPLIT = "train"
-_REPORT_EVERY = 100_000
 _NONE = "none"
 
 
@@ -80,45 +73,23 @@ class WikipediaBooks(PreparedText):
         """Return what the datasets library calls these data, and their content, of which that need not tell."""
         report("loading data.wikipedia and data.books", 0, None)
         return {
-            "wikipedia": self._identity(self._wikipedia, report),
-            "books": None if self._books is None else self._identity(self._books, report),
+            "wikipedia": identity(self._wikipedia, report, self.cache_dir),
+            "books": None if self._books is None else identity(self._books, report, self.cache_dir),
             "text_column": self.text_column,
             "document_sentences": self.document_sentences,
         }
 
-    def _identity(self, rows: Dataset, report: Report) -> list[Any]:
-        files = [Path(file["filename"]) for file in rows.cache_files]
-        content = content_hash(files, report, cache_root(self.cache_dir))
-        return [rows._fingerprint, len(rows), content]
-
     def documents(self, report: Report) -> Iterator[list[str]]:
         """Yield the articles, then the books."""
         articles = (
-            list(chain.from_iterable(_paragraphs(text)))
-            for text in self._texts("data.wikipedia", self._wikipedia, report)
+            list(chain.from_iterable(paragraphs(text)))
+            for text in texts("data.wikipedia", self._wikipedia, self.text_column, report)
         )
         yield from articles
         if self._books is not None:
-            texts = self._texts("data.books", self._books, report)
-            paragraphs = chain.from_iterable(map(_paragraphs, texts))
-            yield from cut_documents(paragraphs, self.document_sentences)
-
-    def _texts(self, key: str, rows: Dataset, report: Report) -> Iterator[str]:
-        if self.text_column not in rows.column_names:
-            raise ConfigError(
-                f"`data.text_column` must be a column of {key}, but got data.text_column={self.text_column}, and it "
-                f"has {', '.join(rows.column_names)}. Set data.text_column."
-            )
-        for number, row in enumerate(rows.select_columns([self.text_column])):
-            if number % _REPORT_EVERY == 0:
-                report(f"reading {key}", number, len(rows))
-            text = row[self.text_column]
-            if not isinstance(text, str):
-                raise ConfigError(
-                    f"`data.text_column` must hold text, but row {number:,} of {key} holds {type(text).__name__} in "
-                    f"its column {self.text_column}. Set data.text_column."
-                )
-            yield text
+            books = texts("data.books", self._books, self.text_column, report)
+            running = chain.from_iterable(map(paragraphs, books))
+            yield from cut_documents(running, self.document_sentences)
 
     @cached_property
     def _wikipedia(self) -> Dataset:
@@ -130,11 +101,3 @@ class WikipediaBooks(PreparedText):
         if self.books is None or self.books == _NONE:
             return None
         return hub.load("data.books", self.books, self.books_config, _SPLIT)
-
-
-def _paragraphs(text: str) -> Iterator[list[str]]:
-    """Yield the sentences of each paragraph of running text."""
-    for line in text.splitlines():
-        paragraph = line.strip()
-        if ends_like_prose(paragraph):
-            yield split_sentences(paragraph)
