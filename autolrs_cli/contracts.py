@@ -45,6 +45,24 @@ Report: TypeAlias = Callable[[str, int, "int | None"], None]
 """Told how a long preparation goes: what is being done, how much of it is, and of how much (None: unknown)."""
 
 
+class PlacedBatch(dict[str, "Tensor"]):
+    """A batch on another device than the CPU, which remembers what it was copied from.
+
+    Args:
+        placed: the tensors on their device.
+        host: the same on the CPU.
+    """
+
+    def __init__(self, placed: Batch, host: Batch) -> None:
+        super().__init__(placed)
+        self.host = host
+
+
+def on_host(batch: Batch) -> Batch:
+    """Return the batch on the CPU, where it can be counted without waiting for the device."""
+    return batch.host if isinstance(batch, PlacedBatch) else batch
+
+
 @dataclass(frozen=True)
 class Segment:
     """Consecutive kept steps of one phase that follow a rule: a warm-up, a schedule, or one searched stage."""

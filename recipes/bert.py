@@ -24,6 +24,7 @@ from autolrs_cli.contracts import (
     Report,
     TrainStream,
     Verifiable,
+    on_host,
 )
 from autolrs_cli.values import Fraction, PositiveInt, checked
 from autolrs_recipes.checks import divides, divides_among
@@ -242,7 +243,7 @@ class Bert:
 
     def examples(self, batch: Batch) -> int:
         """Count the tokens of a micro-batch, special ones included, padding not."""
-        return int(batch["attention_mask"].sum())
+        return int(on_host(batch)["attention_mask"].sum())
 
     def legend(self) -> str:
         """Say how masked tokens are written."""

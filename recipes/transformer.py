@@ -28,6 +28,7 @@ from autolrs_cli.contracts import (
     Report,
     TrainStream,
     Verifiable,
+    on_host,
 )
 from autolrs_cli.values import PositiveInt, checked
 from autolrs_recipes.data.translation.pairs import END, END_ID, PAD, PAD_ID, UNKNOWN, TranslationData
@@ -210,7 +211,7 @@ class Transformer:
 
     def examples(self, batch: Batch) -> int:
         """Count the target tokens of a micro-batch, without padding."""
-        return int((batch["target"] != PAD_ID).sum())
+        return int((on_host(batch)["target"] != PAD_ID).sum())
 
     def measure_fully(self, model: nn.Module, device: torch.device) -> FullMeasure:
         """Return BLEU of beam search on the test pairs, and that of copying the source."""
@@ -287,7 +288,7 @@ class Transformer:
 def _logits(model: nn.Module, batch: Batch) -> Tensor:
     """Return logits [B, T, vocabulary] in float32, also under autocast: each is told the tokens before its own."""
     source, target = batch["source"], batch["target"]
-    logits = next_token_logits(model, source, shifted(target, PAD_ID), PAD_ID)
+    logits = next_token_logits(model, source, shifted(target, PAD_ID), PAD_ID, on_host(batch)["source"])
     return logits.float()
 
 

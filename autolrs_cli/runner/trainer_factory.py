@@ -22,6 +22,7 @@ from autolrs_cli.training.divergence import DivergenceWatch
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.evaluation import Evaluator
 from autolrs_cli.training.interruption import AgreedStop, StopRequest
+from autolrs_cli.training.late_reading import reads_late
 from autolrs_cli.training.ledger import Ledger
 from autolrs_cli.training.ranked_policy import ranked
 from autolrs_cli.training.recorded_policy import RecordedPolicy
@@ -120,6 +121,7 @@ def make_trainer(
         ),
         last_weights=last_weights,
         best_weights=best_weights,
+        late=reads_late(plan.device, world),
     )
     for rider in (stop, trainer.resume_points):
         if isinstance(rider, AgreedStop | SharedResumePoints):

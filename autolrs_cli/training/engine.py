@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from autolrs_cli.training.averaging import averaged_weights, batch_norms
 from autolrs_cli.training.batch_norm import first_batches, kept_statistics
 from autolrs_cli.training.checkpoint import Checkpoint
 from autolrs_cli.training.engine_state import load_training_tensors, training_tensors
+from autolrs_cli.training.late_reading import mean_loss
 from autolrs_cli.training.optimizer_state import (
     batchnorm_batches,
     evaluation_weights,
@@ -88,12 +89,13 @@ class Engine:
         # Each process sees other examples, so it draws other dropout.
         _seed_everything(derive_seed(seed, "dropout", *((self.world.rank,) if self.world.rank else ())))
 
-    def step(self, batches: Iterable[Batch], lr: float, micro_batches: int = 1) -> tuple[float, int]:
+    def step(self, batches: Iterable[Batch], lr: float, micro_batches: int = 1) -> tuple[SupportsFloat, int]:
         """Make one optimizer update from the micro-batches of one step; return its mean loss and its examples.
 
         The mean is taken over the terms of the whole global batch, so it does not depend on the split into
         micro-batches, nor on that among processes, each of which hands in its own part. The loss is that of the
-        weights before the update, and may be non-finite.
+        weights before the update, and may be non-finite. Where the device works by itself, the step is only handed to
+        it: `float(loss)` waits for it.
 
         Raises:
             UnusableDataError: if the step has no term that could be learnt from.
@@ -106,8 +108,7 @@ class Engine:
         if self.averaged is not None:
             with evaluation_weights(self.optimizer):
                 self.averaged.update_parameters(self.model)
-        # Alone, the device is waited for only here, when the whole step has been handed to it.
-        return float(loss_sum) / weight, examples
+        return mean_loss(loss_sum, weight), examples
 
     def measure(self, batches: Iterable[Batch], weights: WeightsKind = "raw") -> dict[str, float]:
         """Return the mean of each of the recipe's measures over held-out batches; training state is untouched."""

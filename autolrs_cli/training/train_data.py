@@ -61,6 +61,11 @@ class TrainData:
         loader.seek(step - sum(p.steps for p in self.phases[:phase]))
         return loader.read(), loader.micro_batches
 
+    def read_ahead(self) -> None:
+        """Begin to move the next batch to the device, where that takes time."""
+        for loader in self._loaders.values():
+            loader.read_ahead()
+
     def _loader(self, phase: int) -> TrainLoader:
         if phase not in self._loaders:
             stream = train_stream(self._recipe, phase, self._seed, self._world.size)
