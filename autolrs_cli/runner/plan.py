@@ -23,6 +23,7 @@ from autolrs_cli.contracts import (
     Target,
 )
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.runner.compiling import compiler_problems
 from autolrs_cli.runner.config_outline import require_shape
 from autolrs_cli.runner.initial_weights import initial_weights
 from autolrs_cli.runner.instantiate import build, kind_problems, named_target
@@ -133,6 +134,8 @@ def check(config: Mapping[str, Any], *, begins: bool = True) -> Plan:
         )
     search = problems.attempt(lambda: _search(config)) if searched else None
     target = problems.attempt(lambda: _target(settings.target, recipe)) if settings and recipe else None
+    if device is not None and settings is not None:
+        problems.messages += compiler_problems(settings.runtime.compile, device)
     if recipe and settings:
         problems.messages += sharing_problems(recipe, settings.runtime.processes)
     phases = recipe.phases(run.max_steps) if recipe and run else ()

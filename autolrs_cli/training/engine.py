@@ -15,12 +15,13 @@ from torch import nn
 from autolrs_cli.contracts import Batch, FullMeasure, FullyMeasured, OptimizerFactory, Recipe, WeightsKind
 from autolrs_cli.errors import UnusableDataError
 from autolrs_cli.seeding import derive_seed
-from autolrs_cli.settings import AverageSettings
+from autolrs_cli.settings import AverageSettings, Compile
 from autolrs_cli.training.averaging import averaged_weights, batch_norms
 from autolrs_cli.training.batch_norm import first_batches, kept_statistics
 from autolrs_cli.training.checkpoint import Checkpoint
 from autolrs_cli.training.engine_state import load_training_tensors, training_tensors
 from autolrs_cli.training.late_reading import mean_loss
+from autolrs_cli.training.loss_function import loss_function
 from autolrs_cli.training.optimizer_state import (
     batchnorm_batches,
     evaluation_weights,
@@ -54,6 +55,7 @@ class Engine:
         world: the processes that share each global batch.
         average: how weights are averaged beside the raw ones; None: they are not.
         initial: a file of weights to begin with, by `save_weights`; None: those that were drawn.
+        compiled: whether and how the loss is compiled.
 
     Raises:
         ConfigError: if the weights in `initial` are not of this model.
@@ -70,6 +72,7 @@ class Engine:
         world: World | None = None,
         average: AverageSettings | None = None,
         initial: Path | None = None,
+        compiled: Compile = "none",
     ) -> None:
         self.recipe = recipe
         self.device = device
@@ -77,6 +80,7 @@ class Engine:
         self._precision = precision
         self._seed = seed
         self._norm_batches: list[Batch] | None = None
+        self._loss = loss_function(recipe, compiled)
         torch.manual_seed(derive_seed(seed, "initialisation"))
         self.model: nn.Module = recipe.model().to(device).train()
         if initial is not None:  # before the optimizer and the average, which may copy the weights
@@ -244,9 +248,12 @@ class Engine:
                 left_out += 1
                 continue  # a small batch has fewer examples than there are processes and micro-batches
             with self._autocast():
-                loss_sum, terms = self.recipe.loss(self.model, batch)
+                loss_sum, terms = self._loss(self.model, batch)
+            first = not assumed
             assumed = assumed or (terms or 1.0) * micro_batches * self.world.size
             torch.autograd.backward(loss_sum / assumed)
+            if micro_batches > 1:
+                self._loss.keep(self.model.parameters(), first=first)
             total = total + loss_sum.detach()
             weight += terms
             examples += self.recipe.examples(batch)
