@@ -286,7 +286,7 @@ def rows_here(wanted: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def rows_of(recipe: str, wanted: argparse.Namespace, checkout: Path | None = None) -> list[dict[str, Any]]:
-    """Return the rows of a recipe, measured in a process of its own; with the packages of another checkout, if named."""
+    """Return a recipe's rows, measured in a process of its own, with the packages of a checkout if there is one."""
     modes = wanted.compile if checkout is None else ["none"]
     flags = {
         "device": wanted.device,
