@@ -159,7 +159,7 @@ def test_a_compiled_run_is_that_without_but_for_rounding_and_resumes_bit_for_bit
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
     first, other = ([r["loss"] for r in events(tmp_path / name, "step")][:10] for name in ("plain", "whole"))
     assert first == pytest.approx(other, rel=1e-5)
-    assert events(tmp_path / "whole", "run_started")[0]["compile"] == "default"
+    assert events(tmp_path / "whole", "run_started")[0]["description"]["compile"] == "default"
 
     stopped = mock.patch.object(Journal, "write", at_event(journal_events.TrialStep, 30))
     assert killed_by(lambda: stopped, lambda: run(tmp_path / "killed", *settings))
