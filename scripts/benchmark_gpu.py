@@ -7,52 +7,42 @@
 
 For each recipe and each `runtime.compile`, in short rounds that alternate: *bare*, forward, backward and optimizer on
 batches that are on the device, losses left there; *engine*, the engine's step on the same batches; *hand*, a loop as a
-person would write it (the run's loader processes, pinned memory, the loss read where the run logs it); *run*, the steps
-of a real run with its loader, journal and ledger (no evaluation, no checkpoint). Compilation is not timed. Then a
-snapshot's `save` and `restore` over a bare copy of the same tensors, and what a whole run needs before its first step.
+person would write it (not compiled; the run's loader processes, pinned memory, the loss read where the run logs it);
+*run*, the steps of a real run with its loader, journal and ledger (no evaluation, no checkpoint). Compilation is not
+timed. Then a snapshot's `save` and `restore` over a bare copy of the same tensors, and what a whole run needs before
+its first step.
 
-Recipes are measured in processes of their own, one after another; each prints its rows when it is done, and none begins
-after --minutes.
+Recipes are measured in processes of their own, one after another; each prints its rows when it is done. After --minutes
+nothing more is begun, so that it ends a minute later at most.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import itertools
 import json
+import math
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from gpu_parts import WARM_UP, Steps, parts_of
 from plans import plan_of
-from torch.utils.data import DataLoader
 
-from autolrs_cli.contracts import Batch, Position, Segment
-from autolrs_cli.errors import ConfigError
-from autolrs_cli.records.journal import Journal
-from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.torch_runtime import device_name
-from autolrs_cli.runner.trainer_factory import make_trainer
-from autolrs_cli.training.interruption import StopRequest
-from autolrs_cli.training.ledger import Ledger
 from autolrs_cli.training.snapshot import Snapshot
 from autolrs_cli.training.trainer import Trainer
 
 RECIPES = ("resnet50", "transformer", "bert")
-MODES = ("none", "default", "reduce-overhead")
-LR = 1e-4
-BATCHES = 24
-PARTS = ("bare", "engine", "hand", "run")
+MODES = ("none", "reduce-overhead", "default")
 # A run that neither ends nor measures: what is timed are its steps.
 ENDLESS = (
     "schedule=constant",
@@ -60,121 +50,6 @@ ENDLESS = (
     f"run.eval_every_steps={10**9}",
     "run.checkpoint_every_seconds=1e9",
 )
-Steps = Callable[[int], None]
-
-
-def placed(plan: Plan, mode: str) -> list[Batch]:
-    """Return the first batches of a run, on its device, as a run has them."""
-    stream = plan.recipe.train_stream(0, 0)
-    read = [stream.batch(Position(0, step, 0)) for step in range(BATCHES)]
-    with suppress(ImportError):  # a checkout from before this script
-        from autolrs_cli.training.loss_function import shaped
-        from autolrs_cli.training.placing import Placing
-
-        placing = Placing(plan.device, shaped(plan.recipe, mode))
-        return [placing.place(batch) for batch in read]
-    return [{name: tensor.to(plan.device) for name, tensor in batch.items()} for batch in read]
-
-
-def loss_of(plan: Plan, mode: str) -> Callable[..., Any]:
-    """Return the loss, compiled or not."""
-    with suppress(ImportError):
-        from autolrs_cli.training.loss_function import loss_function
-
-        return loss_function(plan.recipe, mode)
-    return plan.recipe.loss
-
-
-def by_hand(plan: Plan, mode: str) -> Callable[[Iterator[Batch], int, int], None]:
-    """Return a plain training loop: over so many batches, the loss read every so often."""
-    torch.manual_seed(0)
-    model = plan.recipe.model().to(plan.device).train()
-    optimizer = plan.make_optimizer(plan.recipe.parameter_groups(model))
-    for group in optimizer.param_groups:
-        group["lr"] = LR
-    loss_and_weight = loss_of(plan, mode)
-    bf16 = plan.settings.runtime.precision == "bf16"
-
-    def steps(batches: Iterator[Batch], count: int, every: int) -> None:
-        for number, batch in enumerate(itertools.islice(batches, count), 1):
-            optimizer.zero_grad(set_to_none=True)
-            with torch.autocast(plan.device.type, torch.bfloat16, enabled=bf16):
-                loss, weight = loss_and_weight(model, batch)
-            (loss / weight).backward()
-            optimizer.step()
-            if every and number % every == 0:
-                loss.item()
-
-    return steps
-
-
-def loaded(plan: Plan) -> Iterator[Batch]:
-    """Yield batches as a person's DataLoader would."""
-    stream, workers = plan.recipe.train_stream(0, 0), plan.settings.runtime.workers
-    dataset: Any = _Indexed(stream)
-    pinned = plan.device.type == "cuda"
-    loader: Any = DataLoader(dataset, batch_size=None, num_workers=workers, pin_memory=pinned)
-    for batch in loader:
-        yield {name: tensor.to(plan.device, non_blocking=True) for name, tensor in batch.items()}
-
-
-class _Indexed(torch.utils.data.Dataset):  # type: ignore[type-arg]
-    def __init__(self, stream: Any) -> None:
-        self.stream = stream
-
-    def __len__(self) -> int:
-        return 10**6
-
-    def __getitem__(self, step: int) -> Batch:
-        batch: Batch = self.stream.batch(Position(0, step, 0))
-        return batch
-
-
-def on_engine(trainer: Trainer, batches: Sequence[Batch]) -> Steps:
-    """Return what makes the engine's steps, each loss read when the next step was made."""
-    endless = itertools.cycle(batches)
-
-    def steps(count: int) -> None:
-        before: Any = 0.0
-        for batch in itertools.islice(endless, count):
-            loss, _ = trainer.engine.step([batch], LR, 1)
-            float(before)
-            before = loss
-        float(before)
-
-    return steps
-
-
-def in_run(trainer: Trainer) -> Steps:
-    """Return what makes the steps of a run."""
-    done = 0
-
-    def steps(count: int) -> None:
-        nonlocal done
-        trainer.keep(Segment("schedule", 0, done, count), lambda _: LR)
-        done += count
-
-    return steps
-
-
-def trainer_of(plan: Plan, folder: Path) -> Trainer:
-    """Return the trainer of a run in an empty folder."""
-    folder.mkdir()
-    journal = Journal(folder / "journal.jsonl", started=time.perf_counter())
-    return make_trainer(plan, RunDirectory(folder), journal, Ledger(time.perf_counter()), StopRequest())
-
-
-def parts_of(plan: Plan, mode: str, folder: Path) -> tuple[Trainer, dict[str, Steps]]:
-    """Return what is timed, by name; the trainer of the run among them."""
-    batches, trainer = placed(plan, mode), trainer_of(plan, folder)
-    bare, hand = by_hand(plan, mode), by_hand(plan, "none")
-    endless, read, every = itertools.cycle(batches), loaded(plan), plan.settings.run.log_every_steps
-    return trainer, {
-        "bare": lambda count: bare(endless, count, 0),
-        "engine": on_engine(trainer, batches),
-        "hand": lambda count: hand(read, count, every),
-        "run": in_run(trainer),
-    }
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
@@ -191,7 +66,7 @@ def measured(plan: Plan, mode: str, folder: Path, wanted: argparse.Namespace) ->
     """Return a row: milliseconds of each part's step, and ratios within rounds."""
     trainer, parts = parts_of(plan, mode, folder)
     for steps in parts.values():
-        steps(BATCHES)  # compiles, allocates, starts workers
+        steps(WARM_UP)  # compiles, allocates, starts workers
     if plan.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     counts = {}
@@ -205,10 +80,12 @@ def measured(plan: Plan, mode: str, folder: Path, wanted: argparse.Namespace) ->
             times[name] = seconds(functools.partial(steps, counts[name]), plan.device) / counts[name]
         rounds.append(times)
     row: dict[str, Any] = {"compile": mode}
-    row |= {f"{name} ms": round(1e3 * statistics.median(t[name] for t in rounds), 2) for name in PARTS}
+    row |= {f"{name} ms": round(1e3 * statistics.median(t[name] for t in rounds), 2) for name in parts}
     row["steps/s"] = round(1e3 / row["run ms"], 1)
     # By their ratios within a round, which a busy moment leaves alone.
     for over, under in (("bare", "engine"), ("bare", "run"), ("hand", "run")):
+        if over not in parts:
+            continue
         row[f"{over}/{under}"] = round(statistics.median(t[over] / t[under] for t in rounds), 3)
     if plan.device.type == "cuda":
         row["peak MiB"] = round(torch.cuda.max_memory_allocated() / 2**20)
@@ -273,25 +150,35 @@ def rows_here(wanted: argparse.Namespace) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as aside:
         for mode in wanted.compile:
+            if time.time() > wanted.until:
+                rows.append(
+                    {"recipe": wanted.recipe[0], "compile": mode, "problem": "no time was left for it"}
+                )
+                continue
             compiled = () if mode == "none" else (f"runtime.compile={mode}",)
+            row: dict[str, Any] = {"recipe": wanted.recipe[0], "compile": mode}
             try:
                 plan = plan_of(*common, *ENDLESS, *compiled, *wanted.set)
-            except ConfigError as error:
-                rows.append({"compile": mode, "problem": str(error)})
-                continue
-            row = measured(plan, mode, Path(aside) / mode, wanted)
-            rows.append({"recipe": wanted.recipe[0], "device": device_name(plan.device), **row})
-        rows[0]["startup s"] = startup_seconds((*common, *wanted.set), Path(aside) / "startup")
+                row["device"] = device_name(plan.device)
+                row |= measured(plan, mode, Path(aside) / mode, wanted)
+            except Exception as error:  # the others are still worth knowing
+                row["problem"] = f"{type(error).__name__}: {error}"
+            rows.append(row)
+        if "problem" not in rows[0]:
+            rows[0]["startup s"] = startup_seconds((*common, *wanted.set), Path(aside) / "startup")
     return rows
 
 
-def rows_of(recipe: str, wanted: argparse.Namespace, checkout: Path | None = None) -> list[dict[str, Any]]:
+def rows_of(
+    recipe: str, wanted: argparse.Namespace, until: float, checkout: Path | None = None
+) -> list[dict[str, Any]]:
     """Return a recipe's rows, measured in a process of its own, with the packages of a checkout if there is one."""
     modes = wanted.compile if checkout is None else ["none"]
     flags = {
         "device": wanted.device,
         "scale": wanted.scale,
         "seconds": wanted.seconds,
+        "until": until,
         "rounds": wanted.rounds,
     }
     command = [sys.executable, str(Path(__file__).resolve()), recipe, "--serve", "--compile", *modes]
@@ -341,23 +228,21 @@ def main() -> None:
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="further settings of the runs"
     )
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each part in each round")
+    parser.add_argument("--seconds", type=float, default=0.5, help="of each part in each round")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--minutes", type=float, default=5.0, help="after which no recipe begins")
+    parser.add_argument("--minutes", type=float, default=4.5, help="after which nothing more is begun")
+    parser.add_argument("--until", type=float, default=math.inf, help=argparse.SUPPRESS)
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="measure its runs too, uncompiled")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.serve:
         print(json.dumps(rows_here(wanted)))
         return
-    began = time.monotonic()
+    until = time.time() + 60 * wanted.minutes
     for recipe in wanted.recipe or RECIPES:
-        if time.monotonic() - began > 60 * wanted.minutes:
-            print(f"{recipe}: not measured, since {wanted.minutes:g} minutes are over")
-            continue
-        rows = rows_of(recipe, wanted)
+        rows = rows_of(recipe, wanted, until)
         if wanted.against is not None:
-            rows = compared(rows, rows_of(recipe, wanted, wanted.against.resolve()))
+            rows = compared(rows, rows_of(recipe, wanted, until, wanted.against.resolve()))
         print(f"{table(rows)}\n", flush=True)
 
 

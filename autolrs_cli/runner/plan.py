@@ -169,10 +169,20 @@ def _device(name: object) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
-            "`runtime.device=cuda` needs a CUDA device, but torch sees none here. "
+            f"`runtime.device=cuda` needs a CUDA device, but torch sees none here{_why_none()}. "
             "Set runtime.device=cpu, or install a CUDA build of torch and its driver."
         )
     return torch.device("cuda" if name == "cuda" else "cpu")
+
+
+def _why_none() -> str:
+    """Return what torch says of it, in its first sentence: no driver, one that is too old, a build without CUDA."""
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        said = str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
+        return f" ({said})" if said else ""
+    return ""
 
 
 def sharing_problems(recipe: Recipe, processes: int) -> list[str]:
