@@ -140,7 +140,8 @@ def startup_seconds(overrides: Sequence[str], folder: Path) -> float:
     """Return what a run needs from its imports to its first step, its data made ready before."""
     short = ("schedule=constant", "run.max_steps=2", "run.eval_every_steps=2", "dashboard=none")
     command = [sys.executable, "-c", STARTUP, str(folder), *overrides, *short, f"run.dir={folder}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    # Elsewhere, since Python looks for packages in the folder it is started in first.
+    done = subprocess.run(command, cwd=folder.parent, stdout=subprocess.PIPE, text=True, check=True)
     return round(float(done.stdout.splitlines()[-1]), 2)
 
 
