@@ -11,18 +11,20 @@ from unittest import mock
 import pytest
 import torch
 from diverging import kept_loss, nan_from
-from harness import USER, assert_equal_weights, events, toy
+from harness import USER, assert_equal_weights, events, run, toy
 from resuming import resume
 from toy_recipe import Rings
 
-from autolrs_cli.contracts import Batch, Position
+from autolrs_cli.contracts import Batch, LossKind, Position, Segment
 from autolrs_cli.errors import UnusableDataError
 from autolrs_cli.exit_codes import EndCause
+from autolrs_cli.search import Trial
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.interruption import StopRequest
 from autolrs_cli.training.late_reading import MadeStep, in_order
 from autolrs_cli.training.loader import TrainLoader, read_all
 from autolrs_cli.training.placing import Placing
+from autolrs_cli.training.trials import MadeSteps, Prober
 
 LEAN = (
     "search=lean",
@@ -68,6 +70,14 @@ RUNS: dict[str, tuple[tuple[str, ...], Callable[[], AbstractContextManager[Any]]
     "trials that fail": (("search.lr_max=10.0", "search.num_trials=4"), lambda: nan_in_trials(0.05)),
     "winners kept": (LEAN, nullcontext),
     "winners kept, trials that fail": (LEAN, lambda: nan_in_trials(0.02)),
+    "winners kept, losers stopped": (
+        ("search=ladder", "search.keeps_winner=true", "search.stops_early=true"),
+        nullcontext,
+    ),
+    "winners and weights kept": (
+        ("recipe=decoding", "search=ladder", "search.keeps_winner=true", "run.full_eval_every_steps=20"),
+        nullcontext,
+    ),
     "a stage that diverges": ((), lambda: nan_from(33, 0.0)),
     "a schedule that diverges": (
         ("schedule=constant", "run.eval_every_steps=7"),
@@ -80,10 +90,11 @@ RUNS: dict[str, tuple[tuple[str, ...], Callable[[], AbstractContextManager[Any]]
 @pytest.mark.parametrize("name", RUNS)
 def test_the_journal_is_that_of_a_loop_that_waits(name: str, tmp_path: Path) -> None:
     settings, disturbed = RUNS[name]
+    settings = settings if settings[:1] == ("recipe=decoding",) else ("recipe=toy", *settings)
     with disturbed():
-        waiting = toy(tmp_path / "waiting", *settings)
+        waiting = run(tmp_path / "waiting", *settings)
         with late():
-            going_on = toy(tmp_path / "late", *settings)
+            going_on = run(tmp_path / "late", *settings)
     assert going_on.status == waiting.status
     assert timeless(events(tmp_path / "late")) == timeless(events(tmp_path / "waiting"))
     assert timeless(going_on.summary) == timeless(waiting.summary)
@@ -101,6 +112,22 @@ def test_a_run_that_is_asked_to_stop_goes_on_where_one_that_waits_does(call: int
             assert resume(tmp_path / name) == 0
         assert_equal_weights(tmp_path / name, tmp_path / "whole")
     assert timeless(events(tmp_path / "late")) == timeless(events(tmp_path / "waiting"))
+
+
+@pytest.mark.parametrize(
+    ("keeps", "kind", "at_once"), [(False, "train", []), (True, "train", [2, 4]), (False, "choose", [2, 4])]
+)
+def test_a_trial_is_waited_for_where_it_may_end_and_be_kept_or_is_measured(
+    keeps: bool, kind: LossKind, at_once: list[int]
+) -> None:
+    """A step after the one that a policy ends a trial at would be in the end state that is kept."""
+    trainer = mock.Mock(is_anything_due=lambda step: False)
+    prober = Prober(trainer, mock.Mock(keeps_winner=keeps), mock.Mock())
+    trial, stage = Trial(0, 0.1, steps=5, kind=kind), Segment("stage", 0, 10, 20, stage=0)
+    list(prober._launch_all(MadeSteps(trial), stage, scored_at=(2, 4)))
+    made = [(call.args[1] - 9, call.kwargs["at_once"]) for call in trainer.launch.call_args_list]
+    assert [number for number, _ in made] == [1, 2, 3, 4, 5]
+    assert [number for number, waits in made if waits] == at_once
 
 
 def asked_to_stop(at_call: int) -> Any:
