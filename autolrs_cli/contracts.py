@@ -6,7 +6,7 @@ A *step* is one optimizer update. An LR is the base LR; each parameter group tra
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
@@ -43,6 +43,24 @@ Direction = Literal["min", "max"]
 Batch: TypeAlias = "dict[str, Tensor]"
 Report: TypeAlias = Callable[[str, int, "int | None"], None]
 """Told how a long preparation goes: what is being done, how much of it is, and of how much (None: unknown)."""
+
+
+class PlacedBatch(dict[str, "Tensor"]):
+    """A batch on another device than the CPU, which remembers what it was copied from.
+
+    Args:
+        placed: the tensors on their device.
+        host: the same on the CPU.
+    """
+
+    def __init__(self, placed: Batch, host: Batch) -> None:
+        super().__init__(placed)
+        self.host = host
+
+
+def on_host(batch: Batch) -> Batch:
+    """Return the batch on the CPU, where it can be counted without waiting for the device."""
+    return batch.host if isinstance(batch, PlacedBatch) else batch
 
 
 @dataclass(frozen=True)
@@ -219,6 +237,29 @@ class Divisible(Protocol):
         """Open the training stream of a phase, each step of which is shared out over `position.rank`.
 
         A batch may be empty: its number of examples then is 0.
+        """
+
+
+@runtime_checkable
+class Compilable(Protocol):
+    """A recipe whose loss is one graph of tensors: `loss` is `loss_sum` with `terms`.
+
+    Other recipes can be compiled too (`runtime.compile`), with breaks wherever their `loss` leaves the graph.
+    """
+
+    varying: Mapping[str, tuple[int, ...]]
+    """Which dimensions of which tensors of a batch differ from batch to batch: they are compiled for any size."""
+
+    def loss_sum(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the summed loss of a micro-batch; nothing of what the tensors hold may be asked for in Python."""
+
+    def terms(self, batch: Batch) -> float:
+        """Return the number of terms in it; `batch` is on the CPU."""
+
+    def bucketed(self, batch: Batch) -> Batch:
+        """Return a batch on the CPU of the same loss, terms and examples, padded to one of few shapes.
+
+        Under `runtime.compile=reduce-overhead` each shape is recorded once.
         """
 
 

@@ -41,6 +41,10 @@ SEARCHED: tuple[str, ...] = get_args(SearchedName)
 """Schedules whose LRs are found during the run."""
 
 
+Compile: TypeAlias = Literal["none", "default", "reduce-overhead"]
+"""How the loss is compiled; the words but the first are torch.compile's."""
+
+
 class Section(BaseModel):
     """A part of the configuration in which an unknown key is an error."""
 
@@ -98,6 +102,9 @@ class RuntimeSettings(Section):
     """CPU threads of torch; null takes the cores this process may use. Results depend on it, so it is recorded."""
     workers: Annotated[int, Field(strict=True, ge=0, le=MOST_PROCESSORS)]
     """Loader processes; 0 loads in the training process. Results do not depend on it."""
+    compile: Compile = "none"
+    """Compile forward and backward pass (torch.compile; needs a compiler): `default`, or `reduce-overhead` (with CUDA
+    graphs, on batches padded to few shapes). Results differ in rounding and dropout, so a comparison must share it."""
     deterministic: bool
     """Deterministic kernels only: same seed, machine and threads give the same result bit for bit."""
     max_seconds: PositiveFloat | None

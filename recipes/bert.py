@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from autolrs_cli.contracts import (
     Report,
     TrainStream,
     Verifiable,
+    on_host,
 )
 from autolrs_cli.values import Fraction, PositiveInt, checked
 from autolrs_recipes.checks import divides, divides_among
@@ -31,7 +33,7 @@ from autolrs_recipes.data.pretraining.prepare import TOKENIZER
 from autolrs_recipes.data.pretraining.sentence_pairs import LEAST_LENGTH, NUM_SPECIAL
 from autolrs_recipes.data.pretraining.show import LEGEND, sequences_in_words
 from autolrs_recipes.data.pretraining.source import PretrainingData
-from autolrs_recipes.data.pretraining.streams import HeldOutSentencePairs, Task, TrainSentencePairs
+from autolrs_recipes.data.pretraining.streams import HeldOutSentencePairs, Task, TrainSentencePairs, evened
 from autolrs_recipes.data.pretraining.wordpiece import SPECIAL_TOKENS
 from autolrs_recipes.data.tokenizer_file import read_tokenizer
 from autolrs_recipes.models.bert import PretrainingBert, losses, masked_and_next_logits
@@ -71,6 +73,10 @@ class Bert:
 
     metric = Metric("mlm_loss", "min", "nats")
     example_unit = "tokens"
+    varying: ClassVar[Mapping[str, tuple[int, ...]]] = {
+        **dict.fromkeys(("input_ids", "token_type_ids", "attention_mask"), (1,)),
+        **dict.fromkeys(("masked_positions", "masked_tokens"), (0,)),
+    }
 
     def __init__(
         self,
@@ -222,8 +228,20 @@ class Bert:
         The loss is the mean over the masked tokens plus the mean over the pairs of the *global* batch
         ([Devlin2019]_ Sec. A.2); see `Losses.total`.
         """
+        return self.loss_sum(model, batch), self.terms(batch)
+
+    def loss_sum(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return that loss alone."""
         masked, follows = masked_and_next_logits(model, batch)
-        return losses(masked, follows, batch).total, float(len(follows))
+        return losses(masked, follows, batch).total
+
+    def terms(self, batch: Batch) -> float:
+        """Count the pairs of a micro-batch."""
+        return float(len(batch["next_sentence_label"]))
+
+    def bucketed(self, batch: Batch) -> Batch:
+        """Pad sequences to their phase's length, and masked places to one of few numbers."""
+        return evened(batch, [length for _, length in self._stretches()])
 
     def measure(self, model: nn.Module, batch: Batch) -> dict[str, tuple[Tensor, float]]:
         """Return sums of losses and of right answers over a held-out batch."""
@@ -242,7 +260,7 @@ class Bert:
 
     def examples(self, batch: Batch) -> int:
         """Count the tokens of a micro-batch, special ones included, padding not."""
-        return int(batch["attention_mask"].sum())
+        return int(on_host(batch)["attention_mask"].sum())
 
     def legend(self) -> str:
         """Say how masked tokens are written."""

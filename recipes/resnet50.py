@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -60,6 +61,7 @@ class ResNet50:
 
     metric = Metric("accuracy", "max")
     example_unit = "images"
+    varying: ClassVar[Mapping[str, tuple[int, ...]]] = {}
 
     def __init__(
         self,
@@ -156,8 +158,19 @@ class ResNet50:
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, float]:
         """Return the summed cross-entropy of a micro-batch and its number of images."""
-        loss = F.cross_entropy(_logits(model, batch), batch["labels"], reduction="sum")
-        return loss, float(len(batch["labels"]))
+        return self.loss_sum(model, batch), self.terms(batch)
+
+    def loss_sum(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the summed cross-entropy of a micro-batch."""
+        return F.cross_entropy(_logits(model, batch), batch["labels"], reduction="sum")
+
+    def terms(self, batch: Batch) -> float:
+        """Count the images of a micro-batch."""
+        return float(len(batch["labels"]))
+
+    def bucketed(self, batch: Batch) -> Batch:
+        """Return the batch: all are of one shape."""
+        return batch
 
     def measure(self, model: nn.Module, batch: Batch) -> dict[str, tuple[Tensor, float]]:
         """Return sums of loss and of right answers (first guess; among five) over a held-out batch."""

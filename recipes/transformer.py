@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -28,11 +29,12 @@ from autolrs_cli.contracts import (
     Report,
     TrainStream,
     Verifiable,
+    on_host,
 )
 from autolrs_cli.values import PositiveInt, checked
 from autolrs_recipes.data.translation.pairs import END, END_ID, PAD, PAD_ID, UNKNOWN, TranslationData
 from autolrs_recipes.data.translation.show import BOUNDARIES, tokens_in_words
-from autolrs_recipes.data.translation.streams import HeldOutPairs, TrainPairs
+from autolrs_recipes.data.translation.streams import HeldOutPairs, TrainPairs, widened
 from autolrs_recipes.data.translation.vocabulary import Vocabulary
 from autolrs_recipes.models.beam_search import BeamSearch, bleu, encoded, spread
 from autolrs_recipes.models.hidden import hidden_weights
@@ -71,6 +73,7 @@ class Transformer:
 
     metric = Metric("bleu", "max")
     example_unit = "tokens"
+    varying: ClassVar[Mapping[str, tuple[int, ...]]] = {"source": (0, 1), "target": (0, 1)}
 
     def __init__(
         self,
@@ -195,8 +198,19 @@ class Transformer:
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, float]:
         """Return the summed smoothed cross-entropy of a micro-batch and its number of target tokens."""
-        loss = _cross_entropy(_logits(model, batch), batch["target"], self.label_smoothing)
-        return loss, float(self.examples(batch))
+        return self.loss_sum(model, batch), self.terms(batch)
+
+    def loss_sum(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the summed smoothed cross-entropy of a micro-batch."""
+        return _cross_entropy(_logits(model, batch), batch["target"], self.label_smoothing)
+
+    def terms(self, batch: Batch) -> float:
+        """Count the target tokens of a micro-batch, without padding."""
+        return float(self.examples(batch))
+
+    def bucketed(self, batch: Batch) -> Batch:
+        """Pad both sides to what the step has room for: there is one such length for each number of pairs."""
+        return widened(batch, self.batch_tokens // self.micro_batches, self.architecture.max_length)
 
     def measure(self, model: nn.Module, batch: Batch) -> dict[str, tuple[Tensor, float]]:
         """Return sums over a held-out batch's target tokens: loss (nats), the smoothed one, right first guesses."""
@@ -210,7 +224,7 @@ class Transformer:
 
     def examples(self, batch: Batch) -> int:
         """Count the target tokens of a micro-batch, without padding."""
-        return int((batch["target"] != PAD_ID).sum())
+        return int((on_host(batch)["target"] != PAD_ID).sum())
 
     def measure_fully(self, model: nn.Module, device: torch.device) -> FullMeasure:
         """Return BLEU of beam search on the test pairs, and that of copying the source."""
@@ -287,7 +301,7 @@ class Transformer:
 def _logits(model: nn.Module, batch: Batch) -> Tensor:
     """Return logits [B, T, vocabulary] in float32, also under autocast: each is told the tokens before its own."""
     source, target = batch["source"], batch["target"]
-    logits = next_token_logits(model, source, shifted(target, PAD_ID), PAD_ID)
+    logits = next_token_logits(model, source, shifted(target, PAD_ID), PAD_ID, on_host(batch)["source"])
     return logits.float()
 
 

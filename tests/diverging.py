@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
+from autolrs_cli.training.late_reading import MadeStep
 from autolrs_cli.training.trainer import Trainer
 
 ALWAYS = 0.0
@@ -13,13 +14,13 @@ ALWAYS = 0.0
 
 def kept_loss(of: Callable[[int, float, float], float]) -> Any:
     """Patch the loss of kept steps outside of trials: `of(step, lr, loss)` takes its place."""
-    advance = Trainer.advance
+    settle = Trainer.settle
 
-    def wrapped(self: Trainer, phase: int, step: int, lr: float, bucket: str) -> tuple[float, int]:
-        loss, examples = advance(self, phase, step, lr, bucket)  # type: ignore[arg-type]
-        return of(step, lr, loss) if bucket == "training" else loss, examples
+    def wrapped(self: Trainer, made: MadeStep, bucket: str) -> float:
+        loss = settle(self, made, bucket)  # type: ignore[arg-type]
+        return of(made.step, made.lr, loss) if bucket == "training" else loss
 
-    return mock.patch.object(Trainer, "advance", wrapped)
+    return mock.patch.object(Trainer, "settle", wrapped)
 
 
 def nan_from(step: int, above_lr: float, before: int = 50) -> Any:

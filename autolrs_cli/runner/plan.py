@@ -23,6 +23,7 @@ from autolrs_cli.contracts import (
     Target,
 )
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.runner.compiling import compiler_problems
 from autolrs_cli.runner.config_outline import require_shape
 from autolrs_cli.runner.initial_weights import initial_weights
 from autolrs_cli.runner.instantiate import build, kind_problems, named_target
@@ -140,6 +141,8 @@ def check(config: Mapping[str, Any], *, begins: bool = True) -> Plan:
     target = problems.attempt(lambda: _target(settings.target, recipe)) if settings and recipe else None
     if run and run.stop_at_target and config["target"] is None:
         problems.messages.append(NO_TARGET_TO_STOP_AT)
+    if device is not None and settings is not None:
+        problems.messages += compiler_problems(settings.runtime.compile, device)
     if recipe and settings:
         problems.messages += sharing_problems(recipe, settings.runtime.processes)
     phases = recipe.phases(run.max_steps) if recipe and run else ()
@@ -173,10 +176,20 @@ def _device(name: object) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
-            "`runtime.device=cuda` needs a CUDA device, but torch sees none here. "
+            f"`runtime.device=cuda` needs a CUDA device, but torch sees none here{_why_none()}. "
             "Set runtime.device=cpu, or install a CUDA build of torch and its driver."
         )
     return torch.device("cuda" if name == "cuda" else "cpu")
+
+
+def _why_none() -> str:
+    """Return what torch says of it, in its first sentence: no driver, one that is too old, a build without CUDA."""
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        said = str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
+        return f" ({said})" if said else ""
+    return ""
 
 
 def sharing_problems(recipe: Recipe, processes: int) -> list[str]:

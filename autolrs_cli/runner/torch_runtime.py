@@ -8,6 +8,7 @@ import torch
 import torch.utils.deterministic
 
 from autolrs_cli.contracts import EvalSplit, Position
+from autolrs_cli.runner.compiling import compile_deterministically
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.settings import RuntimeSettings
 from autolrs_cli.training.shared_memory import free_bytes, require_room
@@ -30,6 +31,8 @@ def prepare(runtime: RuntimeSettings, threads: int) -> None:
         # Overwriting fresh memory with NaN finds bugs but costs a pass over every new tensor.
         # It is a property of the module's class, which type checkers do not see.
         setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010
+    if runtime.compile != "none" and runtime.deterministic:
+        compile_deterministically()
     torch.backends.cudnn.benchmark = not runtime.deterministic
     # Convolutions default to TF32 on CUDA, which is not what a record that says fp32 means.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = runtime.precision != "fp32"

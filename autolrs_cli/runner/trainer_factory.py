@@ -22,7 +22,9 @@ from autolrs_cli.training.divergence import DivergenceWatch
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.evaluation import Evaluator
 from autolrs_cli.training.interruption import AgreedStop, StopRequest
+from autolrs_cli.training.late_reading import reads_late
 from autolrs_cli.training.ledger import Ledger
+from autolrs_cli.training.loss_function import shaped
 from autolrs_cli.training.ranked_policy import ranked
 from autolrs_cli.training.recorded_policy import RecordedPolicy
 from autolrs_cli.training.resume_points import ResumePoints
@@ -81,6 +83,7 @@ def make_trainer(
         world=world,
         average=settings.averaging,
         initial=initial_weights(run.init_from) if begins else None,
+        compiled=settings.runtime.compile,
     )
     ledger.synchronize = engine.synchronize
     state = _state(plan, journal, ledger, world)
@@ -96,6 +99,7 @@ def make_trainer(
             world=world,
             notice=notice,
             waiting=stop.check,
+            shaped=shaped(plan.recipe, settings.runtime.compile),
             **reading,
         ),
         state,
@@ -126,6 +130,7 @@ def make_trainer(
         ),
         last_weights=last_weights,
         best_weights=best_weights,
+        late=reads_late(plan.device, world),
     )
     for rider in (stop, trainer.resume_points):
         if isinstance(rider, AgreedStop | SharedResumePoints):
@@ -218,6 +223,7 @@ def run_started(plan: Plan, config: dict[str, Any], initial_weights: str | None 
             "seed": settings.seed,
             "device": device_name(plan.device),
             "precision": settings.runtime.precision,
+            **({"compile": settings.runtime.compile} if settings.runtime.compile != "none" else {}),
             "threads": plan.threads,
             **({"processes": plan.processes} if plan.processes > 1 else {}),
             "example_unit": plan.recipe.example_unit,

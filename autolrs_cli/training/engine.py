@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 import torch
@@ -15,11 +15,13 @@ from torch import nn
 from autolrs_cli.contracts import Batch, FullMeasure, FullyMeasured, OptimizerFactory, Recipe, WeightsKind
 from autolrs_cli.errors import UnusableDataError
 from autolrs_cli.seeding import derive_seed
-from autolrs_cli.settings import AverageSettings
+from autolrs_cli.settings import AverageSettings, Compile
 from autolrs_cli.training.averaging import averaged_weights, batch_norms
 from autolrs_cli.training.batch_norm import first_batches, kept_statistics
 from autolrs_cli.training.checkpoint import Checkpoint
 from autolrs_cli.training.engine_state import load_training_tensors, training_tensors
+from autolrs_cli.training.late_reading import mean_loss
+from autolrs_cli.training.loss_function import loss_function
 from autolrs_cli.training.optimizer_state import (
     batchnorm_batches,
     evaluation_weights,
@@ -53,6 +55,7 @@ class Engine:
         world: the processes that share each global batch.
         average: how weights are averaged beside the raw ones; None: they are not.
         initial: a file of weights to begin with, by `save_weights`; None: those that were drawn.
+        compiled: whether and how the loss is compiled.
 
     Raises:
         ConfigError: if the weights in `initial` are not of this model.
@@ -69,6 +72,7 @@ class Engine:
         world: World | None = None,
         average: AverageSettings | None = None,
         initial: Path | None = None,
+        compiled: Compile = "none",
     ) -> None:
         self.recipe = recipe
         self.device = device
@@ -76,6 +80,7 @@ class Engine:
         self._precision = precision
         self._seed = seed
         self._norm_batches: list[Batch] | None = None
+        self._loss = loss_function(recipe, compiled)
         torch.manual_seed(derive_seed(seed, "initialisation"))
         self.model: nn.Module = recipe.model().to(device).train()
         if initial is not None:  # before the optimizer and the average, which may copy the weights
@@ -88,12 +93,13 @@ class Engine:
         # Each process sees other examples, so it draws other dropout.
         _seed_everything(derive_seed(seed, "dropout", *((self.world.rank,) if self.world.rank else ())))
 
-    def step(self, batches: Iterable[Batch], lr: float, micro_batches: int = 1) -> tuple[float, int]:
+    def step(self, batches: Iterable[Batch], lr: float, micro_batches: int = 1) -> tuple[SupportsFloat, int]:
         """Make one optimizer update from the micro-batches of one step; return its mean loss and its examples.
 
         The mean is taken over the terms of the whole global batch, so it does not depend on the split into
         micro-batches, nor on that among processes, each of which hands in its own part. The loss is that of the
-        weights before the update, and may be non-finite.
+        weights before the update, and may be non-finite. Where the device works by itself, the step is only handed to
+        it: `float(loss)` waits for it.
 
         Raises:
             UnusableDataError: if the step has no term that could be learnt from.
@@ -106,8 +112,7 @@ class Engine:
         if self.averaged is not None:
             with evaluation_weights(self.optimizer):
                 self.averaged.update_parameters(self.model)
-        # Alone, the device is waited for only here, when the whole step has been handed to it.
-        return float(loss_sum) / weight, examples
+        return mean_loss(loss_sum, weight), examples
 
     def measure(self, batches: Iterable[Batch], weights: WeightsKind = "raw") -> dict[str, float]:
         """Return the mean of each of the recipe's measures over held-out batches; training state is untouched."""
@@ -243,9 +248,12 @@ class Engine:
                 left_out += 1
                 continue  # a small batch has fewer examples than there are processes and micro-batches
             with self._autocast():
-                loss_sum, terms = self.recipe.loss(self.model, batch)
+                loss_sum, terms = self._loss(self.model, batch)
+            first = not assumed
             assumed = assumed or (terms or 1.0) * micro_batches * self.world.size
             torch.autograd.backward(loss_sum / assumed)
+            if micro_batches > 1:
+                self._loss.keep(self.model.parameters(), first=first)
             total = total + loss_sum.detach()
             weight += terms
             examples += self.recipe.examples(batch)

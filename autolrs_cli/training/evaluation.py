@@ -162,9 +162,10 @@ class Evaluator:
     def _slice_that_chooses(self) -> list[Batch]:
         """Return its batches: it is small and measured many times a trial, so they stay on the device."""
         if self._choose_batches is None:
-            # Copies: what workers read stays in shared memory, of which there may be little.
+            # Copies: what workers read stays in shared memory, of which there may be little; on a device, it is one.
+            copied = self._workers and self._engine.device.type == "cpu"
             self._choose_batches = [
-                {name: tensor.clone() for name, tensor in batch.items()} if self._workers else batch
+                {name: tensor.clone() for name, tensor in batch.items()} if copied else batch
                 for batch in self._read("choose")
             ]
         return self._choose_batches

@@ -3,49 +3,27 @@
 from __future__ import annotations
 
 import itertools
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
-from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
+from torch.utils.data import Sampler
 
-from autolrs_cli.contracts import Batch, EvalStream, Noticing, Position, TrainStream
-from autolrs_cli.errors import AutoLRSError, TrainingError, WorkerDiedError
-from autolrs_cli.signals import LIKE_TERM
-from autolrs_cli.training.shared_memory import PREFETCH, shared, travels_in_pipe
+from autolrs_cli.contracts import Batch, EvalStream, Position, TrainStream
+from autolrs_cli.errors import AutoLRSError
+from autolrs_cli.training.placing import Moving, Placing
+from autolrs_cli.training.workers import Batches, Noted, Packed, Read, begin, map_lazily, reader
 
-WORKER_DIED = (
-    "Every loader worker must stay alive, but one died. If memory ran out, lower runtime.workers (0: none)."
-)
-# How long to wait for a batch before asking whether to stop.
-PATIENCE_SECONDS = 1.0
-_TORCH_TIMED_OUT = "DataLoader timed out"
-
-# Torch raises a plain RuntimeError for a worker that died; errors raised by a living worker's code name it too.
-TORCH_SAYS = "DataLoader worker (pid"
-
-
-@dataclass(frozen=True)
-class _Packed:
-    """A batch on its way between processes."""
-
-    arrays: dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class _Noted:
-    """A batch, and what its stream said of it."""
-
-    batch: Batch | _Packed
-    notices: tuple[str, ...]
-
-
-_Read: TypeAlias = "Batch | _Packed | _Noted | AutoLRSError"
 Notice: TypeAlias = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A batch that was read and is on its way to the device, and what its stream said of it."""
+
+    moving: Moving
+    notices: tuple[str, ...]
 
 
 def unheard(notice: str) -> None:
@@ -64,6 +42,7 @@ class TrainLoader:
         notice: told what the stream has to say of the batches, when they are read.
         waiting: called now and then while a step's first micro-batch is waited for; may raise, to stop there. Later in
             a step nobody may stop: half of it is done.
+        placing: moves batches to the device; None: as they are.
     """
 
     def __init__(
@@ -75,20 +54,22 @@ class TrainLoader:
         rank: int = 0,
         notice: Notice = unheard,
         waiting: Callable[[], None] = lambda: None,
+        placing: Placing | None = None,
     ) -> None:
         self._positions = _PositionsFrom(phase, stream.micro_batches, rank)
-        self._device = device
+        self._placing = placing or Placing(device)
+        self._ahead: _Begun | Exception | None = None
         self._notice = notice
         self._waiting = waiting
         self._between_steps = True
         self.micro_batches = stream.micro_batches
-        dataset = _Batches(stream)
-        self._source: Iterable[_Read] = (
-            _workers(dataset, self._positions, workers, device)
+        dataset = Batches(stream)
+        self._source: Iterable[Read] = (
+            reader(dataset, self._positions, workers, device)
             if workers
             else map_lazily(dataset, self._positions)
         )
-        self._batches: Iterator[_Read] | None = None
+        self._batches: Iterator[Read] | None = None
         self._next_step = 0
 
     def seek(self, step: int) -> None:
@@ -96,7 +77,8 @@ class TrainLoader:
         if self._batches is not None and step == self._next_step:
             return
         self._positions.first_step = self._next_step = step
-        self._batches = _begin(self._source, self._wait)
+        self._batches = begin(self._source, self._wait)
+        self._ahead = None
 
     def read(self) -> Iterator[Batch]:
         """Yield the micro-batches of the next step, on the device, each when it is asked for.
@@ -110,7 +92,26 @@ class TrainLoader:
         self._next_step += 1
         for micro in range(self.micro_batches):
             self._between_steps = micro == 0
-            yield to_device(next(self._batches), self._device, self._notice)
+            yield self._taken(self._batches)
+
+    def read_ahead(self) -> None:
+        """Begin to move the next micro-batch to the device, where that takes time.
+
+        What goes wrong is raised when the batch is asked for: perhaps it never is.
+        """
+        if not self._placing.is_ahead or self._batches is None or self._ahead is not None:
+            return
+        self._between_steps = True
+        try:
+            self._ahead = _begun(next(self._batches), self._placing)
+        except Exception as error:
+            self._ahead = error
+
+    def _taken(self, batches: Iterator[Read]) -> Batch:
+        ahead, self._ahead = self._ahead, None
+        if isinstance(ahead, Exception):
+            raise ahead
+        return _finished(ahead or _begun(next(batches), self._placing), self._placing, self._notice)
 
     def _wait(self) -> None:
         if self._between_steps:
@@ -128,68 +129,41 @@ def read_all(
 
     `share` is (r, n) for batches r, r + n, r + 2n, ...: of n processes, what process r measures.
     """
-    dataset, indices = _Batches(stream), range(share[0], stream.num_batches, share[1])
-    source: Iterable[_Read] = (
-        _workers(dataset, indices, workers, device) if workers else map_lazily(dataset, indices)
+    dataset, indices = Batches(stream), range(share[0], stream.num_batches, share[1])
+    source: Iterable[Read] = (
+        reader(dataset, indices, workers, device) if workers else map_lazily(dataset, indices)
     )
-    for batch in _begin(source):
-        yield to_device(batch, device, notice)
+    placing = Placing(device)
+    moving = (_begun(read, placing) for read in begin(source))
+    for each in _one_ahead(moving) if placing.is_ahead else moving:
+        yield _finished(each, placing, notice)
 
 
-def to_device(batch: _Read, device: torch.device, notice: Notice = unheard) -> Batch:
-    """Move a batch, keeping its memory format; asynchronously where the batch is pinned."""
-    if isinstance(batch, AutoLRSError):
-        raise batch
-    if isinstance(batch, _Noted):
-        for said in batch.notices:
-            notice(said)
-        batch = batch.batch
-    if isinstance(batch, _Packed):
-        batch = {name: torch.from_numpy(array) for name, array in batch.arrays.items()}
-    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+def _one_ahead(begun: Iterator[_Begun]) -> Iterator[_Begun]:
+    """Yield each when the next one was begun."""
+    before = next(begun, None)
+    while before is not None:
+        after = next(begun, None)
+        yield before
+        before = after
 
 
-class map_lazily:  # noqa: N801 - reads as the function it is, but can be iterated again
-    """Iterate `dataset[key]` over `keys`; every `iter()` starts anew."""
+def _begun(read: Read, placing: Placing) -> _Begun:
+    """Begin to move what was read.
 
-    def __init__(self, dataset: _Batches, keys: Iterable[Any]) -> None:
-        self._dataset = dataset
-        self._keys = keys
-
-    def __iter__(self) -> Iterator[_Read]:
-        return (self._dataset[key] for key in self._keys)
-
-
-class _Batches(Dataset["_Read"]):
-    """A stream's batches; an error that a person can act on comes as a value.
-
-    Raised in a worker, it would reach the person wrapped in that worker's traceback.
+    Raises:
+        AutoLRSError: if it is one.
     """
-
-    def __init__(self, stream: TrainStream | EvalStream) -> None:
-        self._stream = stream
-        # Asked once: telling whether a class has a protocol's methods costs a tenth of a small model's forward pass.
-        self._noticing = stream if isinstance(stream, Noticing) else None
-
-    def __getitem__(self, place: Any) -> _Read:
-        try:
-            batch = self._stream.batch(place)
-            read = _pack(batch) if get_worker_info() is not None else batch
-        except AutoLRSError as error:
-            return error
-        notices = self._noticing.notices() if self._noticing is not None else ()
-        return _Noted(read, tuple(notices)) if notices else read
+    if isinstance(read, AutoLRSError):
+        raise read
+    batch, notices = (read.batch, read.notices) if isinstance(read, Noted) else (read, ())
+    return _Begun(placing.begin(batch.unpacked() if isinstance(batch, Packed) else batch), notices)
 
 
-def _pack(batch: Batch) -> Batch | _Packed:
-    """Return a small batch as arrays, a large one in shared memory.
-
-    Torch sends each tensor between processes as a file of its own, which costs a few tenths of a millisecond whatever
-    its size: a fifth of a step of a small model on token ids. Arrays go through the pipe.
-    """
-    if travels_in_pipe(batch):
-        return _Packed({name: tensor.numpy() for name, tensor in batch.items()})
-    return shared(batch)
+def _finished(begun: _Begun, placing: Placing, notice: Notice) -> Batch:
+    for said in begun.notices:
+        notice(said)
+    return placing.finish(begun.moving)
 
 
 class _PositionsFrom(Sampler[Position]):
@@ -205,90 +179,3 @@ class _PositionsFrom(Sampler[Position]):
         for step in itertools.count(self.first_step):
             for micro in range(self.micro_batches):
                 yield Position(self._phase, step, micro, self._rank)
-
-
-def _workers(dataset: _Batches, keys: Iterable[Any], workers: int, device: torch.device) -> DataLoader[_Read]:
-    return DataLoader(
-        dataset,
-        batch_size=None,  # the dataset already returns whole micro-batches
-        sampler=keys,
-        num_workers=workers,
-        prefetch_factor=PREFETCH,
-        persistent_workers=isinstance(
-            keys, Sampler
-        ),  # seeking restarts the iterator: 4 ms, against 45 for a fork
-        pin_memory=device.type == "cuda",
-        worker_init_fn=_ignore_interrupts,
-        # Without one of its own, the loader draws its base seed from the global state that drives dropout.
-        generator=torch.Generator(),
-    )
-
-
-def _begin(source: Iterable[_Read], waiting: Callable[[], None] = lambda: None) -> Iterator[_Read]:
-    """Start reading; `waiting` is called now and then while a worker's batch is waited for.
-
-    Torch makes a dying worker raise in the training process, wherever that is: in the middle of writing a checkpoint,
-    for example. Reading notices by itself, within `PATIENCE_SECONDS`, and there it can be dealt with.
-    """
-    batches = iter(source)
-    if not isinstance(source, DataLoader):
-        return batches
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    return _from_workers(batches, waiting)
-
-
-def _from_workers(batches: Iterator[_Read], waiting: Callable[[], None]) -> Iterator[_Read]:
-    """Yield what workers read.
-
-    Raises:
-        WorkerDiedError: if one of them died.
-    """
-    while True:
-        try:
-            _limit(batches, PATIENCE_SECONDS)
-            batch = next(batches)
-        except StopIteration:
-            return
-        except (ConnectionError, EOFError) as error:  # its end of a pipe is gone
-            raise WorkerDiedError(f"{WORKER_DIED} ({error})") from error
-        except RuntimeError as error:
-            if str(error).startswith(_TORCH_TIMED_OUT):
-                _require_pinning(batches)
-                waiting()
-                continue  # it has lost nothing: the batch is still to come
-            if TORCH_SAYS not in str(error):
-                raise
-            raise WorkerDiedError(f"{WORKER_DIED} ({error})") from error
-        finally:
-            _limit(batches, 0)
-        yield batch
-
-
-def _limit(batches: Iterator[_Read], seconds: float) -> None:
-    """Let torch wait for a batch no longer than this; 0: as long as it takes.
-
-    Its own setting would also hold while workers go back to another step, where giving up loses the place. A torch
-    that does not have this attribute waits for ever, as it does by default.
-    """
-    setattr(batches, "_timeout", seconds)  # noqa: B010 - not of the class that torch lets us see
-
-
-def _require_pinning(batches: Iterator[_Read]) -> None:
-    """Check that the thread that pins batches for the device lives; torch asks for that only when it does not time out.
-
-    Raises:
-        TrainingError: if it does not.
-    """
-    thread = getattr(batches, "_pin_memory_thread", None)
-    if thread is not None and not thread.is_alive():
-        raise TrainingError(
-            "Batches must be pinned for the device, but the thread that does it has ended. Resume the run."
-        )
-
-
-def _ignore_interrupts(_: int) -> None:
-    # Ctrl-C and a lost terminal reach the whole process group; the training process alone decides when to stop.
-    # SIGTERM must still end a worker: a leaving training process sends it to those that have not ended by themselves.
-    for number in (signal.SIGINT, *LIKE_TERM):
-        signal.signal(number, signal.SIG_IGN)

@@ -86,9 +86,14 @@ class ResumePoints:
             )
             self._journal.write(events.Warned(message))
 
+    @property
+    def are_due(self) -> bool:
+        """Whether the last one is old enough."""
+        return time.perf_counter() - self._written_at >= self._every_seconds
+
     def write_if_due(self) -> None:
         """Write a resume point if the last one is old enough."""
-        if time.perf_counter() - self._written_at >= self._every_seconds:
+        if self.are_due:
             self.write_or_warn()
 
     def write_at_the_end(self) -> None:

@@ -5,7 +5,6 @@ Every process has all of them and does the same at the same point; rank 0 alone 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -105,13 +104,16 @@ class SharedResumePoints(ResumePoints):
 
     def says(self) -> list[float]:
         """Return whether rank 0 finds the last resume point old enough."""
-        return [
-            float(self._world.rank == 0 and time.perf_counter() - self._written_at >= self._every_seconds)
-        ]
+        return [float(self._world.rank == 0 and super().are_due)]
 
     def hears(self, sums: Sequence[float]) -> None:
         """Take in what rank 0 found."""
         self._is_due = sums[0] > 0
+
+    @property
+    def are_due(self) -> bool:
+        """Whether all know that the last one is old enough."""
+        return self._is_due
 
     def write(self) -> None:
         """Write a resume point of the run as it is.
@@ -129,7 +131,7 @@ class SharedResumePoints(ResumePoints):
 
     def write_if_due(self) -> None:
         """Write a resume point if all know that the last one is old enough."""
-        if self._is_due:
+        if self.are_due:
             self.write_or_warn()
 
     def stored_start(self) -> Checkpoint | None:

@@ -8,6 +8,7 @@ import torch
 
 from autolrs_cli.contracts import Batch, Divisible, Phase, Recipe, TrainStream
 from autolrs_cli.training.loader import Notice, TrainLoader, unheard
+from autolrs_cli.training.placing import Placing
 from autolrs_cli.training.world import World
 
 
@@ -31,6 +32,7 @@ class TrainData:
         notice: told what the streams have to say of their batches.
         world: the processes that share each global batch.
         waiting: called now and then while a step's first batch is waited for; may raise, to stop there.
+        shaped: what is made of a batch before it goes to the device.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class TrainData:
         world: World | None = None,
         notice: Notice = unheard,
         waiting: Callable[[], None] = lambda: None,
+        shaped: Callable[[Batch], Batch] = lambda batch: batch,
     ) -> None:
         self.phases = phases
         self._recipe = recipe
@@ -53,6 +56,7 @@ class TrainData:
         self._world = world or World()
         self._notice = notice
         self._waiting = waiting
+        self._placing = Placing(device, shaped)
         self._loaders: dict[int, TrainLoader] = {}
 
     def read(self, phase: int, step: int) -> tuple[Iterator[Batch], int]:
@@ -60,6 +64,11 @@ class TrainData:
         loader = self._loader(phase)
         loader.seek(step - sum(p.steps for p in self.phases[:phase]))
         return loader.read(), loader.micro_batches
+
+    def read_ahead(self) -> None:
+        """Begin to move the next batch to the device, where that takes time."""
+        for loader in self._loaders.values():
+            loader.read_ahead()
 
     def _loader(self, phase: int) -> TrainLoader:
         if phase not in self._loaders:
@@ -72,6 +81,7 @@ class TrainData:
                 self._world.rank,
                 notice=self._notice,
                 waiting=self._waiting,
+                placing=self._placing,
             )
             self._loaders = {phase: loader}
         return self._loaders[phase]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from autolrs_cli.contracts import Segment
@@ -14,6 +14,7 @@ from autolrs_cli.training.best_weights import BestWeights
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.evaluation import Evaluation, Evaluator
 from autolrs_cli.training.interruption import StopRequest
+from autolrs_cli.training.late_reading import MadeStep, in_order
 from autolrs_cli.training.ledger import Bucket
 from autolrs_cli.training.outcome import finite
 from autolrs_cli.training.resume_points import ResumePoints
@@ -51,6 +52,7 @@ class Trainer:
         resume_points: from which the run can go on.
         last_weights: keeps the weights whose mean a full evaluation measures; None for recipes that have none.
         best_weights: keeps the weights of the best evaluation; None: they are not kept.
+        late: whether a step's loss may be read after the next step was made (see `late_reading`).
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Trainer:
         resume_points: ResumePoints,
         last_weights: LastCheckpoints | None = None,
         best_weights: BestWeights | None = None,
+        late: bool = False,
     ) -> None:
         self.engine = engine
         self.data = data
@@ -77,6 +80,7 @@ class Trainer:
         self._stop = stop
         self._last_weights = last_weights
         self.best_weights = best_weights
+        self._late = late
 
     def keep(self, segment: Segment, lr_at: Callable[[int], float]) -> None:
         """Train what is left of `segment` for good, at the LR that `lr_at` gives for each 0-based kept step.
@@ -91,15 +95,20 @@ class Trainer:
         bucket = BUCKETS[segment.kind]
         self.state.place.phase = self.data.phases[segment.phase].name
         with self.state.ledger.span(bucket):
-            for step in range(self.state.place.step, segment.end):
-                lr = lr_at(step)
-                loss, examples = self.advance(segment.phase, step, lr, bucket)
-                self.count(segment, step, lr, loss, examples)
-                self._require_sound(segment, step, lr, loss)
-                self.do_what_is_due()
-                if self.is_over:
-                    return
-                self.resume_points.write_if_due()
+            for made in in_order(self._launch_all(segment, lr_at)):
+                loss = self.settle(made, bucket)
+                self.count(segment, made.step, made.lr, loss, made.examples)
+                self._require_sound(segment, made.step, made.lr, loss)
+                if made.at_once:
+                    self.do_what_is_due()
+                    if self.is_over:
+                        return
+                    self.resume_points.write_if_due()
+
+    def _launch_all(self, segment: Segment, lr_at: Callable[[int], float]) -> Iterator[MadeStep]:
+        for step in range(self.state.place.step, segment.end):
+            at_once = self.is_anything_due(step + 1) or self.resume_points.are_due
+            yield self.launch(segment.phase, step, lr_at(step), at_once=at_once)
 
     @property
     def is_over(self) -> bool:
@@ -111,20 +120,40 @@ class Trainer:
         if self.is_over and self.state.place.step < self._cadence.max_steps:
             self.do_what_is_due(last=True)
 
-    def advance(self, phase: int, step: int, lr: float, bucket: Bucket) -> tuple[float, int]:
-        """Make the optimizer step that belongs to kept step `step`, in a trial or for good.
+    def launch(
+        self, phase: int, step: int, lr: float, *, at_once: bool = True, goes_on: bool = True
+    ) -> MadeStep:
+        """Hand the optimizer step that belongs to kept step `step` to the device, in a trial or for good.
 
-        Returns:
-            Its loss, and how many examples it saw.
+        It is to be settled before what it leads to is written down, one of several in their order.
+
+        Args:
+            phase: that the step lies in.
+            step: 0-based over the run.
+            lr: the base LR.
+            at_once: whether it must be settled before the next one is launched.
+            goes_on: whether the next step is likely to be that of `step + 1`.
         """
         self._stop.check()
         batches, micro_batches = self.data.read(phase, step)
         loss, examples = self.engine.step(batches, lr, micro_batches)
+        if goes_on:
+            self.data.read_ahead()
+        return MadeStep(step, lr, loss, examples, at_once or not self._late)
+
+    def settle(self, made: MadeStep, bucket: Bucket) -> float:
+        """Wait for a step, charge it to `bucket`, and return its loss."""
+        loss = float(made.loss)
         # The first step's loss is that of the initial weights: nothing was updated before it.
         self.state.untrained_loss.setdefault("train", loss)
         self.state.place.total_steps += 1
         self.state.ledger.count(bucket)
-        return loss, examples
+        return loss
+
+    def advance(self, phase: int, step: int, lr: float, bucket: Bucket) -> tuple[float, int]:
+        """Make a step and wait for it; return its loss, and how many examples it saw."""
+        made = self.launch(phase, step, lr)
+        return self.settle(made, bucket), made.examples
 
     def count(self, segment: Segment, step: int, lr: float, loss: float, examples: int) -> None:
         """Take kept step `step` (0-based), which was made, into the account of the run, and log it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from autolrs_cli.contracts import Segment
@@ -12,6 +12,7 @@ from autolrs_cli.records import events
 from autolrs_cli.search import Choice, Curve, SearchPolicy, Stop, Stopped, Trial
 from autolrs_cli.search.ask_tell import TrialResult, Verdict
 from autolrs_cli.training.divergence import DivergedError
+from autolrs_cli.training.late_reading import MadeStep, in_order
 from autolrs_cli.training.ledger import Bucket
 from autolrs_cli.training.outcome import finite
 from autolrs_cli.training.snapshot import Snapshot
@@ -74,8 +75,8 @@ class Prober:
         verdict: Verdict = "go"
         made = MadeSteps(trial)
         with self._state.ledger.span("search_discarded"):
-            for number in range(1, trial.steps + 1):
-                loss = self._advance(made, stage, number, "search_discarded")
+            for step in in_order(self._launch_all(made, stage, scored_at)):
+                number, loss = step.step - stage.first_step + 1, self._settle(made, step, "search_discarded")
                 if math.isfinite(loss) and number not in scored_at:
                     continue
                 if math.isfinite(loss) and trial.kind == "choose":
@@ -167,25 +168,38 @@ class Prober:
             )
         )
 
-    def _advance(self, made: MadeSteps, stage: Segment, number: int, bucket: Bucket) -> float:
-        """Make step `number` (1-based) of a trial; return its loss."""
-        step = stage.first_step + number
-        loss, examples = self._trainer.advance(stage.phase, step - 1, made.trial.lr_at(number), bucket)
-        if self._policy.keeps_winner:
-            made.losses.append(loss)
-            made.examples.append(examples)
-            if self._trainer.is_anything_due(step):
+    def _launch_all(
+        self, made: MadeSteps, stage: Segment, scored_at: Sequence[int] = ()
+    ) -> Iterator[MadeStep]:
+        """Make the steps of a trial; those in `scored_at` (1-based) are scored, and may be its last."""
+        trial, keeps = made.trial, self._policy.keeps_winner
+        for number in range(1, trial.steps + 1):
+            step = stage.first_step + number
+            # A trial that is stopped may have an end that is kept, so there must be no step after it.
+            at_once = number in scored_at and (keeps or trial.kind == "choose")
+            launched = self._trainer.launch(
+                stage.phase, step - 1, trial.lr_at(number), at_once=at_once, goes_on=number < trial.steps
+            )
+            if keeps and self._trainer.is_anything_due(step):
                 with self._state.ledger.span("snapshot"):
                     made.due[number] = self._make_snapshot()
                     made.due[number].save()
+            yield launched
+
+    def _settle(self, made: MadeSteps, step: MadeStep, bucket: Bucket) -> float:
+        """Wait for a step of a trial; return its loss."""
+        loss = self._trainer.settle(step, bucket)
+        if self._policy.keeps_winner:
+            made.losses.append(loss)
+            made.examples.append(step.examples)
         return loss
 
     def _make_again(self, trial: Trial, stage: Segment) -> None:
         """Make the steps of a winner again whose end was lost with an earlier process: the same, bit for bit."""
         made = MadeSteps(trial)
         with self._state.ledger.span("repeated"):
-            for number in range(1, trial.steps + 1):
-                self._advance(made, stage, number, "repeated")
+            for step in in_order(self._launch_all(made, stage)):
+                self._settle(made, step, "repeated")
         self._latest = made
         self.save_end(trial)
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from autolrs_cli.contracts import Batch
+from autolrs_cli.contracts import Batch, on_host
 from autolrs_recipes.models.layers import attention, dropped, linear, norm, shown
 
 
@@ -19,7 +19,7 @@ def encoded(bert: Any, batch: Batch) -> Tensor:
         batch: with "input_ids", "token_type_ids" and "attention_mask", int64 [B, L].
     """
     states = _embedded(bert.embeddings, batch["input_ids"], batch["token_type_ids"])
-    mask = shown(batch["attention_mask"])
+    mask = shown(batch["attention_mask"], on_host(batch)["attention_mask"])
     for layer in bert.encoder.layer:
         around = layer.attention
         taken = _looked_up(around.self, states, len(batch["input_ids"]), mask)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
@@ -30,14 +31,18 @@ def dropped(states: Tensor, share: float, layer: Any) -> Tensor:
     return F.dropout(states, share) if share and layer.training else states
 
 
-def shown(attention_mask: Tensor) -> Tensor | None:
+def shown(attention_mask: Tensor, on_host: Tensor) -> Tensor | None:
     """Return which places every query may look at, bool [B, 1, 1, T]; None where it may look at all.
+
+    A compiled pass always has a mask: its graph must not depend on what the batch holds.
 
     Args:
         attention_mask: [B, T], zero for padding.
+        on_host: the same on the CPU, where looking for padding does not wait for the device.
     """
-    mask = attention_mask.bool()
-    return None if mask.all() else mask[:, None, None]
+    if not torch.compiler.is_compiling() and on_host.bool().all():
+        return None
+    return attention_mask.bool()[:, None, None]
 
 
 def attention(

@@ -12,7 +12,9 @@ from transformers import MarianMTModel
 from autolrs_recipes.models.layers import attention, dropped, linear, norm, shown
 
 
-def next_token_logits(model: nn.Module, source: Tensor, before: Tensor, pad_id: int) -> Tensor:
+def next_token_logits(
+    model: nn.Module, source: Tensor, before: Tensor, pad_id: int, on_host: Tensor | None = None
+) -> Tensor:
     """Return logits of the next token at each place, [B, T, vocabulary].
 
     Args:
@@ -20,13 +22,14 @@ def next_token_logits(model: nn.Module, source: Tensor, before: Tensor, pad_id: 
         source: int64 [B, S], padded with `pad_id`.
         before: int64 [B, T], the tokens that each place is told.
         pad_id: marks padding.
+        on_host: `source` on the CPU; None: it is there.
     """
     if type(model) is not MarianMTModel or model.model.encoder.layerdrop or model.model.decoder.layerdrop:
         logits: Tensor = model(
             input_ids=source, attention_mask=source != pad_id, decoder_input_ids=before, use_cache=False
         ).logits
         return logits
-    mask = shown(source != pad_id)
+    mask = shown(source != pad_id, (source if on_host is None else on_host) != pad_id)
     states = _decoded(model.model.decoder, before, _encoded(model.model.encoder, source, mask), mask)
     bias = model.get_buffer("final_logits_bias")
     return F.linear(states, model.lm_head.weight, bias[0]).view(*before.shape, -1)

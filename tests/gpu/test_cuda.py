@@ -1,4 +1,4 @@
-"""What only a CUDA device can show. Deselected by default: `pytest -m gpu`. Not yet run by us on a device."""
+"""What only a CUDA device can show. Deselected by default: `pytest -m gpu`."""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from refusals import told
 from sklearn.datasets import load_digits
 
-from autolrs_recipes.data.images.digits import MEAN, STD, Digits
+from autolrs_recipes.data.images import digits as module
+from autolrs_recipes.data.images.digits import MEAN, STD, Digits, read_digits
 from autolrs_recipes.data.images.streams import Draw
 
 
@@ -14,6 +15,16 @@ def test_constants_are_those_of_the_pixels():
     pixels = torch.from_numpy(load_digits().images / 16)
     assert pixels.mean().item() == pytest.approx(MEAN, abs=1e-4)
     assert pixels.std(correction=0).item() == pytest.approx(STD, abs=1e-4)
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["its file", "a release that keeps it elsewhere"])
+def test_the_digits_are_scikit_learns(found, monkeypatch):
+    if not found:
+        monkeypatch.setattr(module, "find_spec", lambda name: None)
+    theirs, (pixels, labels) = load_digits(), read_digits()
+    assert (pixels == theirs.images).all()
+    assert (labels == theirs.target).all()
+    assert (pixels.dtype, labels.dtype) == (theirs.images.dtype, "int64")
 
 
 def test_held_out_images_are_a_plain_bilinear_enlargement(digits):

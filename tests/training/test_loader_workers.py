@@ -16,7 +16,7 @@ from processes import COMMAND, environment
 
 from autolrs_cli.contracts import Batch
 from autolrs_cli.errors import ConfigError, TrainingError
-from autolrs_cli.training import loader, shared_memory
+from autolrs_cli.training import shared_memory, workers
 from autolrs_cli.training.interruption import RunInterrupted, StopRequest
 from autolrs_cli.training.loader import TrainLoader, read_all
 
@@ -146,7 +146,7 @@ class TestSmallSharedMemory:
 class TestWaiting:
     @pytest.fixture
     def stuck(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stuck:
-        monkeypatch.setattr(loader, "PATIENCE_SECONDS", 0.05)
+        monkeypatch.setattr(workers, "PATIENCE_SECONDS", 0.05)
         os.mkfifo(tmp_path / "pipe")
         return Stuck(tmp_path / "pipe")
 
@@ -163,7 +163,7 @@ class TestWaiting:
             next(TrainLoader(stuck, 0, 1, CPU, waiting=waiting).read())
 
     def test_within_a_step_nobody_may_stop(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(loader, "PATIENCE_SECONDS", 1e-4)
+        monkeypatch.setattr(workers, "PATIENCE_SECONDS", 1e-4)
         taken: list[int] = []
         seen: list[int] = []
         reading = TrainLoader(
@@ -175,7 +175,7 @@ class TestWaiting:
         assert set(seen) <= {0}
 
     def test_waiting_loses_no_batch(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(loader, "PATIENCE_SECONDS", 1e-4)
+        monkeypatch.setattr(workers, "PATIENCE_SECONDS", 1e-4)
         reading = TrainLoader(Numbered(), 0, 2, CPU)
         for first in (0, 7, 3, 11):
             reading.seek(first)
@@ -183,7 +183,7 @@ class TestWaiting:
             assert read == [*range(first, first + 10)]
 
     def test_a_worker_that_dies_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(loader, "PATIENCE_SECONDS", 0.05)
+        monkeypatch.setattr(workers, "PATIENCE_SECONDS", 0.05)
         with pytest.raises(TrainingError, match="one died"):
             next(TrainLoader(Dying(), 0, 1, CPU).read())
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from pydantic import Field
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 from autolrs_cli.contracts import Batch
@@ -26,6 +28,24 @@ MEAN, STD = 0.3053, 0.3760
 """Of all pixels of scikit-learn's digits, scaled to [0, 1] (measured)."""
 _BRIGHTEST = 16.0
 _SOURCE_PIXELS = 8
+
+
+def read_digits() -> tuple[np.ndarray, np.ndarray]:
+    """Return what scikit-learn's `load_digits` does: brightness, float64 [N, 8, 8] in [0, 16], and labels, int64 [N].
+
+    Its file is read where it lies: to import the library takes longer than all else that is read.
+    """
+    library = find_spec("sklearn")
+    folders = library.submodule_search_locations if library else None
+    path = Path(folders[0]) / "datasets" / "data" / "digits.csv.gz" if folders else None
+    if path is None or not path.is_file():  # a release that keeps it elsewhere
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        return digits.images, digits.target.astype(np.int64)
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        table = np.loadtxt(file, delimiter=",")
+    return table[:, :-1].reshape(-1, _SOURCE_PIXELS, _SOURCE_PIXELS), table[:, -1].astype(np.int64)
 
 
 @checked
@@ -108,8 +128,8 @@ class Digits:
     @cached_property
     def _images(self) -> tuple[np.ndarray, np.ndarray]:
         """Pixels, float32 [N, 8, 8] in [0, 1], and labels, int64 [N]."""
-        digits = load_digits()
-        return (digits.images / _BRIGHTEST).astype(np.float32), digits.target.astype(np.int64)
+        pixels, labels = read_digits()
+        return (pixels / _BRIGHTEST).astype(np.float32), labels
 
     @cached_property
     def _slices(self) -> dict[str, np.ndarray]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 
 from autolrs_cli.contracts import Batch, Position
 from autolrs_cli.seeding import generator
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 FOLLOWS, DOES_NOT_FOLLOW = 0, 1
 """Labels of next-sentence prediction, as transformers and the public code have them."""
+NOT_COUNTED = -100
+"""The label that torch's cross-entropy leaves out."""
+MASKED_STEP = 64
 # Held-out pairs and masks are the same for every seed.
 _HELD_OUT_SEED = 0
 
@@ -89,6 +94,25 @@ class GlobalBatch:
             "next_sentence_label": torch.from_numpy(labels),
             "pairs_per_mask": self._pairs_per_mask,
         }
+
+
+def evened(batch: Batch, lengths: Sequence[int]) -> Batch:
+    """Pad sequences to the shortest of `lengths` that holds them, and masked places to a multiple of `MASKED_STEP`.
+
+    The places that are added point at the first token, with a label that no loss counts.
+    """
+    width = batch["input_ids"].shape[1]
+    length = min((each for each in lengths if each >= width), default=width)
+    positions = batch["masked_positions"]
+    more = -len(positions) % MASKED_STEP
+    return {
+        **batch,
+        "input_ids": F.pad(batch["input_ids"], (0, length - width), value=PAD),
+        "token_type_ids": F.pad(batch["token_type_ids"], (0, length - width)),
+        "attention_mask": F.pad(batch["attention_mask"], (0, length - width)),
+        "masked_positions": F.pad(positions // width * length + positions % width, (0, more)),
+        "masked_tokens": F.pad(batch["masked_tokens"], (0, more), value=NOT_COUNTED),
+    }
 
 
 class TrainSentencePairs:

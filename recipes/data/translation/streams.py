@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from autolrs_cli.contracts import Batch, Position
@@ -104,6 +105,19 @@ def collated(pairs: PairTable, examples: NDArray[np.int64]) -> Batch:
     return {
         "source": padded([pairs.source[i] for i in examples.tolist()]),
         "target": padded([pairs.target[i] for i in examples.tolist()]),
+    }
+
+
+def widened(batch: Batch, tokens: int, longest: int) -> Batch:
+    """Pad both sides of a batch to as many places as `tokens` have room for, but not beyond `longest`.
+
+    Its pairs are as many as fit with the longest of them (see `length_buckets`), so few numbers of places occur.
+    """
+    pairs, width = batch["source"].shape[0], max(side.shape[1] for side in batch.values())
+    places = max(width, min(longest, tokens // max(1, pairs)))
+    return {
+        name: F.pad(side, (0, places - side.shape[1]), value=PAD_ID) if pairs else side
+        for name, side in batch.items()
     }
 
 
