@@ -247,6 +247,8 @@ class Settings(Section):
     search: dict[str, Any]
     published_search: dict[str, Any] = {}
     """What the recipe has to say of the published search, which reads it from here; other searches do not."""
+    asked_of_model: dict[str, Any] = {}
+    """What the data ask of the model at this scale, which reads it from here; other models do not."""
     average: Annotated[Named | AverageSettings, Field(discriminator="name")]
     scale: str
     target: TargetSettings | None

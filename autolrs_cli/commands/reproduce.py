@@ -130,6 +130,6 @@ def reproduce(
         calibrate,
         rerun_stale,
         source,
-        chosen,
+        preset=chosen,
     )
     raise typer.Exit(main(request, names, [part for part, wanted in parts.items() if wanted]))

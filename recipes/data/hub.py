@@ -174,11 +174,12 @@ def _said(key: str, name: str, config: str | None, what: str) -> Iterator[None]:
     except ConfigError:
         raise
     except Exception as error:  # the library's own errors have no common class
-        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+        # The second line lists the configurations that there are, where none was named.
+        reason = " ".join(str(error).splitlines()[:2]).rstrip(". ") or type(error).__name__
         reason = reason.replace("OfflineModeIsEnabled", "no network, or HF_HUB_OFFLINE is set")
         raise ConfigError(
             f"`{key}` must be loadable with the datasets library, but {key}={name} ({what}) "
-            f"is not: {reason}. {_ways_out(key, name, config)}"
+            f"is not: {reason}. {_ways_out(key, name, config, reason)}"
         ) from error
 
 
@@ -209,7 +210,11 @@ def _reachable(name: str) -> bool:
     return True
 
 
-def _ways_out(key: str, name: str, config: str | None) -> str:
+def _ways_out(key: str, name: str, config: str | None, reason: str) -> str:
+    if "onfig" in reason:
+        return f"Set {'data.config' if key == 'data.name' else f'{key}_config'}."
+    if Path(name).expanduser().is_dir():
+        return f"Set {key} to a folder with a whole copy."
     wanted = f'"{name}"' + (f', "{config}"' if config else "")
     return (
         "On a machine with network: python -c 'from datasets import load_dataset; "

@@ -40,6 +40,16 @@ def test_the_cost_runs_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_cost_of_an_evening(tmp_path: Path) -> None:
+    done = autolrs(*TOY[:-2], "--preset", "evening", "--cost", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "toy at scale=tiny, 3 seeds: what it costs" in done.stdout
+    titles = ("calibration", "original", "autolrs", "lean search", "original + averaged weights", "together")
+    assert all(f"\n{title}  " in done.stdout for title in titles)
+    assert "tuned" not in done.stdout
+    assert "replay" not in done.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

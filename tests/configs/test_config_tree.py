@@ -158,6 +158,10 @@ def test_small_images_at_scale_gpu(data: str, tmp_path: Path) -> None:
         composed("recipe=resnet50", f"data={data}", "scale=gpu", "data.image_size=64")["data"]["image_size"]
         == 64
     )
+    # Another model is not asked for a stem that it does not have.
+    assert (
+        "stem" not in composed("recipe=resnet50", f"data={data}", "scale=gpu", "model=thin_resnet")["model"]
+    )
     # Elsewhere the scale decides.
     assert composed("recipe=resnet50", f"data={data}", "scale=tiny")["data"]["image_size"] == 16
 

@@ -329,6 +329,20 @@ class TestHubImages:
         root = write_parquet(tmp_path / "hub", **files)
         assert words in error_of(hub_images(root, tmp_path / "cache", **changes))
 
+    def test_several_configurations(self, tmp_path: Path) -> None:
+        write_parquet(tmp_path / "hub")
+        names = ("small", "large")
+        listed = "".join(
+            f"- config_name: {each}\n  data_files:\n  - split: train\n    path: data/train-*\n"
+            for each in names
+        )
+        (tmp_path / "hub" / "README.md").write_text(f"---\nconfigs:\n{listed}---\n")
+        problem = error_of(hub_images(tmp_path / "hub", tmp_path / "cache"))
+        assert "'small'" in problem
+        assert problem.endswith("Set data.config.")
+        chosen = hub_images(tmp_path / "hub", tmp_path / "cache", config="large", target_split=None)
+        assert chosen.sizes["train"] == 36
+
     def test_labels_of_the_held_out_split_that_nobody_knows(self, tmp_path: Path) -> None:
         parts = {
             split: Dataset.from_dict({"image": colour_images(9, seed), "label": labels})
