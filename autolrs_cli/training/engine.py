@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, SupportsFloat
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -31,6 +29,7 @@ from autolrs_cli.training.optimizer_state import (
 from autolrs_cli.training.random_streams import (
     loaded_streams,
     random_states,
+    seed_everything,
     set_random_states,
     stored_streams,
 )
@@ -91,7 +90,7 @@ class Engine:
         self.averaged = averaged_weights(self.model, average) if average else None
         self._shared = SharedStep(self.world, self.model) if self.world.size > 1 else None
         # Each process sees other examples, so it draws other dropout.
-        _seed_everything(derive_seed(seed, "dropout", *((self.world.rank,) if self.world.rank else ())))
+        seed_everything(derive_seed(seed, "dropout", *((self.world.rank,) if self.world.rank else ())))
 
     def step(self, batches: Iterable[Batch], lr: float, micro_batches: int = 1) -> tuple[SupportsFloat, int]:
         """Make one optimizer update from the micro-batches of one step; return its mean loss and its examples.
@@ -271,13 +270,3 @@ class Engine:
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._precision == "bf16")
-
-
-def _seed_everything(seed: int) -> None:
-    """Put torch's, Python's and NumPy's global streams at a start that depends on `seed` alone.
-
-    Ours draws from torch's only; other people's models may draw from any.
-    """
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - the legacy state is what other people's models draw from

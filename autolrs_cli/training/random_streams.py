@@ -11,6 +11,16 @@ import torch
 from torch import Tensor
 
 
+def seed_everything(seed: int) -> None:
+    """Put torch's, Python's and NumPy's global streams at a start that depends on `seed` alone.
+
+    Ours draws from torch's only; other people's models may draw from any.
+    """
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - the legacy state is what other people's models draw from
+
+
 def random_states(device: torch.device) -> dict[str, Any]:
     """Return the state of every global random stream that a model on `device` may draw from."""
     return {

@@ -129,11 +129,6 @@ class SharedResumePoints(ResumePoints):
             with self._state.ledger.span("checkpoint"):
                 self._engine.share_streams()
 
-    def write_if_due(self) -> None:
-        """Write a resume point if all know that the last one is old enough."""
-        if self.are_due:
-            self.write_or_warn()
-
     def stored_start(self) -> Checkpoint | None:
         """Let rank 0 read the start of the open stage."""
         return self._world.broadcast(super().stored_start() if self._world.rank == 0 else None)

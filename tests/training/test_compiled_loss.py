@@ -79,7 +79,7 @@ def test_each_recipe_is_one_graph_whatever_the_lr_and_the_shape(
     assert not traced["graph_break"]
     assert traced["stats"]["unique_graphs"] == 1
     if recipe != "transformer":  # padding changes which numbers dropout draws
-        assert found == pytest.approx(losses(engine_of(plan, "none"), batches_of(plan, "none")), rel=1e-5)
+        assert found == pytest.approx(losses(engine_of(plan, "none"), batches_of(plan, "none")), rel=1e-4)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -88,7 +88,7 @@ def test_a_batch_of_few_shapes_has_the_same_loss_terms_and_examples(recipe: str)
     model, made = plan.recipe.model().eval(), plan.recipe
     for plain, even in zip(batches_of(plan, "none"), batches_of(plan, "reduce-overhead"), strict=True):
         (loss, weight), (even_loss, even_weight) = made.loss(model, plain), made.loss(model, even)
-        assert even_loss.item() == pytest.approx(loss.item(), rel=1e-5)
+        assert even_loss.item() == pytest.approx(loss.item(), rel=1e-4)
         assert (even_weight, made.examples(even)) == (weight, made.examples(plain))
 
 
@@ -158,7 +158,7 @@ def test_a_compiled_run_is_that_without_but_for_rounding_and_resumes_bit_for_bit
     run(tmp_path / "whole", *settings)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
     first, other = ([r["loss"] for r in events(tmp_path / name, "step")][:10] for name in ("plain", "whole"))
-    assert first == pytest.approx(other, rel=1e-5)
+    assert first == pytest.approx(other, rel=1e-4)
     assert events(tmp_path / "whole", "run_started")[0]["description"]["compile"] == "default"
 
     stopped = mock.patch.object(Journal, "write", at_event(journal_events.TrialStep, 30))
