@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import signal
@@ -132,3 +133,18 @@ def killed_by(patch: Callable[[], Any], work: Callable[[], Any]) -> bool:
     assert process.exitcode is not None, "it hangs"
     assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
     return process.exitcode == -signal.SIGKILL
+
+
+def in_its_own_process(test: Callable[..., None]) -> Callable[..., None]:
+    """Do a test in a forked process: one that leaves torch in a state in which its forks cannot train."""
+
+    @functools.wraps(test)
+    def forked(*args: Any, **kwargs: Any) -> None:
+        process = multiprocessing.get_context("fork").Process(target=test, args=args, kwargs=kwargs)
+        process.start()
+        process.join(PATIENCE_SECONDS)
+        if process.exitcode is None:
+            process.kill()
+        assert process.exitcode == 0, f"{process.exitcode}; what failed stands in its standard error"
+
+    return forked

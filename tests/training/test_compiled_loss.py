@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 import torch
 from harness import assert_equal_weights, composed, events, planned, run
-from killing import at_event, killed_by
+from killing import at_event, in_its_own_process, killed_by
 from resuming import assert_same_run, resume
 
 from autolrs_cli.contracts import Batch, Compilable, Position
@@ -67,6 +67,7 @@ def losses(engine: Engine, batches: list[Batch]) -> list[float]:
 
 @pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
 @pytest.mark.parametrize("recipe", RECIPES)
+@in_its_own_process
 def test_each_recipe_is_one_graph_whatever_the_lr_and_the_shape(
     recipe: str, mode: str, traced: dict[str, Any]
 ) -> None:
@@ -150,6 +151,7 @@ def test_what_cannot_be_compiled_is_said_in_a_sentence(monkeypatch: pytest.Monke
 
 @pytest.mark.slow
 @needs_compiler
+@in_its_own_process
 def test_a_compiled_run_is_that_without_but_for_rounding_and_resumes_bit_for_bit(tmp_path: Path) -> None:
     settings = ("recipe=bert", "scale=tiny", "runtime.compile=default")  # without dropout
     run(tmp_path / "plain", *settings[:2])
