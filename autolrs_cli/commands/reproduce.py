@@ -22,7 +22,7 @@ def reproduce(
         int, typer.Option(min=1, help="Reporting seeds, from 0; below 5 there are no intervals.")
     ] = 5,
     scale: Annotated[str, typer.Option(help="The scale of every run.")] = "bench",
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at once; more than one needs autolrs[joblib].")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
     directory: Annotated[
         Path,
         typer.Option(

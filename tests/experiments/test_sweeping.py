@@ -13,11 +13,11 @@ import orjson
 import pytest
 from rich.console import Console
 
-from autolrs_cli.experiments.sweep.jobs import Job
-from autolrs_cli.experiments.sweep.mailbox import Ended, SweepFiles, forget_finished
+from autolrs_cli.experiments.launchers.job import Job
+from autolrs_cli.experiments.launchers.mailbox import Ended, SweepFiles, forget_finished
+from autolrs_cli.experiments.run_status import RunState, explain_exit, set_aside, state_of
 from autolrs_cli.experiments.sweep.progress import SweepProgress, last_record
 from autolrs_cli.experiments.sweep.results import Ending, outcomes, print_ending
-from autolrs_cli.experiments.sweep.run_status import RunState, explain_exit, set_aside, state_of
 from autolrs_cli.records.run_directory import RunDirectory
 
 TO_COME = RunState("to come")

@@ -19,6 +19,7 @@ TARGET_KEEPING = (
     "runtime.device",
     "tracker",
     "hydra",
+    "launcher",
     "search",
 )
 
@@ -65,10 +66,8 @@ class ReproductionRequest:
 
     @property
     def launcher(self) -> list[str]:
-        """Overrides that choose Hydra's launcher."""
-        if self.jobs == 1:
-            return ["hydra/launcher=basic"]
-        return ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={self.jobs}"]
+        """Overrides for the launcher beside the person's."""
+        return [f"launcher.jobs={self.jobs}"] if self.jobs > 1 else []
 
     def of(self, recipe: str) -> Path:
         """Return where everything of one recipe lies."""
