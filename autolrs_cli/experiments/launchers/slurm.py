@@ -29,8 +29,10 @@ _TASK = "autolrs_cli.experiments.launchers.slurm_task"
 SCRIPT = """\
 #!/bin/sh
 {options}
-# SLURM's signals reach this one process, which passes them on to the run and asks to be queued again.
-exec {command} "$SLURM_ARRAY_TASK_ID"
+# A step, since SLURM signals a preempted job's steps alone; this shell waits for what the step makes of it.
+trap '' TERM
+srun --ntasks=1 --cpus-per-task={cpus} --mpi=none --input=none --export=ALL \\
+    {command} "$SLURM_ARRAY_TASK_ID"
 """
 
 
@@ -85,11 +87,12 @@ class SlurmLauncher:
             **({"gres": f"gpu:{given.gpus}"} if given.gpus else {}),
             **({"mem": f"{math.ceil(given.memory_gb * 1024)}M"} if given.memory_gb else {}),
             **({"time": minutes} if minutes else {}),
-            "signal": f"B:TERM@{min(given.stop_seconds, 30 * minutes) if minutes else given.stop_seconds}",
+            "signal": f"TERM@{min(given.stop_seconds, 30 * minutes) if minutes else given.stop_seconds}",
         }
         words = [f"--{key}" if value is None else f"--{key}={value}" for key, value in options.items()]
         return SCRIPT.format(
             options="\n".join(f"#SBATCH {shlex.quote(word)}" for word in [*words, *given.options]),
+            cpus=given.cpus,
             command=shlex.join(python_module(_TASK, str(files.folder))),
         )
 

@@ -24,6 +24,8 @@ QUEUED_AGAIN = 85
 
 def main(files: SweepFiles, number: int) -> int:
     """Make the run; return the exit code of the job."""
+    # A step of one process is no place of a run that shares its batches among several.
+    os.environ.pop("SLURM_PROCID", None)
     heard: list[int] = []
     with handling(lambda signal, _: heard.append(signal)):
         here = Surroundings(lambda: bool(heard), {}, POLL_SECONDS, PATIENCE_SECONDS)
@@ -48,7 +50,7 @@ def _goes_back() -> bool:
 
 def _say(*command: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    print(*command, done.stdout.strip(), done.stderr.strip(), flush=True)  # noqa: T201 - to the job's log
+    sys.stderr.write(done.stderr)
     return done
 
 
