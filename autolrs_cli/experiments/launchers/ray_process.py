@@ -7,12 +7,12 @@ worker, a lost node and a run that was stopped with them are all retried by Ray,
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 import orjson
-import ray
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.exit_codes import ExitCode
@@ -23,11 +23,14 @@ from autolrs_cli.experiments.launchers.with_parent import stop_with_the_parent
 from autolrs_cli.settings import parse
 
 LOOK_SECONDS = 1.0
+ANSWER_SECONDS = 10.0
 _HANDED_ON = ("PYTHONPATH", "PYTHONSAFEPATH")
 
 
 def main(files: SweepFiles, settings: RaySettings) -> int:
     """Hand out the jobs; return once all have ended."""
+    import ray
+
     stop_with_the_parent(files)
     _connect(settings)
     task = ray.remote(
@@ -54,7 +57,10 @@ def main(files: SweepFiles, settings: RaySettings) -> int:
 
 
 def _connect(settings: RaySettings) -> None:
+    import ray
+
     address = settings.address or os.environ.get("RAY_ADDRESS") or "local"
+    _require_answer(address)
     own: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     handed_on = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
     try:
@@ -66,8 +72,28 @@ def _connect(settings: RaySettings) -> None:
     _require_room(settings)
 
 
+def _require_answer(address: str) -> None:
+    """Refuse an address at which nobody is, which Ray itself tries for minutes.
+
+    Raises:
+        ConfigError: then.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
+    except OSError as error:
+        raise ConfigError(
+            f"There must be a Ray to run on, but at launcher.address={address} nobody answers: {error}. Start one, or "
+            "leave launcher.address out."
+        ) from error
+
+
 def _require_room(settings: RaySettings) -> None:
     """Refuse what would wait for ever, as far as the nodes there are now tell."""
+    import ray
+
     there = ray.cluster_resources()
     for name, wanted in (("CPU", settings.cpus), ("GPU", settings.gpus)):
         most = max((node["Resources"].get(name, 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)
@@ -80,6 +106,8 @@ def _require_room(settings: RaySettings) -> None:
 
 def _note_lost(files: SweepFiles, number: int, task: Any) -> None:
     """Write down the end of a run whose task failed for good."""
+    import ray
+
     try:
         ray.get(task)
     except ray.exceptions.TaskCancelledError:
