@@ -94,6 +94,7 @@ def reproduce(
     """
     from autolrs_cli.experiments.reproduce.reproduce import main
     from autolrs_cli.experiments.reproduce.request import Only, ReproductionRequest
+    from autolrs_cli.overrides import is_for_launcher
 
     parts: dict[Only, bool] = {
         "cost": cost_only,
@@ -107,10 +108,11 @@ def reproduce(
         scale,
         jobs,
         directory,
-        tuple(overrides),
+        tuple(each for each in overrides if not is_for_launcher(each)),
         rerun_failed,
         calibrate,
         rerun_stale,
         source,
+        tuple(each for each in overrides if is_for_launcher(each)),
     )
     raise typer.Exit(main(request, names, [part for part, wanted in parts.items() if wanted]))

@@ -20,10 +20,10 @@ from autolrs_cli.compose.byte_order_mark import require_no_mark
 from autolrs_cli.compose.hydra_errors import explain, explain_flag, explain_lists
 from autolrs_cli.compose.hydra_search_path import register_user_configs
 from autolrs_cli.compose.user_configs import user_configs
-from autolrs_cli.config_keys import CONFIG_DIR_FLAGS, LAUNCHER, lies_below
+from autolrs_cli.config_keys import CONFIG_DIR_FLAGS
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.exit_codes import ExitCode
-from autolrs_cli.overrides import key_in, override_in
+from autolrs_cli.overrides import is_for_launcher, override_in
 from autolrs_cli.terminal.console import show_problem
 
 # Hydra's flags that take no value; whatever follows another flag may be that flag's.
@@ -120,7 +120,7 @@ def given_config_dir() -> list[str]:
 
 def given_overrides() -> list[str]:
     """Return the overrides that the person typed, but for those of the launcher; only inside a job."""
-    return [each for each in HydraConfig.get().overrides.task if not lies_below(key_in(each), (LAUNCHER,))]
+    return [each for each in HydraConfig.get().overrides.task if not is_for_launcher(each)]
 
 
 def chosen_option(group: str) -> str:
