@@ -13,7 +13,7 @@ if [ "${2:-start}" = stop ]; then
 fi
 mkdir -p "$D/state" "$D/spool" "$D/log"
 H=$(hostname -s)
-N=$(nproc)
+N=$(env -u OMP_NUM_THREADS nproc)
 MEM=$(slurmd -C | sed -n 's/.*RealMemory=\([0-9]*\).*/\1/p')
 dd if=/dev/urandom of="$D/munge.key" bs=1 count=128 status=none
 chmod 600 "$D/munge.key"
