@@ -123,6 +123,11 @@ def given_overrides() -> list[str]:
     return [each for each in HydraConfig.get().overrides.task if not is_for_launcher(each)]
 
 
+def given_launcher_overrides() -> list[str]:
+    """Return the overrides of the launcher that the person typed; only inside a job."""
+    return [each for each in HydraConfig.get().overrides.task if is_for_launcher(each)]
+
+
 def chosen_option(group: str) -> str:
     """Return the name of the option that is chosen of a group; only inside a job."""
     return str(HydraConfig.get().runtime.choices[group])

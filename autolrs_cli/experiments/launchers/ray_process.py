@@ -50,8 +50,9 @@ def main(files: SweepFiles, settings: RaySettings) -> int:
             _note_lost(files, running.pop(each), each)
         if files.stop() is not None:  # those that have not begun need not wait for room to learn it
             todo.clear()
-            for each in running:
-                ray.cancel(each, force=False)
+            for each in [task for task, number in running.items() if not files.log(number).exists()]:
+                ray.cancel(each)
+                del running[each]
     ray.shutdown()
     return ExitCode.DONE
 
@@ -69,7 +70,8 @@ def _connect(settings: RaySettings) -> None:
         raise ConfigError(
             f"There must be a Ray to run on, but at launcher.address={address} there is none: {error}"
         ) from error
-    _require_room(settings)
+    if address == "local":
+        _require_room(settings)
 
 
 def _require_answer(address: str) -> None:
@@ -91,16 +93,16 @@ def _require_answer(address: str) -> None:
 
 
 def _require_room(settings: RaySettings) -> None:
-    """Refuse what would wait for ever, as far as the nodes there are now tell."""
+    """Refuse what would wait for ever; a cluster may grow, but this machine does not."""
     import ray
 
     there = ray.cluster_resources()
     for name, wanted in (("CPU", settings.cpus), ("GPU", settings.gpus)):
-        most = max((node["Resources"].get(name, 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)
+        most = there.get(name, 0.0)
         if wanted > most:
             raise ConfigError(
-                f"A node must have room for a run, but launcher.{name.lower()}s={wanted:g} and the largest of them has "
-                f"{most:g}, all together {there.get(name, 0.0):g}. Set launcher.{name.lower()}s."
+                f"There must be room for a run, but launcher.{name.lower()}s={wanted:g} and there are {most:g} here. "
+                f"Set launcher.{name.lower()}s, or launcher.address."
             )
 
 
@@ -110,8 +112,6 @@ def _note_lost(files: SweepFiles, number: int, task: Any) -> None:
 
     try:
         ray.get(task)
-    except ray.exceptions.TaskCancelledError:
-        return
     except ray.exceptions.RayError as error:
         if files.stop() is None and files.ended(number) is None:
             files.note_end(number, Ended(None, 0.0, f"Ray gave it up: {str(error).strip().splitlines()[-1]}"))

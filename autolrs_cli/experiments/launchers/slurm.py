@@ -122,6 +122,7 @@ class SlurmRuns:
         }
         self._arrays = arrays
         self._missing: set[tuple[str, int]] = set()
+        self._emptied = False
         self._notes: dict[str, str] = {}
         self._look_at = 0.0
 
@@ -138,6 +139,7 @@ class SlurmRuns:
 
     def stop(self, times: int) -> None:
         """Take out of the queue what waits there; in the end, everything."""
+        self._emptied = True
         only = [] if times > KILLED_AT else ["--state=PENDING"]
         for files in self._arrays:
             _asked_patiently("scancel", *only, f"--name={files.folder.name}")
@@ -155,6 +157,10 @@ class SlurmRuns:
             self._notes = {"": str(error)}
             return
         self._jobs = {key: each for key, each in self._jobs.items() if each[0].ended(key[1]) is None}
+        if not self._emptied and any(
+            files.stop() for files in self._arrays
+        ):  # a run failed, with --fail-fast
+            self.stop(1)
         gone = self._jobs.keys() - places.keys()
         for key in gone & self._missing:
             files, _ = self._jobs.pop(key)

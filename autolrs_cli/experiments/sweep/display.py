@@ -43,9 +43,9 @@ class SweepDisplay:
             self._live.stop()
 
     def say(self, notice: str) -> None:
-        """Say something above or below the runs."""
+        """Say something above or below the runs; empty: nothing any more."""
         self._notice = notice
-        if self._live is None:
+        if self._live is None and notice:
             self._print(notice)
 
     def show(self) -> None:

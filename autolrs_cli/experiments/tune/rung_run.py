@@ -17,7 +17,7 @@ from autolrs_cli.errors import TrainingError
 from autolrs_cli.exit_codes import RESUMABLE, EndCause
 from autolrs_cli.experiments.launchers.contract import Launched, Launcher
 from autolrs_cli.experiments.launchers.job import Job
-from autolrs_cli.experiments.launchers.mailbox import SweepFiles
+from autolrs_cli.experiments.launchers.mailbox import SweepFiles, folders_of
 from autolrs_cli.experiments.launchers.run_process import KILLED_AT
 from autolrs_cli.experiments.process_log import last_words
 from autolrs_cli.experiments.stopped import ExperimentStopped
@@ -117,7 +117,8 @@ class RungRun:
             with self._log.open("ab") as log, suppress(OSError):
                 log.write(files.log(0).read_bytes())
         ended, problem = files.ended(0), launched.problem()
-        files.discard()
+        for each in folders_of(folder):
+            each.discard()
         if ended is None or ended.code is None:
             lost = problem or (ended and ended.reason) or "another process works on it."
             raise TrainingError(
