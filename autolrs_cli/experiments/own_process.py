@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from autolrs_cli.signals import STOPPING
+
 # As -P, and inherited: Hydra's launchers start workers of their own, with `python -m` and `python -c`.
 _SAFE_PATH = "PYTHONSAFEPATH"
 _PATH = "PYTHONPATH"
@@ -44,6 +46,7 @@ def stop_with_the_watcher() -> None:
     A process group or a parent's number does not tell: a launcher's worker may be killed alone, or adopted.
     """
     if os.environ.pop(_WATCHED, None) is not None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # Ray's workers block SIGINT, and hand that on
         when_standard_input_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
 
 

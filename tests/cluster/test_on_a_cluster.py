@@ -211,11 +211,14 @@ class TestRay:
         assert sum(each["resumed"] for each in summaries(tmp_path)) >= 1
         assert [repeated(each) for each in summaries(tmp_path)] == [0, 0]
 
-    def test_a_private_one_leaves_nothing_behind(self, tmp_path: Path) -> None:
+    def test_ctrl_c_stops_the_runs_of_a_private_one_and_leaves_nothing_behind(self, tmp_path: Path) -> None:
         pytest.importorskip("ray", reason="needs Ray: pip install 'autolrs[ray]'")
-        short = ("seed=0", "run.max_steps=40", "run.eval_every_steps=20")
-        done = autolrs(*self.sweep(*short), cwd=tmp_path, AUTOLRS_TEST_PRIVATE=str(tmp_path))
-        assert done.returncode == 0, done.stdout + done.stderr
+        process = start(*self.sweep(), cwd=tmp_path, cold=True, AUTOLRS_TEST_PRIVATE=str(tmp_path))
+        until(lambda: steps(tmp_path) >= 20, process)
+        os.killpg(process.pid, signal.SIGINT)
+        code, said = ended(process)
+        assert code == 130, said
+        assert {each["cause"] for each in summaries(tmp_path)} == {"sigint"}
         deadline = time.monotonic() + 60
         while left := [each.name() for each in psutil.process_iter() if self.is_of(each, tmp_path)]:
             assert time.monotonic() < deadline, left
