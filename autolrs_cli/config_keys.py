@@ -9,8 +9,6 @@ CONFIG_DIR_FLAGS = ("--config-dir", "-cd")
 """Hydra's, for the folder of a person's own configurations."""
 PATH_KEYS = ("run.dir", "schedule.run")
 """Settings of every recipe that name a folder."""
-LAUNCHER = "launcher"
-"""The group that says where runs are computed: never part of a run."""
 
 
 def flat(node: Any, prefix: str = "") -> dict[str, Any]:

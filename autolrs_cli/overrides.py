@@ -8,7 +8,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from autolrs_cli.config_keys import LAUNCHER, lies_below
+LAUNCHER = "launcher"
+"""The group that says where runs are computed: never part of a run."""
 
 
 def override_in(word: str) -> Override | None:
@@ -30,7 +31,7 @@ def key_in(word: str) -> str:
 
 def is_for_launcher(word: str) -> bool:
     """Return whether a word of a command line says where runs are computed, not what they are."""
-    return lies_below(key_in(word), (LAUNCHER,))
+    return key_in(word).partition(".")[0] == LAUNCHER
 
 
 @functools.cache

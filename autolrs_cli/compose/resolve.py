@@ -10,9 +10,9 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from autolrs_cli.compose.hydra_app import compose_and_call, given_config_dir
-from autolrs_cli.config_keys import LAUNCHER
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.homes import at_home
+from autolrs_cli.overrides import LAUNCHER
 from autolrs_cli.runner.path_settings import make_absolute
 from autolrs_cli.terminal.console import show_error
 
