@@ -29,7 +29,12 @@ from autolrs_cli.experiments.launchers.local import places_on
 from autolrs_cli.experiments.launchers.mailbox import Ended, SweepFiles
 from autolrs_cli.experiments.launchers.run_process import Surroundings, carry_out, note_end, was_taken_away
 from autolrs_cli.experiments.launchers.slurm import SlurmLauncher
+from autolrs_cli.experiments.run_status import RunState
+from autolrs_cli.experiments.sweep import launch
+from autolrs_cli.experiments.sweep.display import SweepDisplay
 from autolrs_cli.experiments.sweep.jobs import make_jobs
+from autolrs_cli.experiments.sweep.launch import Asked
+from autolrs_cli.experiments.sweep.progress import SweepProgress
 from autolrs_cli.experiments.sweep.sweep import main
 
 SLURM = {
@@ -256,6 +261,43 @@ class TestWatching:
         assert carry_out(files, 0, Surroundings()) is None
         note_end(files, 0, None)
         assert files.ended(0) is None
+
+
+class TestLeaving:
+    """What a signal to the command means to runs that go on without it."""
+
+    @pytest.mark.parametrize(
+        ("number", "left"), [(signal.SIGTERM, True), (signal.SIGHUP, True), (signal.SIGINT, False)]
+    )
+    def test_only_ctrl_c_stops_what_slurm_has(self, files: SweepFiles, number: int, left: bool) -> None:
+        stopped: list[int] = []
+
+        class Runs:
+            def goes_on(self) -> bool:
+                return not stopped
+
+            def notes(self) -> dict[str, str]:
+                return {}
+
+            def stop(self, times: int) -> None:
+                stopped.append(times)
+
+            def problem(self) -> None:
+                return None
+
+        jobs = files.plan().jobs
+        progress = SweepProgress(jobs, [RunState("to come")] * len(jobs), [files])
+        asked = Asked([files], leaves=True)
+        asked.hear(number, None)
+        with SweepDisplay(progress, Console(quiet=True)) as display:
+            launch._watch(Runs(), progress, display, asked)
+        assert (asked.left, bool(stopped), files.stop() is None) == (left, not left, left)
+
+    def test_elsewhere_each_of_them_does(self, files: SweepFiles) -> None:
+        asked = Asked([files], leaves=False)
+        asked.hear(signal.SIGTERM, None)
+        assert not asked.left
+        assert files.stop() is not None
 
 
 class TestChoosing:

@@ -105,7 +105,7 @@ def _watch(launched: Launched, progress: SweepProgress, display: SweepDisplay, a
     said, noted, goes_on = 0, "", True
     while goes_on and not asked.left:
         time.sleep(FRAME_SECONDS)
-        if asked.times > said:
+        if asked.times > said and not asked.left:
             said = asked.times
             launched.stop(said)
             display.say(_answer(said))
