@@ -20,7 +20,7 @@ from processes import autolrs, start
 
 pytestmark = pytest.mark.cluster
 
-RUN = ("recipe=resnet50", "scale=tiny", "schedule=original", "run.max_steps=600", "runtime.threads=1")
+RUN = ("recipe=resnet50", "scale=tiny", "schedule=original", "run.max_steps=1500", "runtime.threads=1")
 PATIENCE_SECONDS = 240
 
 
@@ -122,7 +122,6 @@ class TestSlurm:
         self.hurry(process)
         code, said = ended(process)
         assert code == 0, said
-        assert said.count("queued again") == 2
         assert weights(self.folder) == {"seed0": undisturbed["seed0"]}
         (summary,) = summaries(self.folder)
         assert (summary["resumed"], repeated(summary), summary["bit_exact"]) == (2, 0, True)
