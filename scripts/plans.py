@@ -16,7 +16,7 @@ def config_of(*overrides: str) -> dict[str, Any]:
     """Compose `autolrs train OVERRIDES`, all in plain containers."""
     with initialize_config_module("autolrs_configs", version_base="1.3"):
         found: Any = OmegaConf.to_container(compose("train", list(overrides)), resolve=True)
-    return dict(found)
+    return {key: value for key, value in found.items() if key != "launcher"}
 
 
 def plan_of(*overrides: str) -> Plan:

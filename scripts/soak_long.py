@@ -76,7 +76,7 @@ def configuration(recipe: str, stages: int, directory: Path, overrides: Sequence
         config = compose("train", [f"recipe={recipe}", *lengths, *places, *overrides])
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+    return {str(key): value for key, value in plain.items() if key != "launcher"}
 
 
 def soak(recipe: str, stages: int, directory: Path, overrides: Sequence[str]) -> Meter:

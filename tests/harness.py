@@ -31,6 +31,7 @@ def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
         config = compose("train", [*overrides, f"hydra.searchpath=[file://{USER}]"])
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
+    del plain["launcher"]  # as `resolve` does
     return {str(key): value for key, value in plain.items()}
 
 

@@ -14,13 +14,14 @@ import orjson
 from autolrs_cli.compose.grid import Composed
 from autolrs_cli.compose.user_configs import path_of
 from autolrs_cli.contracts import RunLength
+from autolrs_cli.experiments.launchers.job import Job
 from autolrs_cli.experiments.reproduce import jobs as reproduce_jobs
 from autolrs_cli.experiments.reproduce import runs as reproduce_runs
 from autolrs_cli.experiments.reproduce.arms import Arm
 from autolrs_cli.experiments.reproduce.studies import Studies
-from autolrs_cli.experiments.sweep.jobs import Job, make_jobs
+from autolrs_cli.experiments.run_status import state_of
+from autolrs_cli.experiments.sweep.jobs import make_jobs
 from autolrs_cli.experiments.sweep.results import Ending
-from autolrs_cli.experiments.sweep.run_status import state_of
 from autolrs_cli.experiments.tune.study_directory import StudyDirectory
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, RunDirectory, config_id, write_json
 from autolrs_cli.runner.code_version import code_version

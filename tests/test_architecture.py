@@ -54,7 +54,7 @@ def test_help_imports_nothing_heavy(arguments: list[str], tmp_path: Path) -> Non
 
 def test_what_only_starts_jobs_imports_no_torch(tmp_path: Path) -> None:
     """A launcher may start a process of its own for each job, on top of the job's."""
-    code = "import sys, autolrs_cli.experiments.sweep.launcher_process; sys.exit('torch' in sys.modules)"
+    code = "import sys, autolrs_cli.experiments.launchers.hydra_process; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment()).returncode == 0
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 COLD = subprocess.Popen
-LAUNCHER = "autolrs_cli.experiments.sweep.launcher_process"
+LAUNCHER = "autolrs_cli.experiments.launchers.hydra_process"
 LENGTH = 8
 # How to fork a sibling: the system call's number.
 CLONE = {"x86_64": 56, "aarch64": 220}

@@ -31,6 +31,7 @@ GROUPS = (
     "tracker",
     "dashboard",
     "runtime",
+    "launcher",
 )
 SCALES = ("tiny", "demo", "bench", "gpu", "paper")
 

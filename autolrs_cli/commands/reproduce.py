@@ -35,7 +35,7 @@ def reproduce(
             show_default=False,
         ),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at once; more than one needs autolrs[joblib].")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
     directory: Annotated[
         Path,
         typer.Option(
@@ -110,6 +110,7 @@ def reproduce(
     from autolrs_cli.experiments.reproduce.presets import DEFAULT_SEEDS, PRESETS
     from autolrs_cli.experiments.reproduce.reproduce import main
     from autolrs_cli.experiments.reproduce.request import Only, ReproductionRequest
+    from autolrs_cli.overrides import is_for_launcher
 
     parts: dict[Only, bool] = {
         "cost": cost_only,
@@ -125,11 +126,12 @@ def reproduce(
         scale,
         jobs,
         directory,
-        tuple(overrides),
+        tuple(each for each in overrides if not is_for_launcher(each)),
         rerun_failed,
         calibrate,
         rerun_stale,
         source,
+        tuple(each for each in overrides if is_for_launcher(each)),
         preset=chosen,
     )
     raise typer.Exit(main(request, names, [part for part, wanted in parts.items() if wanted]))

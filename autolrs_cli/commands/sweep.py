@@ -31,6 +31,10 @@ def sweep(
             help="Run those again whose data have changed since; the old ones are kept beside.",
         ),
     ] = False,
+    detach: Annotated[
+        bool,
+        typer.Option("--detach", help="Leave once SLURM has the runs; the same command later watches them."),
+    ] = False,
     no_compare: Annotated[bool, typer.Option("--no-compare", help="Leave the comparison out.")] = False,
 ) -> None:
     """Run a grid: every combination of the values given, each run in a process of its own.
@@ -61,5 +65,6 @@ def sweep(
         rerun_failed=rerun_failed,
         compare=not no_compare,
         rerun_stale=rerun_stale,
+        detach=detach,
     )
     raise typer.Exit(code)

@@ -12,7 +12,13 @@ from rich.console import Console
 
 from autolrs_cli.commands.among_others import among_others
 from autolrs_cli.commands.shown_run import ignore_further_interrupts, leaving_at_once, run_shown
-from autolrs_cli.compose.hydra_app import NoMoreJobs, compose_and_call, given_config_dir, given_overrides
+from autolrs_cli.compose.hydra_app import (
+    NoMoreJobs,
+    compose_and_call,
+    given_config_dir,
+    given_launcher_overrides,
+    given_overrides,
+)
 from autolrs_cli.compose.resolve import resolve
 from autolrs_cli.config_keys import lies_below
 from autolrs_cli.dashboard.preparation import PreparationProgress, announced
@@ -88,6 +94,10 @@ def _run(
             *_foreign_target(plan),
             *optimizer_warnings(plan),
             *_foreign_tuning(plan, plain),
+            *(
+                f"{each} has no effect: `train` runs here. Type it with sweep, tune or reproduce"
+                for each in given_launcher_overrides()
+            ),
         ]
         if plan.settings.dashboard.name == "none":
             for message in warnings:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from autolrs_cli.compose.hydra_app import compose_and_call, given_config_dir, given_overrides
-from autolrs_cli.compose.resolve import resolve
+from autolrs_cli.compose.resolve import launcher_in, resolve
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.overrides import key_in
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, config_id
@@ -43,6 +43,8 @@ class GridPoint:
     composed: Composed
     plan: Plan
     """Shared by those that differ in the seed only, so its seed may be another's."""
+    launcher: Mapping[str, Any]
+    """The group that says where it is to be computed; no part of it."""
 
 
 def compose_grid(overrides: Sequence[str], errors: Console) -> tuple[list[GridPoint], int]:
@@ -71,7 +73,7 @@ def compose_grid(overrides: Sequence[str], errors: Console) -> tuple[list[GridPo
             return
         plan = plans[kind]
         if plan is not None:
-            points.append(GridPoint(_composed(plain, plan), plan))
+            points.append(GridPoint(_composed(plain, plan), plan, launcher_in(config)))
 
     with tempfile.TemporaryDirectory(prefix="autolrs-") as aside:
         code = compose_and_call(job, _composing(overrides, aside), errors)
@@ -119,7 +121,8 @@ def compose_once(
 
 def _varied(config: DictConfig, vary: Callable[[GridPoint], Sequence[Values]]) -> list[GridPoint]:
     plain = resolve(config)
-    first = GridPoint(_composed(plain, plan := check(plain)), plan)
+    launcher = launcher_in(config)
+    first = GridPoint(_composed(plain, plan := check(plain)), plan, launcher)
     plans = {config_id(plain, (*HARMLESS_KEYS, "seed")): plan}
     points = []
     for values in vary(first):
@@ -130,7 +133,7 @@ def _varied(config: DictConfig, vary: Callable[[GridPoint], Sequence[Values]]) -
         kind = config_id(plain, (*HARMLESS_KEYS, "seed"))
         plan = plans.get(kind) or plans.setdefault(kind, check(plain))
         given = tuple(f"{key}={value}" for key, value in values.items())
-        points.append(GridPoint(_composed(plain, plan, given), plan))
+        points.append(GridPoint(_composed(plain, plan, given), plan, launcher))
     return points
 
 

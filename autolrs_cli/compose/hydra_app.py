@@ -23,7 +23,7 @@ from autolrs_cli.compose.user_configs import user_configs
 from autolrs_cli.config_keys import CONFIG_DIR_FLAGS
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.exit_codes import ExitCode
-from autolrs_cli.overrides import override_in
+from autolrs_cli.overrides import is_for_launcher, override_in
 from autolrs_cli.terminal.console import show_problem
 
 # Hydra's flags that take no value; whatever follows another flag may be that flag's.
@@ -119,8 +119,13 @@ def given_config_dir() -> list[str]:
 
 
 def given_overrides() -> list[str]:
-    """Return the overrides that the person typed; only inside a job."""
-    return list(HydraConfig.get().overrides.task)
+    """Return the overrides that the person typed, but for those of the launcher; only inside a job."""
+    return [each for each in HydraConfig.get().overrides.task if not is_for_launcher(each)]
+
+
+def given_launcher_overrides() -> list[str]:
+    """Return the overrides of the launcher that the person typed; only inside a job."""
+    return [each for each in HydraConfig.get().overrides.task if is_for_launcher(each)]
 
 
 def chosen_option(group: str) -> str:

@@ -12,12 +12,13 @@ from rich.console import Console
 from autolrs_cli.compose.hydra_app import compose_and_call, given_config_dir
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.homes import at_home
+from autolrs_cli.overrides import LAUNCHER
 from autolrs_cli.runner.path_settings import make_absolute
 from autolrs_cli.terminal.console import show_error
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
-    """Return `config` as plain containers, with the folder that the person's own recipe comes from.
+    """Return `config` as plain containers: without its launcher, with the folder that the person's recipe comes from.
 
     Raises:
         ConfigError: if a value refers to one that is not there.
@@ -39,9 +40,21 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     run = plain.get("run")
     if isinstance(run, dict) and isinstance(run.get("init_from"), str) and run["init_from"]:
         run["init_from"] = str(at_home(run["init_from"], "run.init_from").absolute())
-    named = {str(key): value for key, value in plain.items()}
+    named = {str(key): value for key, value in plain.items() if key != LAUNCHER}
     make_absolute(named)
     return named
+
+
+def launcher_in(config: DictConfig) -> dict[str, Any]:
+    """Return the settings that say where runs are computed, as plain containers.
+
+    Raises:
+        ConfigError: if there are none.
+    """
+    plain = OmegaConf.to_container(OmegaConf.select(config, LAUNCHER) or OmegaConf.create({}), resolve=True)
+    if not isinstance(plain, dict):
+        raise ConfigError(f"`{LAUNCHER}` must be a group of settings, but got {plain!r}. Set {LAUNCHER}.")
+    return {str(key): value for key, value in plain.items()}
 
 
 def run_jobs(job: Callable[[dict[str, Any]], None], overrides: Sequence[str], errors: Console) -> int:

@@ -6,14 +6,12 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from autolrs_cli.experiments.own_process import environment, python_module
+from autolrs_cli.experiments.own_process import environment, python_module, when_standard_input_ends
 from autolrs_cli.experiments.process_log import last_words
 
 LIFELINE = "AUTOLRS_LIFELINE"
@@ -113,11 +111,4 @@ def hold_on_to_lifeline() -> None:
     """End this process when the one that started it does, if that is who holds its standard input."""
     if os.environ.pop(LIFELINE, None) is None:
         return
-    file = os.dup(sys.stdin.fileno())
-
-    def wait() -> None:
-        while os.read(file, 1):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+    when_standard_input_ends(lambda: os._exit(1))

@@ -11,6 +11,7 @@ import pytest
 
 from autolrs_cli.commands.diagnose import run as doctor_run
 from autolrs_cli.commands.diagnose import setup as doctor_setup
+from autolrs_cli.commands.diagnose import shared as doctor_shared
 from autolrs_cli.commands.diagnose.machine import disk
 from autolrs_cli.commands.diagnose.run import main
 
@@ -96,3 +97,31 @@ def test_completion_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     (tmp_path / ".bashrc").write_text('eval "$(autolrs completion bash)"\n')
     (after,) = doctor_setup.completion()
     assert "set up in" in after.said
+
+
+def test_a_shared_folder_is_looked_at_by_two_processes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared = tmp_path / "scratch"
+    assert main(as_json=True, directory=shared) == 0
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    areas = [each["area"] for each in findings]
+    assert areas == [f"shared: {name}" for name in ("seen", "locks", "fsync", "rename", "unlock")]
+    assert list(shared.iterdir()) == []
+
+
+def test_a_shared_folder_without_locks_is_a_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Nothing:
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(doctor_shared, "FileLock", Nothing)
+    assert main(as_json=True, directory=tmp_path) == 1
+    problems = [e for e in json.loads(capsys.readouterr().out)["findings"] if e["status"] == "problem"]
+    assert [each["area"] for each in problems] == ["shared: locks"]
+    assert "two processes" in problems[0]["said"]

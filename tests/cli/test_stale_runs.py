@@ -14,7 +14,8 @@ from processes import autolrs
 from rich.console import Console
 
 from autolrs_cli.compose.grid import compose_grid
-from autolrs_cli.experiments.sweep.jobs import Job, make_jobs
+from autolrs_cli.experiments.launchers.job import Job
+from autolrs_cli.experiments.sweep.jobs import make_jobs
 from autolrs_cli.experiments.sweep.stale import CurrentData
 from autolrs_cli.experiments.sweep.sweep import main
 from autolrs_cli.records.find_runs import runs_below

@@ -18,8 +18,8 @@ from processes import USER, start, wait_until
 from rich.console import Console
 
 from autolrs_cli.compose.grid import compose_grid
+from autolrs_cli.experiments.run_status import state_of
 from autolrs_cli.experiments.sweep.jobs import make_jobs
-from autolrs_cli.experiments.sweep.run_status import state_of
 from autolrs_cli.experiments.sweep.sweep import main
 from autolrs_cli.records.journal import read_journal
 

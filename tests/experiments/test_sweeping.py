@@ -13,11 +13,11 @@ import orjson
 import pytest
 from rich.console import Console
 
-from autolrs_cli.experiments.sweep.jobs import Job
-from autolrs_cli.experiments.sweep.mailbox import Ended, SweepFiles, forget_finished
+from autolrs_cli.experiments.launchers.job import Job
+from autolrs_cli.experiments.launchers.mailbox import Ended, SweepFiles, forget_finished
+from autolrs_cli.experiments.run_status import RunState, explain_exit, set_aside, state_of
 from autolrs_cli.experiments.sweep.progress import SweepProgress, last_record
 from autolrs_cli.experiments.sweep.results import Ending, outcomes, print_ending
-from autolrs_cli.experiments.sweep.run_status import RunState, explain_exit, set_aside, state_of
 from autolrs_cli.records.run_directory import RunDirectory
 
 TO_COME = RunState("to come")
@@ -106,8 +106,8 @@ class TestProgress:
         return SweepFiles.create(tmp_path / "s", jobs, fail_fast=False)
 
     def test_time_left(self, tmp_path: Path, files: SweepFiles) -> None:
-        jobs = files.plan()[0]
-        progress = SweepProgress(jobs, [TO_COME] * 3, files)
+        jobs = files.plan().jobs
+        progress = SweepProgress(jobs, [TO_COME] * 3, [files])
         assert (progress.share, progress.seconds_left()) == (0.0, None)
 
         files.log(0).touch()
@@ -133,8 +133,8 @@ class TestProgress:
 
     def test_runs_of_an_earlier_command_count_as_ended(self, tmp_path: Path, files: SweepFiles) -> None:
         done = RunState("done", summary={"total_steps": 100, "ledger": {"training": {"seconds": 30.0}}})
-        jobs = [job(tmp_path / "earlier"), *files.plan()[0]]
-        progress = SweepProgress(jobs, [done, TO_COME, TO_COME, TO_COME], files)
+        jobs = [job(tmp_path / "earlier"), *files.plan().jobs]
+        progress = SweepProgress(jobs, [done, TO_COME, TO_COME, TO_COME], [files])
         assert progress.share == pytest.approx(0.25)
         # From its cost, also for the other kind, of which nothing is known.
         assert progress.seconds_left() == pytest.approx(300 * 0.3)
@@ -160,7 +160,7 @@ class TestEnding:
             files = SweepFiles.create(tmp_path / "s", [job(root)], fail_fast=False)
             files.log(0).write_text("error: `a` must be 1.\n")
             files.note_end(0, Ended(code, 1.0))
-            progress = SweepProgress([job(root)], [TO_COME], files)
+            progress = SweepProgress([job(root)], [TO_COME], [files])
             progress.update()
             console = Console(file=StringIO(), width=200)
             ending = Ending(outcomes([job(root)], [TO_COME], progress), files, None)
@@ -213,7 +213,7 @@ class TestFiles:
         stop = other.stop()
         assert stop is not None
         assert (stop.signal, stop.times) == ("SIGINT", 2)
-        assert other.plan()[1:] == (True, str(Path.cwd()))
+        assert (other.plan().fail_fast, other.plan().cwd) == (True, str(Path.cwd()))
 
     def test_folders_go_when_their_runs_are_done(self, tmp_path: Path) -> None:
         one, two = (SweepFiles.create(tmp_path / n, [job(tmp_path / n)], fail_fast=False) for n in ("1", "2"))

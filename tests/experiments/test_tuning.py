@@ -15,6 +15,8 @@ from harness import composed
 from optuna.trial import TrialState
 
 from autolrs_cli.errors import ConfigError, TrainingError
+from autolrs_cli.experiments.launchers.local import LocalLauncher
+from autolrs_cli.experiments.launchers.settings import LocalSettings
 from autolrs_cli.experiments.tune.brackets import TuningPlan, plan_tuning
 from autolrs_cli.experiments.tune.hyperband import Tuner, seconds_spent, steps_made
 from autolrs_cli.experiments.tune.rung_run import RungResult, choose_loss
@@ -89,7 +91,8 @@ def test_a_schedule_that_is_told_losses_is_told_as_many_in_a_short_run(
     monkeypatch.setenv("AUTOLRS_CONFIG_DIR", str(tmp_path))
     run = ("recipe=resnet50", "scale=bench", "run.max_steps=2117", "run.eval_every_steps=50")
     config = composed(*run, f"schedule={schedule}", f"tune={schedule}")
-    task = TuningTask.of(config, config["schedule"], [], [], None, None, tmp_path / "study", "sgd")
+    launcher = LocalLauncher(LocalSettings(name="local", jobs=None, gpus=None))
+    task = TuningTask.of(config, config["schedule"], [], [], None, None, tmp_path / "study", "sgd", launcher)
     first = Configuration(0, 0, start_point(task.settings.space), TrialState.RUNNING)
     found = [each for length in (2117, 706, 78) for each in task.overrides(first, length)]
     assert [each for each in found if "eval_every_steps" in each and "full" not in each] == [

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import orjson
 from rich.console import Console
 from rich.text import Text
 
-from autolrs_cli.commands.diagnose import machine, setup
+from autolrs_cli.commands.diagnose import machine, setup, shared
 from autolrs_cli.commands.diagnose.finding import Check, Finding, guarded
 from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.terminal.console import PatientConsole, say
@@ -31,11 +32,20 @@ STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 INDENT = 27
 
 
-def main(*, as_json: bool) -> int:
-    """Print what is found; return the exit code: 1 if there is a problem, else 0."""
+def main(*, as_json: bool, directory: Path | None = None) -> int:
+    """Print what is found; return the exit code: 1 if there is a problem, else 0.
+
+    Args:
+        as_json: for scripts.
+        directory: on a disk that several machines share: only this is checked; None: this machine.
+    """
+    if directory is not None and shared.is_other_process():
+        shared.be_the_other(directory)
+        return ExitCode.DONE
     console = PatientConsole()
     found: list[Finding] = []
-    for finding in _findings():
+    checks = CHECKS if directory is None else {"shared": lambda: shared.shared(directory)}
+    for finding in _findings(checks):
         found.append(finding)
         if not as_json:
             _show(console, finding)
@@ -49,8 +59,8 @@ def main(*, as_json: bool) -> int:
     return ExitCode.FAILED if counts["problem"] else ExitCode.DONE
 
 
-def _findings() -> Iterator[Finding]:
-    for area, check in CHECKS.items():
+def _findings(checks: Mapping[str, Check]) -> Iterator[Finding]:
+    for area, check in checks.items():
         yield from guarded(area, check)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from autolrs_cli.experiments.launchers.job import Job
 from autolrs_cli.experiments.reproduce.arms import (
     ARMS,
     AUTOLRS,
@@ -23,7 +24,6 @@ from autolrs_cli.experiments.reproduce.request import ReproductionRequest
 from autolrs_cli.experiments.reproduce.runs import RecipeRuns
 from autolrs_cli.experiments.reproduce.taken_over import Identity, Replayed, lay_out
 from autolrs_cli.experiments.reproduce.target import CalibratedTarget
-from autolrs_cli.experiments.sweep.jobs import Job
 from autolrs_cli.reports.compare.run_record import RunRecord
 from autolrs_cli.wording import quoted
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from autolrs_cli.contracts import Direction
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.experiments.launchers.job import Job
 from autolrs_cli.experiments.reproduce.arms import calibration_seeds
 from autolrs_cli.experiments.reproduce.jobs import ORIGINAL, RecipeJobs
 from autolrs_cli.experiments.reproduce.request import ReproductionRequest
 from autolrs_cli.experiments.reproduce.taken_over import TakenOver
 from autolrs_cli.experiments.reproduce.target import CalibratedTarget
-from autolrs_cli.experiments.sweep.jobs import Job
 from autolrs_cli.reports.compare.arms import group
 from autolrs_cli.reports.compare.run_record import RunRecord
 from autolrs_cli.reports.compare.target import choose_goal, final_values

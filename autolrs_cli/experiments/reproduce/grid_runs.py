@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.experiments.launchers.job import Job
 from autolrs_cli.experiments.reproduce.calibration import RunThem
 from autolrs_cli.experiments.reproduce.hindsight import (
     SEED,
@@ -21,7 +22,6 @@ from autolrs_cli.experiments.reproduce.hindsight import (
 )
 from autolrs_cli.experiments.reproduce.jobs import RecipeJobs
 from autolrs_cli.experiments.reproduce.target import CalibratedTarget
-from autolrs_cli.experiments.sweep.jobs import Job
 from autolrs_cli.records.run_directory import write_json
 from autolrs_cli.reports.compare.limit import PracticalLimit
 from autolrs_cli.reports.compare.outcomes import Racer

@@ -9,12 +9,15 @@ from typing import Any
 
 from rich.console import Console
 
-from autolrs_cli.compose.grid import GridPoint, Values, compose_once
+from autolrs_cli.compose.grid import GridPoint, Values, compose_once, launcher_overrides
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.experiments.launchers.choose import launcher_for
+from autolrs_cli.experiments.launchers.contract import Launcher
+from autolrs_cli.experiments.launchers.job import Job
 from autolrs_cli.experiments.reproduce.arms import Base
 from autolrs_cli.experiments.reproduce.memory import ComposedMemory
 from autolrs_cli.experiments.reproduce.request import ReproductionRequest
-from autolrs_cli.experiments.sweep.jobs import Job, data_id, make_jobs
+from autolrs_cli.experiments.sweep.jobs import data_id, make_jobs
 from autolrs_cli.experiments.sweep.stale import CurrentData
 from autolrs_cli.experiments.tune.brackets import plan_tuning
 from autolrs_cli.experiments.tune.search_space import shipped_budget
@@ -68,6 +71,14 @@ class RecipeJobs:
             (self._points[own],) = self._composed(own, lambda _: [{"seed": 0}])
         return self._points[own]
 
+    def launcher(self) -> Launcher:
+        """Return where the runs are made.
+
+        Raises:
+            ConfigError: if the settings of the launcher are wrong.
+        """
+        return launcher_for(self.point(*ORIGINAL).launcher, launcher_overrides(self._request.overrides))
+
     def fingerprint(self) -> str:
         """Return the fingerprint of the data that the recipe is trained on, as they are now."""
         return self._data.fingerprint(data_id(self.point(*ORIGINAL).composed.config))
@@ -103,7 +114,12 @@ class RecipeJobs:
         return found
 
     def _composed(self, own: Sequence[str], vary: Callable[[GridPoint], Sequence[Values]]) -> list[GridPoint]:
-        common = [f"recipe={self.recipe}", f"scale={self._request.scale}", "dashboard=none"]
+        common = [
+            f"recipe={self.recipe}",
+            f"scale={self._request.scale}",
+            "dashboard=none",
+            *self._request.launcher,
+        ]
         given = list(self._request.overrides)
         if "target" in map(key_in, own):  # the one that was fixed; Hydra would merge the two
             given = [each for each in given if key_in(each).split(".")[0] != "target"]

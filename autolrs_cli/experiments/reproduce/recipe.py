@@ -44,7 +44,7 @@ class RecipeReproduction:
         self._taken = TakenOver.below(request.source, recipe)
         self._jobs = RecipeJobs(request, recipe, data, errors)
         self._base = self._jobs.base()
-        self._runs = RecipeRuns(request, self._folder, data, self._taken, console)
+        self._runs = RecipeRuns(request, self._jobs.launcher(), self._folder, data, self._taken, console)
         self._calibration = Calibration(request, self._jobs, self._folder, self._taken)
         self._studies = Studies(request, self._base, self._taken, console)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 from rich.console import Console
 
@@ -96,11 +95,6 @@ def _require_possible(request: ReproductionRequest) -> None:
         raise ConfigError(
             f"A reproduction chooses recipes, scale and seeds itself, but got {own[0]}. Name recipes as they are, and "
             "give --scale and --seeds."
-        )
-    if request.jobs > 1 and find_spec("hydra_plugins.hydra_joblib_launcher") is None:
-        raise ConfigError(
-            f"Runs at once need Hydra's joblib launcher, but it is not installed and got --jobs {request.jobs}. "
-            "Install it with pip install 'autolrs[joblib]', or leave --jobs out."
         )
 
 

@@ -45,6 +45,8 @@ class ReproductionRequest:
     """Whether all is done again that was done with data that have changed since."""
     source: Path | None = None
     """Folder with an archive for each recipe, of what was done elsewhere and counts as done."""
+    launcher_overrides: tuple[str, ...] = ()
+    """Where runs and studies are computed; no part of what they are."""
     preset: Preset | None = None
     """The part of the arms that is run; None: all."""
 
@@ -78,10 +80,8 @@ class ReproductionRequest:
 
     @property
     def launcher(self) -> list[str]:
-        """Overrides that choose Hydra's launcher."""
-        if self.jobs == 1:
-            return ["hydra/launcher=basic"]
-        return ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={self.jobs}"]
+        """Overrides for the launcher of runs."""
+        return [*self.launcher_overrides, *([f"launcher.jobs={self.jobs}"] if self.jobs > 1 else [])]
 
     def of(self, recipe: str) -> Path:
         """Return where everything of one recipe lies."""
@@ -95,7 +95,7 @@ class ReproductionRequest:
 
     def command_here(self, recipes: Sequence[str]) -> str:
         """Return what to type for the same again in this place."""
-        words = ["--jobs", str(self.jobs)] if self.jobs > 1 else []
+        words = [*self.launcher_overrides, *(["--jobs", str(self.jobs)] if self.jobs > 1 else [])]
         if self.directory != DEFAULT_DIRECTORY:
             words += ["--dir", str(self.directory)]
         if self.source is not None:

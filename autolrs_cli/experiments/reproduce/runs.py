@@ -10,12 +10,13 @@ from rich.console import Console
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.exit_codes import ExitCode
+from autolrs_cli.experiments.launchers.contract import Launcher
+from autolrs_cli.experiments.launchers.job import Job
 from autolrs_cli.experiments.reproduce.request import ReproductionRequest
 from autolrs_cli.experiments.reproduce.taken_over import Identity, TakenOver
+from autolrs_cli.experiments.run_status import RunState, state_of
 from autolrs_cli.experiments.stopped import ExperimentStopped
-from autolrs_cli.experiments.sweep.jobs import Job
 from autolrs_cli.experiments.sweep.results import print_ending
-from autolrs_cli.experiments.sweep.run_status import RunState, state_of
 from autolrs_cli.experiments.sweep.stale import CurrentData, said_of_stale
 from autolrs_cli.experiments.sweep.sweep import run_jobs
 from autolrs_cli.records.find_runs import runs_below
@@ -27,6 +28,7 @@ class RecipeRuns:
 
     Args:
         request: what was asked for.
+        launcher: where runs are made.
         folder: of the recipe.
         data: those that the runs are trained on, as they are now.
         taken: what is taken over from elsewhere.
@@ -36,12 +38,14 @@ class RecipeRuns:
     def __init__(
         self,
         request: ReproductionRequest,
+        launcher: Launcher,
         folder: Path,
         data: CurrentData,
         taken: TakenOver,
         console: Console,
     ) -> None:
         self._request = request
+        self._launcher = launcher
         self._folder = folder
         self._data = data
         self._taken = taken
@@ -93,9 +97,9 @@ class RecipeRuns:
     def _launch(self, jobs: Sequence[Job], folder: str, needed: str) -> list[RunState]:
         directory = self._folder / folder
         ending = run_jobs(
-            jobs, self._request.launcher, directory, False, self._request.again, self._data, self._console
+            jobs, self._launcher, directory, False, self._request.again, self._data, self._console
         )
-        if ending.signal is not None:
+        if ending.signal is not None:  # what SLURM has goes on, and is found again by the next command
             raise ExperimentStopped(ExitCode.of_signal(signal.Signals[ending.signal]))
         found = {job.root: state for job, state in ending.runs}
         states = [found[job.root] for job in jobs]

@@ -16,7 +16,7 @@ from rich.console import Console
 from autolrs_cli.compose.user_configs import path_of
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.exit_codes import RESUMABLE, ExitCode
-from autolrs_cli.experiments.own_process import environment, python_module
+from autolrs_cli.experiments.own_process import python_module, watched_environment
 from autolrs_cli.experiments.process_log import last_words
 from autolrs_cli.experiments.reproduce.arms import STUDIES, Arm, Base
 from autolrs_cli.experiments.reproduce.request import ReproductionRequest
@@ -120,13 +120,13 @@ class Studies:
 
     def _tune(self, arm: Arm, fingerprint: str) -> int:
         self._folder.mkdir(parents=True, exist_ok=True)
-        own = [*self._command(arm), "--dir", str(self._study(arm))]
+        own = [*self._command(arm), *self._request.launcher_overrides, "--dir", str(self._study(arm))]
         own += ["--rerun-stale"] * self._request.rerun_stale
         with self._log(arm).open("ab") as log:
             process = subprocess.Popen(
                 python_module("autolrs_cli", "tune", *own),
-                env=environment(),
-                stdin=subprocess.DEVNULL,
+                env=watched_environment(),
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # so that Ctrl-C reaches it once, through us

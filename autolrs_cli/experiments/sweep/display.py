@@ -43,9 +43,9 @@ class SweepDisplay:
             self._live.stop()
 
     def say(self, notice: str) -> None:
-        """Say something above or below the runs."""
+        """Say something above or below the runs; empty: nothing any more."""
         self._notice = notice
-        if self._live is None:
+        if self._live is None and notice:
             self._print(notice)
 
     def show(self) -> None:
@@ -93,6 +93,8 @@ def render(progress: SweepProgress, rows: int, notice: str = "") -> RenderableTy
 def activity(run: Progress) -> str:
     """Say in a few words what a run does."""
     record = run.record
+    if run.note:
+        return run.note
     if run.phase != "running":
         return "" if run.phase == "to come" else "ended"
     if not record:
@@ -124,6 +126,10 @@ def _time_left(progress: SweepProgress) -> str:
 def _line(progress: SweepProgress, run: Progress) -> str:
     if run.phase == "running":
         return f"started: {run.job.label} ({run.job.steps:,} steps)"
-    how = {None: "in use", 0: "done"}.get(run.code, f"ended with exit code {run.code}")
+    if run.phase == "to come":
+        return f"queued again: {run.job.label}"
+    how = {None: "lost" if run.reason else "in use", 0: "done"}.get(
+        run.code, f"ended with exit code {run.code}"
+    )
     left = _time_left(progress)
     return f"{how}: {run.job.label}. {_counts(progress)}{f', {left}' if left else ''}"

@@ -3,37 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autolrs_cli.experiments.launchers.job import Job
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, config_id
 
 if TYPE_CHECKING:  # it imports torch, which the processes that only start jobs have no use for
     from autolrs_cli.compose.grid import Composed
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run of a sweep; what the process that starts it needs to know."""
-
-    label: str
-    """What sets it apart from the others."""
-    arguments: tuple[str, ...]
-    """After `autolrs train`, run.dir left out."""
-    root: str
-    """Its run directory."""
-    kind: str
-    """Equal for runs of which one step costs about the same: all but the seed is the same."""
-    group: str
-    """Recipe and scale: only runs of one group can be compared."""
-    steps: int
-    data: str
-    """Its `data_id`."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON; `Job(**...)` brings it back."""
-        return asdict(self)
 
 
 def make_jobs(grid: Sequence[Composed], folder: Path) -> list[Job]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.experiments.sweep.jobs import Job
+from autolrs_cli.experiments.launchers.job import Job
 from autolrs_cli.records.find_runs import runs_below
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.runner.finished_run import read_config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import orjson
 
-from autolrs_cli.experiments.sweep.jobs import Job
-from autolrs_cli.experiments.sweep.mailbox import SweepFiles
-from autolrs_cli.experiments.sweep.run_status import RunState
+from autolrs_cli.experiments.launchers.job import Job
+from autolrs_cli.experiments.launchers.mailbox import SweepFiles
+from autolrs_cli.experiments.run_status import RunState
 
 # Bytes at the end of a journal in which there is a whole line: the longest, a surrogate's, has about 4 KiB.
 TAIL_BYTES = 1 << 16
@@ -24,8 +24,8 @@ class Progress:
     """One run, as far as it is known."""
 
     job: Job
-    number: int | None
-    """Among those that are started now; None: it is not one of them."""
+    place: tuple[SweepFiles, int] | None
+    """The command that starts it, and its number there; None: it is not started."""
     phase: Phase
     steps: int = 0
     """Optimizer steps made."""
@@ -35,6 +35,10 @@ class Progress:
     """The last one of the journal."""
     code: int | None = None
     """The exit code of its process, once that has ended."""
+    reason: str = ""
+    """Why nothing is known of its end, where its launcher has lost it."""
+    note: str = ""
+    """What its launcher has to say of it while it waits."""
 
 
 class SweepProgress:
@@ -43,12 +47,15 @@ class SweepProgress:
     Args:
         jobs: all of them.
         states: what had become of each before this command.
-        files: of this command; its jobs are those that are started now.
+        commands: whose runs are watched: this one, and earlier ones that were left.
     """
 
-    def __init__(self, jobs: Sequence[Job], states: Sequence[RunState], files: SweepFiles) -> None:
-        self._files = files
-        started = {job.root: number for number, job in enumerate(files.plan()[0])}
+    def __init__(
+        self, jobs: Sequence[Job], states: Sequence[RunState], commands: Sequence[SweepFiles]
+    ) -> None:
+        started = {
+            job.root: (files, number) for files in commands for number, job in enumerate(files.plan().jobs)
+        }
         self.runs = [
             Progress(job, started.get(job.root), "to come" if job.root in started else "ended")
             for job in jobs
@@ -58,26 +65,29 @@ class SweepProgress:
                 run.steps = state.summary["total_steps"]
                 run.seconds = sum(each["seconds"] for each in state.summary["ledger"].values())
 
-    def update(self) -> None:
-        """Look at the journals of the runs that are under way."""
+    def update(self, notes: Mapping[str, str] | None = None) -> None:
+        """Look at the journals of the runs that are under way.
+
+        Args:
+            notes: what the launcher has to say of runs that wait, by run directory.
+        """
         for run in self.runs:
-            if run.number is None or run.phase == "ended":
+            if run.place is None or run.phase == "ended":
                 continue
-            if run.phase == "to come" and not self._files.log(run.number).exists():
-                continue
-            ended = self._files.ended(run.number)
-            run.phase = "running" if ended is None else "ended"
-            run.code = ended.code if ended else None
-            self._read(run)
+            files, number = run.place
+            ended = files.ended(number)
+            run.note = (notes or {}).get(run.job.root, "")
+            if ended is not None:
+                run.phase, run.code, run.reason = "ended", ended.code, ended.reason
+            else:
+                run.phase = "running" if files.log(number).exists() and not run.note else "to come"
+            if run.phase != "to come":
+                self._read(run)
 
     def _read(self, run: Progress) -> None:
         record = last_record(Path(run.job.root, "journal.jsonl"))
         if record is not None:
             run.record, run.steps, run.seconds = record, record["total_steps"], record["t"]
-
-    def log(self, number: int) -> Path:
-        """Return what the process of a started run printed."""
-        return self._files.log(number)
 
     @property
     def share(self) -> float:

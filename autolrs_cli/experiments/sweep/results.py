@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from autolrs_cli.exit_codes import EndCause, ExitCode
-from autolrs_cli.experiments.sweep.jobs import Job
-from autolrs_cli.experiments.sweep.mailbox import SweepFiles, forget_finished
+from autolrs_cli.experiments.launchers.job import Job
+from autolrs_cli.experiments.launchers.mailbox import SweepFiles, forget_finished
+from autolrs_cli.experiments.run_status import GOES_ON, RunState, explain_exit, state_of
 from autolrs_cli.experiments.sweep.progress import Progress, SweepProgress
-from autolrs_cli.experiments.sweep.run_status import GOES_ON, RunState, explain_exit, state_of
 from autolrs_cli.experiments.sweep.stale import said_of_stale
 from autolrs_cli.terminal.console import say
 from autolrs_cli.terminal.formats import duration
@@ -41,6 +41,8 @@ class Ending:
     """None: nothing had to be run."""
     signal: str | None
     """Who interrupted it."""
+    left: bool = False
+    """Whether its runs go on without the command."""
 
 
 def outcomes(
@@ -56,18 +58,21 @@ def outcomes(
     if progress is None:
         return list(zip(jobs, before, strict=True))
     return [
-        (run.job, state if run.number is None and state.state == "stale" else _outcome(run, progress))
+        (run.job, state if run.place is None and state.state == "stale" else _outcome(run))
         for run, state in zip(progress.runs, before, strict=True)
     ]
 
 
-def _outcome(run: Progress, progress: SweepProgress) -> RunState:
+def _outcome(run: Progress) -> RunState:
     found = state_of(Path(run.job.root))
+    if run.reason and found.state in ("to come", "interrupted"):
+        return replace(found, reason=run.reason)
     if run.code in (None, 0, *GOES_ON) or found.state not in ("to come", "interrupted"):
         return found
     assert run.code is not None
-    assert run.number is not None
-    reason = explain_exit(run.code, progress.log(run.number))
+    assert run.place is not None
+    files, number = run.place
+    reason = explain_exit(run.code, files.log(number))
     if run.code < 0 and found.state == "interrupted":  # killed: nothing is known to be wrong with the run
         return RunState("interrupted", reason, found.summary)
     return RunState("failed", reason, found.summary, goes_on=True)

@@ -13,8 +13,9 @@ from rich.console import Console
 from autolrs_cli.compose.grid import GridPoint
 from autolrs_cli.contracts import Recipe
 from autolrs_cli.dashboard.preparation import PreparationProgress
-from autolrs_cli.experiments.sweep.jobs import Job, data_id
-from autolrs_cli.experiments.sweep.run_status import RunState, state_of
+from autolrs_cli.experiments.launchers.job import Job
+from autolrs_cli.experiments.run_status import RunState, state_of
+from autolrs_cli.experiments.sweep.jobs import data_id
 from autolrs_cli.records.journal import read_journal
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.runner.preparation import prepare_data

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-import subprocess
+import signal
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,10 @@ import orjson
 
 from autolrs_cli.errors import TrainingError
 from autolrs_cli.exit_codes import RESUMABLE, EndCause
-from autolrs_cli.experiments.own_process import environment, python_module
+from autolrs_cli.experiments.launchers.contract import Launched, Launcher
+from autolrs_cli.experiments.launchers.job import Job
+from autolrs_cli.experiments.launchers.mailbox import SweepFiles, folders_of
+from autolrs_cli.experiments.launchers.run_process import KILLED_AT
 from autolrs_cli.experiments.process_log import last_words
 from autolrs_cli.experiments.stopped import ExperimentStopped
 from autolrs_cli.records.journal import Record, read_journal
@@ -46,11 +51,13 @@ class RungRun:
         directory: where it lies.
         overrides: everything after `autolrs train` but its run.dir.
         averaged: whether the averaged weights decide.
+        launcher: where it is made.
     """
 
     directory: Path
     overrides: Sequence[str]
     averaged: bool
+    launcher: Launcher
 
     def finish(self, tick: Callable[[int], None]) -> RungResult:
         """Run it to its end, going on where an earlier process left it; what has ended is only read.
@@ -95,33 +102,38 @@ class RungRun:
         return None
 
     def _train(self, tick: Callable[[int], None]) -> int:
-        RunDirectory(self.directory).forget_if_not_begun()
-        arguments = (
-            ["resume", str(self.directory), "dashboard=none"]
-            if RunDirectory(self.directory).holds_run
-            else ["train", *self.overrides, f"run.dir={self.directory}"]
-        )
-        self.directory.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("ab") as log:
-            process = subprocess.Popen(
-                python_module("autolrs_cli", *arguments),
-                env=environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
+        """Run it on its launcher, or watch it there if an earlier command left it; return its exit code."""
+        folder = self.directory.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        earlier = [each for each in self.launcher.under_way(folder) if str(self.directory) in each.roots()]
+        files = earlier[0] if earlier else SweepFiles.create(folder, [self._job], fail_fast=False)
+        launched = self.launcher.start(None if earlier else files, earlier)
+        try:
+            self._wait(launched, tick)
+        except BaseException:
+            _stop(files, launched)
+            raise
+        finally:
+            with self._log.open("ab") as log, suppress(OSError):
+                log.write(files.log(0).read_bytes())
+        ended, problem = files.ended(0), launched.problem()
+        for each in folders_of(folder):
+            each.discard()
+        if ended is None or ended.code is None:
+            lost = problem or (ended and ended.reason) or "another process works on it."
+            raise TrainingError(
+                f"Every run of a study must end, but {self.directory} was not seen to: {lost}"
             )
-            try:
-                return self._wait(process, tick)
-            except BaseException:
-                _stop(process)
-                raise
+        return ended.code
 
-    def _wait(self, process: subprocess.Popen[bytes], tick: Callable[[int], None]) -> int:
-        while True:
-            try:
-                return process.wait(POLL_SECONDS)
-            except subprocess.TimeoutExpired:
-                tick(_steps_so_far(RunDirectory(self.directory).journal))
+    @property
+    def _job(self) -> Job:
+        return Job(self.directory.name, tuple(self.overrides), str(self.directory), "", "", 0, "")
+
+    def _wait(self, launched: Launched, tick: Callable[[int], None]) -> None:
+        while launched.goes_on():
+            time.sleep(POLL_SECONDS)
+            tick(_steps_so_far(RunDirectory(self.directory).journal))
 
     @property
     def _log(self) -> Path:
@@ -164,14 +176,15 @@ def _steps_so_far(journal: Path) -> int:
         return 0
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Let a run stop cleanly; a second Ctrl-C ends it at once.
-
-    SIGTERM and not SIGINT: a terminal's Ctrl-C has reached the run too, and a second one would not be clean.
-    """
-    try:
-        process.terminate()
-        process.wait()
-    except KeyboardInterrupt:
-        process.kill()
-        process.wait()
+def _stop(files: SweepFiles, launched: Launched) -> None:
+    """Let a run stop cleanly; a second Ctrl-C ends it at once."""
+    times = 1
+    files.ask_to_stop(signal.SIGTERM.name)
+    launched.stop(times)
+    while launched.goes_on():
+        try:
+            time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            times = KILLED_AT
+            files.ask_to_stop(signal.SIGTERM.name, times)
+            launched.stop(times)

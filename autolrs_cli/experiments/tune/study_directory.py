@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from autolrs_cli.config_keys import flat, lies_below
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.experiments.sweep.run_status import set_aside
+from autolrs_cli.experiments.run_status import set_aside
 from autolrs_cli.records.run_directory import HARMLESS_KEYS, write_json
 
 # 3: the last rung is of full length, and runs have seconds.

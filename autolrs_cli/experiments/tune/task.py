@@ -18,6 +18,7 @@ from autolrs_cli.config_keys import lies_below
 from autolrs_cli.contracts import AdaptiveSchedule, Report
 from autolrs_cli.durable import write_whole
 from autolrs_cli.errors import ConfigError
+from autolrs_cli.experiments.launchers.contract import Launcher
 from autolrs_cli.experiments.tune.brackets import TuningPlan, plan_tuning
 from autolrs_cli.experiments.tune.hyperband import Tick, Tuner, Watcher, seconds_spent, steps_made
 from autolrs_cli.experiments.tune.result import train_command, tuned_text
@@ -53,6 +54,7 @@ class TuningTask:
         run_plan: the checked run that is tuned for.
         directory: where the study lies.
         optimizer: name of the option of that group.
+        launcher: where the runs are made.
     """
 
     config: dict[str, Any]
@@ -65,6 +67,7 @@ class TuningTask:
     run_plan: Plan
     directory: StudyDirectory
     optimizer: str
+    launcher: Launcher
 
     @classmethod
     def of(
@@ -77,6 +80,7 @@ class TuningTask:
         budget_steps: int | None,
         directory: Path | None,
         optimizer: str,
+        launcher: Launcher,
     ) -> TuningTask:
         """Check everything that can be known to be wrong before a step is made.
 
@@ -91,7 +95,9 @@ class TuningTask:
         max_steps = run_plan.settings.run.max_steps
         plan = plan_tuning(settings, max_steps, _search_steps(config), budget_steps, trials)
         study = StudyDirectory(directory or _usual_root(config, optimizer))
-        return cls(config, dict(node), given, before, settings, plan, trials, run_plan, study, optimizer)
+        return cls(
+            config, dict(node), given, before, settings, plan, trials, run_plan, study, optimizer, launcher
+        )
 
     @property
     def tuned(self) -> TunedSchedule:
@@ -211,7 +217,8 @@ class TuningTask:
 
     def _train(self, configuration: Configuration, length: int, tick: Tick) -> RungResult:
         directory = self.directory.run(configuration.number, length)
-        return RungRun(directory, self.overrides(configuration, length), self.averaged).finish(tick)
+        overrides = self.overrides(configuration, length)
+        return RungRun(directory, overrides, self.averaged, self.launcher).finish(tick)
 
     def overrides(self, configuration: Configuration, length: int) -> list[str]:
         """Return what follows `autolrs train` for a run of `length` steps, fully decayed over them."""

@@ -19,10 +19,11 @@ from autolrs_cli.compose.hydra_app import (
     given_config_dir,
     given_overrides,
 )
-from autolrs_cli.compose.resolve import resolve
+from autolrs_cli.compose.resolve import launcher_in, resolve
 from autolrs_cli.dashboard.preparation import PreparationProgress
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.exit_codes import ExitCode
+from autolrs_cli.experiments.launchers.choose import launcher_for
 from autolrs_cli.experiments.seeds import CALIBRATION_FIRST, TUNING_FIRST, purpose
 from autolrs_cli.experiments.stopped import ExperimentStopped
 from autolrs_cli.experiments.tune.display import TuningScreen, results, statement
@@ -111,7 +112,15 @@ def _task(
     with console.status("checking settings and data ..."):
         optimizer = chosen_option("optimizer")
         task = TuningTask.of(
-            plain, node, [*given_config_dir()], given, trials, budget_steps, directory, optimizer
+            plain,
+            node,
+            [*given_config_dir()],
+            given,
+            trials,
+            budget_steps,
+            directory,
+            optimizer,
+            launcher_for(launcher_in(config)),
         )
     with PreparationProgress(console) as progress:
         task.prepare(progress)

@@ -1,11 +1,12 @@
-"""What the processes of one sweep tell each other, as files: so it works on every launcher that shares a disk.
+"""What the processes of one experiment tell each other, as files: so it works on every launcher that shares a disk.
 
 <dir>/.sweep/<time>-<process>/     one command; removed when the sweep is done
   jobs.json                        the runs that are to be started, and how
   stop                             present: start nothing more, and end what runs
   results/<job>.json               how the process of a run ended
   logs/<job>.log                   what it printed
-  launcher.log                     what Hydra's launcher printed
+  launcher.log                     what the launcher printed; on SLURM launcher-<job>.log
+  array.sh                         on SLURM: what sbatch was given
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 import orjson
 
 from autolrs_cli.durable import replace_whole
-from autolrs_cli.experiments.sweep.jobs import Job
+from autolrs_cli.experiments.launchers.job import Job
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,19 @@ class Ended:
     code: int | None
     """Its exit code, negative for a signal; None: it was not started, since another process works on the run."""
     seconds: float
+    reason: str = ""
+    """Why nothing is known of its end, where its launcher has lost it."""
+
+
+@dataclass(frozen=True)
+class LaunchPlan:
+    """What the processes that start the runs of one command need to know."""
+
+    jobs: list[Job]
+    fail_fast: bool
+    """Whether the first failure ends all."""
+    cwd: str
+    """The folder to work in."""
 
 
 class SweepFiles:
@@ -53,6 +67,7 @@ class SweepFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.launcher_log = folder / "launcher.log"
+        self.array_script = folder / "array.sh"
         self._jobs = folder / "jobs.json"
         self._stop = folder / "stop"
 
@@ -71,11 +86,15 @@ class SweepFiles:
         replace_whole(files._jobs, orjson.dumps(plan))
         return files
 
-    def plan(self) -> tuple[list[Job], bool, str]:
-        """Return the runs to be started, whether the first failure ends the sweep, and the folder to work in."""
+    def plan(self) -> LaunchPlan:
+        """Return the runs to be started, and how."""
         plan = orjson.loads(self._jobs.read_bytes())
         jobs = [Job(**{**job, "arguments": tuple(job["arguments"])}) for job in plan["jobs"]]
-        return jobs, plan["fail_fast"], plan["cwd"]
+        return LaunchPlan(jobs, plan["fail_fast"], plan["cwd"])
+
+    def roots(self) -> set[str]:
+        """Return the run directories of the runs to be started."""
+        return {job.root for job in self.plan().jobs}
 
     def stop(self) -> StopMessage | None:
         """Return the request to stop, if there is one."""
@@ -96,6 +115,10 @@ class SweepFiles:
         """Write down how the process of a run ended."""
         replace_whole(self._result(job), orjson.dumps(asdict(ended)))
 
+    def forget_end(self, job: int) -> None:
+        """Drop what is written down of the end of a run's process: it begins anew."""
+        self._result(job).unlink(missing_ok=True)
+
     def ended(self, job: int) -> Ended | None:
         """Return how the process of a run ended; None: it has not, or never began."""
         with suppress(OSError, ValueError):
@@ -105,11 +128,31 @@ class SweepFiles:
     def unfinished(self, done: Set[str]) -> bool:
         """Tell whether this command was to start a run that is not among the `done` run directories."""
         with suppress(OSError, ValueError, TypeError, KeyError):
-            return any(job.root not in done for job in self.plan()[0])
+            return not self.roots() <= done
         return True
+
+    def task_log(self, job: str) -> Path:
+        """Return where SLURM's job of a run prints to; `%a` in place of the number is SLURM's word for it."""
+        return self.folder / f"launcher-{job}.log"
+
+    @property
+    def was_begun(self) -> bool:
+        """Whether the launcher, or one of its runs, has printed something that tells why it failed."""
+        return self.launcher_log.exists() or any((self.folder / "logs").iterdir())
+
+    def discard(self) -> None:
+        """Remove the folder: nothing was started."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(OSError):
+            self.folder.parent.rmdir()
 
     def _result(self, job: int) -> Path:
         return self.folder / "results" / f"{job}.json"
+
+
+def folders_of(parent: Path) -> list[SweepFiles]:
+    """Return the folders of all commands below `parent`, the sweep's directory, that are still there."""
+    return [SweepFiles(folder) for folder in sorted((parent.resolve() / ".sweep").glob("*"))]
 
 
 def forget_finished(parent: Path, done: Set[str]) -> None:
@@ -119,9 +162,8 @@ def forget_finished(parent: Path, done: Set[str]) -> None:
         parent: the sweep's directory.
         done: run directories, as the jobs name them.
     """
-    folders = parent / ".sweep"
-    for folder in folders.glob("*"):
-        if not SweepFiles(folder).unfinished(done):
-            shutil.rmtree(folder, ignore_errors=True)
+    for files in folders_of(parent):
+        if not files.unfinished(done):
+            files.discard()
     with suppress(OSError):
-        folders.rmdir()
+        (parent / ".sweep").rmdir()
