@@ -64,6 +64,7 @@ def nan_in_trials(above_lr: float) -> Any:
     return mock.patch.object(Engine, "step", wrapped)
 
 
+EASY = "target={metric: accuracy, value: 0.0}"
 RUNS: dict[str, tuple[tuple[str, ...], Callable[[], AbstractContextManager[Any]]]] = {
     "published search, averaged": (("average=ema", "recipe.num_phases=2"), nullcontext),
     "held-out trials": (("search.objective=choose",), nullcontext),
@@ -82,6 +83,10 @@ RUNS: dict[str, tuple[tuple[str, ...], Callable[[], AbstractContextManager[Any]]
     "a schedule that diverges": (
         ("schedule=constant", "run.eval_every_steps=7"),
         lambda: kept_loss(lambda at, lr, loss: float("inf") if at == 25 else loss),
+    ),
+    "a run that stops at its target": (
+        ("search=lean", "run.max_steps=300", "run.eval_every_steps=20", "run.stop_at_target=true", EASY),
+        nullcontext,
     ),
     "a schedule that listens": (("schedule=plateau", "run.log_every_steps=3"), nullcontext),
 }
