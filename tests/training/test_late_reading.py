@@ -34,7 +34,7 @@ LEAN = (
     "recipe.micro_batches=2",
 )
 # Of a journal's records, what depends on the clock.
-CLOCK = {"t", "ledger", "totals", "seconds", "max_seconds", "dir"}
+CLOCK = {"t", "reached_t", "ledger", "totals", "seconds", "max_seconds", "dir"}
 
 
 @contextmanager
