@@ -44,7 +44,8 @@ from autolrs_cli.training.weights import save_weights
 from autolrs_cli.training.world import World
 
 OUT_OF_MEMORY = (
-    "The device's memory must hold a step. Lower recipe.micro_batch, or set runtime.snapshot=host."
+    "The device's memory, or this run's part of it (launcher.gpus), must hold a step. Lower recipe.micro_batch, or set "
+    "runtime.snapshot=host."
 )
 
 

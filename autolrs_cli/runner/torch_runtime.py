@@ -9,6 +9,7 @@ import torch.utils.deterministic
 
 from autolrs_cli.contracts import EvalSplit, Position
 from autolrs_cli.runner.compiling import compile_deterministically
+from autolrs_cli.runner.gpu_share import bound_memory
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.settings import RuntimeSettings
 from autolrs_cli.training.shared_memory import free_bytes, require_room
@@ -23,6 +24,7 @@ def prepare(runtime: RuntimeSettings, threads: int) -> None:
 
     Results on the CPU depend on the number of threads, so it is pinned and recorded.
     """
+    bound_memory()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(runtime.deterministic)
     if runtime.deterministic:

@@ -33,6 +33,7 @@ from autolrs_cli.experiments.sweep.jobs import make_jobs
 from autolrs_cli.experiments.sweep.launch import Asked
 from autolrs_cli.experiments.sweep.progress import SweepProgress
 from autolrs_cli.experiments.sweep.sweep import main
+from autolrs_cli.runner.gpu_share import bound_memory, sharing
 
 
 @pytest.fixture
@@ -228,6 +229,17 @@ def test_devices_are_shared_or_given_whole() -> None:
     for gpus in (0.25, 2):
         with pytest.raises(ConfigError, match=r"launcher\.gpus"):
             places_on([], gpus)
+
+
+def test_runs_that_share_a_device_are_told_their_part_of_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sharing(0.25) == {"AUTOLRS_GPU_SHARE": "0.25"}
+    assert sharing(1) == sharing(2) == {}
+    bounded: list[float] = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.set_per_process_memory_fraction", bounded.append)
+    bound_memory(sharing(0.25))
+    bound_memory({})
+    assert bounded == [0.25]
 
 
 def test_no_more_runs_at_once_than_were_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

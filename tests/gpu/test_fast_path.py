@@ -232,3 +232,15 @@ def test_two_runs_on_one_device_are_those_that_had_it_alone(tmp_path: Path) -> N
     for seed, own in settings.items():
         run(tmp_path / f"alone{seed}", *own)
         assert_equal_weights(tmp_path / f"beside{seed}", tmp_path / f"alone{seed}")
+
+
+def test_a_run_with_too_small_a_part_of_the_device_ends_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOLRS_GPU_SHARE", "1e-6")
+    try:
+        result = run(tmp_path, "recipe=bert", "scale=tiny")
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert result.cause == "out_of_memory"
+    assert "launcher.gpus" in str(result.reason)

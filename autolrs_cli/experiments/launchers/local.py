@@ -13,6 +13,7 @@ from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.launchers.mailbox import SweepFiles
 from autolrs_cli.experiments.launchers.run_process import Surroundings, carry_out, note_end
 from autolrs_cli.experiments.launchers.settings import LocalSettings
+from autolrs_cli.runner.gpu_share import sharing
 
 DEVICES = "CUDA_VISIBLE_DEVICES"
 
@@ -43,7 +44,9 @@ class LocalLauncher:
         places = places_on(visible_devices(), self._settings.gpus) if self._settings.gpus else []
         at_once = self._settings.jobs or max(1, len(places))
         # More runs at once than there are places share them, as was asked for.
-        return LocalRuns(files, list(islice(cycle(places or [None]), at_once)))
+        share = sharing(self._settings.gpus or 1.0)
+        own = [{DEVICES: place} | share for place in places] or [{}]
+        return LocalRuns(files, list(islice(cycle(own), at_once)))
 
 
 class LocalRuns:
@@ -51,12 +54,12 @@ class LocalRuns:
 
     Args:
         files: of the command.
-        places: for each run at once, the devices that it sees; None: all.
+        places: for each run at once, the environment variables that name its devices; none: it sees all.
     """
 
-    def __init__(self, files: SweepFiles, places: Sequence[str | None]) -> None:
+    def __init__(self, files: SweepFiles, places: Sequence[Mapping[str, str]]) -> None:
         self._files = files
-        self._free: SimpleQueue[str | None] = SimpleQueue()
+        self._free: SimpleQueue[Mapping[str, str]] = SimpleQueue()
         for place in places:
             self._free.put(place)
         pool = ThreadPoolExecutor(len(places), "run")
@@ -82,8 +85,7 @@ class LocalRuns:
     def _run(self, number: int) -> None:
         place = self._free.get()
         try:
-            here = Surroundings(environment={} if place is None else {DEVICES: place})
-            note_end(self._files, number, carry_out(self._files, number, here))
+            note_end(self._files, number, carry_out(self._files, number, Surroundings(environment=place)))
         finally:
             self._free.put(place)
 

@@ -44,7 +44,7 @@ def main(files: SweepFiles, settings: RaySettings) -> int:
     while todo or running:
         while todo and (settings.jobs is None or len(running) < settings.jobs):
             number = todo.pop()
-            running[task.remote(str(files.folder), number)] = number
+            running[task.remote(str(files.folder), number, settings.gpus)] = number
         ended, _ = ray.wait(list(running), timeout=LOOK_SECONDS)
         for each in ended:
             _note_lost(files, running.pop(each), each)
