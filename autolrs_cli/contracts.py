@@ -58,6 +58,13 @@ class PlacedBatch(dict[str, "Tensor"]):
         self.host = host
 
 
+def kept(batch: Batch) -> Batch:
+    """Return a batch that stays for long: what it was copied from does not stay pinned, which would lock memory."""
+    if not isinstance(batch, PlacedBatch):
+        return batch
+    return PlacedBatch(batch, {name: tensor.clone() for name, tensor in batch.host.items()})
+
+
 def on_host(batch: Batch) -> Batch:
     """Return the batch on the CPU, where it can be counted without waiting for the device."""
     return batch.host if isinstance(batch, PlacedBatch) else batch

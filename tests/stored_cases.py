@@ -80,6 +80,7 @@ def write_parquet(
     label: str | None = "kind",
     labels: Any = None,
     extra: dict[str, Any] | None = None,
+    held_out_classes: list[str] | None = None,
 ) -> Path:
     """A folder as a repository of the hub has it: data/<split>-00000-of-00001.parquet."""
     (root / "data").mkdir(parents=True, exist_ok=True)
@@ -87,7 +88,8 @@ def write_parquet(
         columns: dict[str, Any] = {image: colour_images(count, seed)}
         features: dict[str, Any] = {image: ImageColumn()}
         if label is not None:
-            kind = ClassLabel(names=CLASSES) if labels is None else Value(labels)
+            names = held_out_classes if held_out_classes and split == "test" else CLASSES
+            kind = ClassLabel(names=names) if labels is None else Value(labels)
             of = [i % len(CLASSES) for i in range(count)]
             columns[label] = [CLASSES[i] for i in of] if labels == "string" else of
             features[label] = kind

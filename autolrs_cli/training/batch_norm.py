@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from autolrs_cli.contracts import Batch, Position, Recipe
+from autolrs_cli.contracts import Batch, Position, Recipe, kept
 from autolrs_cli.training.placing import Placing
 from autolrs_cli.training.train_data import train_stream
 
@@ -31,7 +31,7 @@ def first_batches(
         rank, micro = divmod(part, stream.micro_batches)
         batch = stream.batch(Position(0, step, micro, rank))
         if world_size == 1 or recipe.examples(batch):
-            found.append(Placing(device).place(batch))
+            found.append(kept(Placing(device).place(batch)))
     return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from autolrs_cli.contracts import Batch, EvalSplit, FullyMeasured, WeightsKind
+from autolrs_cli.contracts import Batch, EvalSplit, FullyMeasured, WeightsKind, kept
 from autolrs_cli.records import events
 from autolrs_cli.records.journal import Journal
 from autolrs_cli.training.averaging import batch_norms
@@ -165,7 +165,7 @@ class Evaluator:
             # Copies: what workers read stays in shared memory, of which there may be little; on a device, it is one.
             copied = self._workers and self._engine.device.type == "cpu"
             self._choose_batches = [
-                {name: tensor.clone() for name, tensor in batch.items()} if copied else batch
+                {name: tensor.clone() for name, tensor in batch.items()} if copied else kept(batch)
                 for batch in self._read("choose")
             ]
         return self._choose_batches

@@ -126,6 +126,10 @@ class Prober:
                 if number in made.due:
                     self._restore(made.due[number])
                     self._trainer.do_what_is_due()
+                if self._trainer.is_over:  # the rest of the trial is not kept
+                    self._state.ledger.move_part("search_kept", "search_discarded", len(made.losses) - number)
+                    self._best = None
+                    return
         self._restore(end)
         self._best = None
         self._trainer.resume_points.write_if_due()

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from autolrs_cli.contracts import Report
 from autolrs_cli.errors import ConfigError
 from autolrs_recipes.data.cache import cache_root, content_hash
@@ -32,7 +34,8 @@ def load(key: str, name: str, config: str | None, split: str) -> Dataset:
     folder = Path(name).expanduser()
     with _said(key, name, config, f"config {config}, split {split}"):
         if folder.is_dir():
-            return _load_folder(folder, config, split)
+            with _offline():
+                return _load_folder(folder, config, split)
         return _load_hub(name, config, split)
 
 
@@ -51,7 +54,8 @@ def load_splits(key: str, name: str, config: str | None) -> dict[str, Dataset]:
     folder = Path(name).expanduser()
     with _said(key, name, config, f"config {config}"):
         if folder.is_dir():
-            return _saved_splits(folder) or _parquet_splits(key, str(folder), config)
+            with _offline():
+                return _saved_splits(folder) or _parquet_splits(key, str(folder), config)
         with _asked_once(name):
             return _parquet_splits(key, name, config)
 
@@ -149,10 +153,54 @@ def _parquet_splits(key: str, name: str, config: str | None) -> dict[str, Datase
             f"{builder.name}). Most data on the hub have a branch with parquet files, refs/convert/parquet: copy that "
             f"to a folder and set {key}=FOLDER."
         )
+    if Path(name).is_dir():
+        _require_own_files(key, name, builder)
     builder.download_and_prepare()
     loaded = builder.as_dataset()
     assert isinstance(loaded, datasets.DatasetDict)
     return {str(split): rows for split, rows in loaded.items()}
+
+
+def _require_own_files(key: str, name: str, builder: Any) -> None:
+    """Check that a folder's data lie in it, and that all its files call their classes alike.
+
+    Raises:
+        ConfigError: if its README names data elsewhere, which nobody asked for, or if a number stands for one class in
+            one file and for another in the next: the library would take the names of the first.
+    """
+    import pyarrow.parquet as pq
+
+    own = Path(name).absolute()
+    classes: dict[str, tuple[str, Any]] = {}
+    for file in (str(each) for files in (builder.config.data_files or {}).values() for each in files):
+        if not Path(file).absolute().is_relative_to(own):  # not resolved: the hub's own cache links elsewhere
+            raise ConfigError(
+                f"A folder must hold its data, but the README.md of {key}={name} names {file}. Copy that there, and "
+                "take the line out of README.md."
+            )
+        said = orjson.loads((pq.read_schema(file).metadata or {}).get(b"huggingface", b"{}"))
+        for column, feature in (said.get("info", {}).get("features") or {}).items():
+            if not isinstance(feature, dict) or "names" not in feature:
+                continue
+            first, names = classes.setdefault(column, (file, feature["names"]))
+            if names != feature["names"]:
+                raise ConfigError(
+                    f"All files of a data set must number its classes alike, but for {key}={name} {first} and {file} "
+                    f"differ in the column {column}. Write them anew with the same class names in the same order."
+                )
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Keep the library from going online: what a folder holds, it holds."""
+    import datasets
+
+    before = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
 
 
 @contextmanager

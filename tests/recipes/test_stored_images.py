@@ -343,6 +343,35 @@ class TestHubImages:
         chosen = hub_images(tmp_path / "hub", tmp_path / "cache", config="large", target_split=None)
         assert chosen.sizes["train"] == 36
 
+    @pytest.mark.parametrize("saved", [False, True], ids=["parquet", "save_to_disk"])
+    def test_splits_that_number_their_classes_otherwise(self, saved: bool, tmp_path: Path) -> None:
+        """Read by number, bags would count as coats, and nothing would say so."""
+        folder = write_parquet(tmp_path / "it", held_out_classes=["bag", "coat", "dress"])
+        if saved:
+            splits = {
+                split: Dataset.from_parquet(str(folder / "data" / f"{split}-00000-of-00001.parquet"))
+                for split in ("train", "test")
+            }
+            folder = tmp_path / "saved"
+            DatasetDict(splits).save_to_disk(str(folder))
+        with pytest.raises(ConfigError, match=r"must number (its|their) classes alike"):
+            hub_images(folder, tmp_path / "cache").prepare(quiet)
+
+    def test_a_folder_whose_data_lie_elsewhere(self, tmp_path: Path) -> None:
+        elsewhere = write_parquet(tmp_path / "elsewhere") / "data" / "train-00000-of-00001.parquet"
+        folder = write_parquet(tmp_path / "it")
+        head = f"configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: {elsewhere}\n"
+        (folder / "README.md").write_text(f"---\n{head}---\n")
+        with pytest.raises(ConfigError, match=r"A folder must hold its data, but the README\.md of"):
+            hub_images(folder, tmp_path / "cache", target_split=None).prepare(quiet)
+
+    def test_a_class_without_images(self, tmp_path: Path) -> None:
+        folder = write_parquet(tmp_path / "it", {"train": 2, "test": 2})
+        with pytest.raises(
+            ConfigError, match="Every class must have training images, but 1 of 3 have none: bag"
+        ):
+            hub_images(folder, tmp_path / "cache").prepare(quiet)
+
     def test_labels_of_the_held_out_split_that_nobody_knows(self, tmp_path: Path) -> None:
         parts = {
             split: Dataset.from_dict({"image": colour_images(9, seed), "label": labels})

@@ -57,6 +57,27 @@ def test_a_searched_run_is_the_same_until_then(tmp_path: Path, search: str) -> N
     assert evaluated[0] in told("whole")
 
 
+def test_it_ends_inside_the_kept_steps_of_a_winning_trial(tmp_path: Path) -> None:
+    settings = ("recipe=toy", "search=lean", "run.max_steps=600", "run.eval_every_steps=17", EASY)
+    run(tmp_path / "whole", *settings)
+    choice = next(each for each in events(tmp_path / "whole", "lr_chosen") if each["step"] == 30)
+    assert choice["kept_steps"] > 4, "or this would show nothing"
+    result = run(tmp_path / "run", STOP, *settings)
+    assert result.summary["step"] == 34
+    ledger = result.summary["ledger"]
+    assert result.summary["total_steps"] == sum(entry["steps"] for entry in ledger.values())
+    assert ledger["search_kept"]["steps"] == 4
+    loss = {
+        name: next(
+            each["metrics"]["loss"]
+            for each in events(tmp_path / name, "eval")
+            if (each["step"], each["weights"], each["split"]) == (34, "averaged", "target")
+        )
+        for name in ("run", "whole")
+    }
+    assert loss["run"] == loss["whole"] == result.summary["metrics"]["loss"]
+
+
 def test_the_mean_of_the_last_checkpoints_is_that_of_its_own_end(tmp_path: Path) -> None:
     target = "+target={metric: loss, value: 1000}"
     result = run(

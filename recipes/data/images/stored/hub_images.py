@@ -166,6 +166,13 @@ class HubImages(StoredImages):
                         f"Both splits must have the same columns, but {self._names[part]} of data.name={self.name} has "
                         f"no {wanted} (it has {', '.join(rows.column_names)}). Set data.target_split or the column."
                     )
+            names = [getattr(each.features[column], "names", None) for each in (self._splits["train"], rows)]
+            if names[0] != names[1]:
+                raise ConfigError(
+                    f"Both splits must number their classes alike, but {self.train_split} and {self._names[part]} of "
+                    f"data.name={self.name} have other class names in {column}, or in another order. Give one the "
+                    "names of the other (cast_column of the datasets library)."
+                )
         return Labels.of(self._splits["train"], column)
 
 

@@ -193,7 +193,15 @@ class StoredImages(ABC):
         return np.select([rank < target_end, rank < choose_end], [2, 1], 0).astype(np.uint8)
 
     def _require_rest(self) -> None:
-        left = np.bincount(self._store.labels("train")[self._slice_of == 0], minlength=self.num_classes)
+        labels = self._store.labels("train")
+        present = np.bincount(labels, minlength=self.num_classes)
+        absent = [self._store.classes[i] for i in np.flatnonzero(present == 0)]
+        if absent:
+            raise ConfigError(
+                f"Every class must have training images, but {len(absent):,} of {self.num_classes:,} have none: "
+                f"{named(absent)}. Whole numbers count from 0; leave out class names that no image has."
+            )
+        left = np.bincount(labels[self._slice_of == 0], minlength=self.num_classes)
         eaten = [self._store.classes[i] for i in np.flatnonzero(left == 0)]
         if eaten:
             raise ConfigError(
