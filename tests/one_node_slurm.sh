@@ -7,7 +7,11 @@ if [ "${2:-start}" = stop ]; then
     for name in slurmd slurmctld munged; do
         pid=$(cat "$D/$name.pid" 2>/dev/null || true)
         [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
-        while [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+        for _ in $(seq 100); do  # a dead one that nobody reaps would look alive for ever
+            [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null || break
+            sleep 0.1
+        done
+        [ -z "$pid" ] || kill -9 "$pid" 2>/dev/null || true
     done
     exit 0
 fi

@@ -101,6 +101,8 @@ def reproduce(
 
       autolrs reproduce resnet50 bert --jobs 2 --dir /data/reproduction runtime.threads=1
 
+      autolrs reproduce bert --jobs 9 launcher=slurm launcher.hours=1     its runs on a cluster (or launcher=ray)
+
       autolrs reproduce bert --hindsight                   what the best schedule of a grid would have needed
 
       autolrs reproduce --from docs/results --report       tables and figures from records, without any run

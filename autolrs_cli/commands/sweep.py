@@ -49,12 +49,15 @@ def sweep(
 
       autolrs sweep recipe=resnet50,bert scale=bench 'seed=range(0,5)'
 
-      autolrs sweep recipe=bert scale=bench seed=0,1 hydra/launcher=joblib hydra.launcher.n_jobs=2
+      autolrs sweep recipe=bert scale=bench seed=0,1 runtime.threads=1 launcher.jobs=2        two at once
+
+      autolrs sweep recipe=bert scale=bench seed=0,1 launcher=slurm launcher.hours=1 --detach    or ray
 
       autolrs sweep recipe=resnet50 schedule=cosine schedule.peak_lr=0.05,0.1,0.2 --dir runs/peaks --fail-fast
 
-    Ctrl-C lets the running ones write a checkpoint and stops. Exit codes: 0 all done; 1 some failed; 2 usage or
-    configuration, nothing was started; 130, 143 interrupted; 75 stopped by runtime.max_seconds.
+    Ctrl-C lets the running ones write a checkpoint and stops; under launcher=slurm other signals end the watching
+    alone. Launchers: docs/scaling.md. Exit codes: 0 all done; 1 some failed; 2 usage or configuration, nothing was
+    started; 130, 143 interrupted; 75 stopped by runtime.max_seconds.
     """
     from autolrs_cli.experiments.sweep.sweep import main
 

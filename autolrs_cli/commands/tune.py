@@ -68,6 +68,8 @@ def tune(
 
       autolrs tune recipe=resnet50 schedule=constant average=ema tune.space.peak_lr.high=30
 
+      autolrs tune recipe=bert schedule=cosine scale=bench launcher=slurm launcher.hours=1     its runs on a cluster
+
       autolrs list schedule                             what was found; each study ends in the command that uses it
 
     Exit codes: 0 done; 1 failed while running; 2 usage or configuration; 130, 143 interrupted, 75 out of time: the same

@@ -15,7 +15,7 @@ from autolrs_cli.signals import STOPPING
 _SAFE_PATH = "PYTHONSAFEPATH"
 _PATH = "PYTHONPATH"
 _ROOT = Path(__file__).parents[2]
-_WATCHED = "AUTOLRS_WATCHED"
+WATCHED = "AUTOLRS_WATCHED"
 
 
 def python_module(name: str, *arguments: str) -> list[str]:
@@ -37,7 +37,7 @@ def environment() -> dict[str, str]:
 
 def watched_environment() -> dict[str, str]:
     """Return the environment of a process that is to end with this one, which holds its standard input as a pipe."""
-    return {**environment(), _WATCHED: "1"}
+    return {**environment(), WATCHED: "1"}
 
 
 def stop_with_the_watcher() -> None:
@@ -45,7 +45,7 @@ def stop_with_the_watcher() -> None:
 
     A process group or a parent's number does not tell: a launcher's worker may be killed alone, or adopted.
     """
-    if os.environ.pop(_WATCHED, None) is not None:
+    if os.environ.pop(WATCHED, None) is not None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # Ray's workers block SIGINT, and hand that on
         when_standard_input_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
 

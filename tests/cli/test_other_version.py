@@ -68,7 +68,7 @@ def test_a_sweep_says_that_its_folder_holds_some_and_leaves_them_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweep, "launch", lambda *_: None)
+    monkeypatch.setattr(sweep, "launch", lambda *_, **__: None)
     run = made_before(tmp_path / "s" / "resnet50" / "original" / "seed0" / "01d01d01")
     content = {path: path.read_bytes() for path in run.iterdir()}
     sweep.main(OVERRIDES, directory=Path("s"), fail_fast=False, rerun_failed=True, compare=False)

@@ -188,7 +188,9 @@ class TestRay:
         address, own = ray_nodes
         process = start(*self.sweep(f"launcher.address={address}"), cwd=tmp_path, cold=True, **own)
         until(lambda: min(steps(tmp_path, seed) for seed in (0, 1)) >= 60, process)
-        worker = next(each for each in psutil.process_iter() if each.name().startswith("ray::run"))
+        worker = next(
+            each for each in psutil.process_iter(["name"]) if (each.info["name"] or "").startswith("ray::run")
+        )
         worker.kill()
         until(
             lambda: any(
@@ -219,7 +221,7 @@ class TestRay:
         assert code == 130, said
         assert {each["cause"] for each in summaries(tmp_path)} == {"sigint"}
         deadline = time.monotonic() + 60
-        while left := [each.name() for each in psutil.process_iter() if self.is_of(each, tmp_path)]:
+        while left := [each.info for each in psutil.process_iter(["name"]) if self.is_of(each, tmp_path)]:
             assert time.monotonic() < deadline, left
             time.sleep(0.2)
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from launching import SLURM, job
+from processes import USER
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.experiments.launchers import slurm, slurm_task
 from autolrs_cli.experiments.launchers.choose import launcher_for
-from autolrs_cli.experiments.launchers.mailbox import Ended, SweepFiles
+from autolrs_cli.experiments.launchers.mailbox import Ended, SweepFiles, folders_of
 from autolrs_cli.experiments.launchers.slurm import SlurmLauncher
+from autolrs_cli.experiments.sweep.sweep import main
 
 
 @pytest.fixture
@@ -130,6 +134,79 @@ class TestSlurm:
         assert [each.folder for each in launcher.under_way(tmp_path / "s")] == [files.folder]
         command("squeue", "echo 'another|1|PENDING|Priority'")
         assert launcher.under_way(tmp_path / "s") == []
+
+    def test_an_array_that_was_stopped_takes_no_other_with_it(
+        self, files: SweepFiles, tmp_path: Path, command: Callable[[str, str], Path]
+    ) -> None:
+        other = SweepFiles.create(tmp_path / "other", [job(tmp_path / "d")], fail_fast=True)
+        queued = "".join(f"echo '{each.folder.name}|0|PENDING|Priority'; " for each in (files, other))
+        command("sbatch", "")
+        command("squeue", queued)
+        given = command("scancel", "")
+        files.ask_to_stop("SIGINT")
+        runs = launcher_for(SLURM).start(other, [files])
+        assert runs.goes_on()
+        assert given.read_text() == f"--state=PENDING --name={files.folder.name}\n"
+
+    def test_an_end_that_is_known_is_not_written_over(self, files: SweepFiles) -> None:
+        files.note_end(0, Ended(0, 1.0))
+        files.note_lost(0, "gone")
+        assert files.ended(0) == Ended(0, 1.0)
+        files.discard()
+        files.note_lost(1, "gone")
+        assert not files.folder.exists(), "another terminal has put it away"
+
+    @pytest.mark.parametrize("spelled", ["s", "./s/../s", "{here}/s"])
+    def test_a_sweep_typed_again_runs_nothing_twice_however_its_folder_is_spelled(
+        self,
+        spelled: str,
+        tmp_path: Path,
+        command: Callable[[str, str], Path],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        given = ("--config-dir", str(USER), "recipe=toy", "schedule=original", "seed=0,1", "launcher=slurm")
+        submitted = command("sbatch", "")
+
+        def detached(directory: str, *, again: bool = False) -> str:
+            main(
+                given,
+                directory=Path(directory),
+                fail_fast=False,
+                rerun_failed=again,
+                compare=False,
+                detach=True,
+            )
+            return capsys.readouterr().out
+
+        detached("s")
+        (folder,) = folders_of(tmp_path / "s")
+        name = folder.folder.name
+        command("squeue", f"echo '{name}|0|PENDING|Priority'; echo '{name}|1|PENDING|Priority'")
+        assert "0 to run now" in detached(spelled.format(here=tmp_path))
+        assert len(submitted.read_text().splitlines()) == 1
+
+        # The first run has ended, though SLURM has not cleared its job away: it can be begun again.
+        folder.note_end(0, Ended(143, 1.0))
+        time.sleep(1.1)  # folders are named by the second
+        assert "1 to run now" in detached(spelled.format(here=tmp_path))
+
+    def test_a_run_that_is_not_begun_again_stays_where_it_is(
+        self, tmp_path: Path, command: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        given = ("--config-dir", str(USER), "recipe=toy", "schedule=original", "seed=0", "launcher=slurm")
+        options = {"directory": Path("s"), "fail_fast": False, "compare": False, "detach": True}
+        command("sbatch", "")
+        main(given, rerun_failed=False, **options)
+        (folder,) = folders_of(tmp_path / "s")
+        (place,) = folder.places()
+        place.mkdir(parents=True)
+        (place / "summary.json").write_text(json.dumps({"status": "failed", "ledger": {}, "total_steps": 0}))
+        command("squeue", f"echo '{folder.folder.name}|0|RUNNING|None'")
+        main(given, rerun_failed=True, **options)
+        assert place.exists(), "SLURM has it, and may be about to go on with it"
 
     @pytest.mark.parametrize(
         ("state", "requeue", "code", "requeued"),

@@ -92,9 +92,14 @@ class SweepFiles:
         jobs = [Job(**{**job, "arguments": tuple(job["arguments"])}) for job in plan["jobs"]]
         return LaunchPlan(jobs, plan["fail_fast"], plan["cwd"])
 
-    def roots(self) -> set[str]:
-        """Return the run directories of the runs to be started."""
-        return {job.root for job in self.plan().jobs}
+    def places(self) -> dict[Path, int]:
+        """Return the run directories of the runs to be started, resolved, each with the number of its job."""
+        plan = self.plan()
+        return {Path(plan.cwd, job.root).resolve(): number for number, job in enumerate(plan.jobs)}
+
+    def open_places(self) -> set[Path]:
+        """Return those of them of whose end nothing is written down."""
+        return {place for place, number in self.places().items() if self.ended(number) is None}
 
     def stop(self) -> StopMessage | None:
         """Return the request to stop, if there is one."""
@@ -115,6 +120,12 @@ class SweepFiles:
         """Write down how the process of a run ended."""
         replace_whole(self._result(job), orjson.dumps(asdict(ended)))
 
+    def note_lost(self, job: int, reason: str) -> None:
+        """Write down that a run's launcher has lost it, unless its end is known or nobody wants to know any more."""
+        with suppress(OSError):
+            if self.folder.exists() and not self._result(job).exists():
+                self.note_end(job, Ended(None, 0.0, reason))
+
     def forget_end(self, job: int) -> None:
         """Drop what is written down of the end of a run's process: it begins anew."""
         self._result(job).unlink(missing_ok=True)
@@ -125,10 +136,15 @@ class SweepFiles:
             return Ended(**orjson.loads(self._result(job).read_bytes()))
         return None
 
-    def unfinished(self, done: Set[str]) -> bool:
-        """Tell whether this command was to start a run that is not among the `done` run directories."""
+    def unfinished(self, done: Set[Path]) -> bool:
+        """Tell whether this command was to start a run that is not among the `done` run directories (resolved).
+
+        A batch system's jobs begin by reading its files, and are not forgotten before they have.
+        """
         with suppress(OSError, ValueError, TypeError, KeyError):
-            return not self.roots() <= done
+            return not self.places().keys() <= done or (
+                self.array_script.exists() and bool(self.open_places())
+            )
         return True
 
     def task_log(self, job: str) -> Path:
@@ -155,12 +171,12 @@ def folders_of(parent: Path) -> list[SweepFiles]:
     return [SweepFiles(folder) for folder in sorted((parent.resolve() / ".sweep").glob("*"))]
 
 
-def forget_finished(parent: Path, done: Set[str]) -> None:
+def forget_finished(parent: Path, done: Set[Path]) -> None:
     """Drop the folders below `parent` of commands, killed ones too, whose runs are all done.
 
     Args:
         parent: the sweep's directory.
-        done: run directories, as the jobs name them.
+        done: run directories, resolved.
     """
     for files in folders_of(parent):
         if not files.unfinished(done):

@@ -20,11 +20,23 @@ from autolrs_cli.experiments.launchers import ray_task
 from autolrs_cli.experiments.launchers.mailbox import Ended, SweepFiles
 from autolrs_cli.experiments.launchers.settings import RaySettings
 from autolrs_cli.experiments.launchers.with_parent import stop_with_the_parent
+from autolrs_cli.experiments.own_process import WATCHED
+from autolrs_cli.runner.gpu_share import VARIABLE
 from autolrs_cli.settings import parse
 
 LOOK_SECONDS = 1.0
 ANSWER_SECONDS = 10.0
-_HANDED_ON = ("PYTHONPATH", "PYTHONSAFEPATH")
+# Of the variables that decide what a run is, reads or tells; workers have those of `ray start`.
+_HANDED_ON = (
+    "PYTHONPATH",
+    "PYTHONSAFEPATH",
+    "AUTOLRS_",
+    "HF_",
+    "MLFLOW_",
+    "WANDB_",
+    "CUBLAS_WORKSPACE_CONFIG",
+)
+_OWN = (WATCHED, VARIABLE)
 
 
 def main(files: SweepFiles, settings: RaySettings) -> int:
@@ -63,7 +75,9 @@ def _connect(settings: RaySettings) -> None:
     address = settings.address or os.environ.get("RAY_ADDRESS") or "local"
     _require_answer(address)
     own: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
-    handed_on = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+    handed_on = {
+        name: value for name, value in os.environ.items() if name.startswith(_HANDED_ON) and name not in _OWN
+    }
     try:
         ray.init(address, log_to_driver=False, runtime_env={"env_vars": handed_on}, **own)
     except (ConnectionError, RuntimeError, ValueError) as error:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.experiments.launchers.mailbox import Ended, SweepFiles, folders_of
+from autolrs_cli.experiments.launchers.mailbox import SweepFiles, folders_of
 from autolrs_cli.experiments.launchers.run_process import KILLED_AT
 from autolrs_cli.experiments.launchers.settings import SlurmSettings
 from autolrs_cli.experiments.own_process import environment, python_module
@@ -56,7 +56,7 @@ class SlurmLauncher:
         """
         folders = folders_of(directory)
         queued = {place.array for place in queue()} if folders else set()
-        return [files for files in folders if files.folder.name in queued]
+        return [files for files in folders if files.folder.name in queued and files.open_places()]
 
     def start(self, files: SweepFiles | None, earlier: Sequence[SweepFiles]) -> SlurmRuns:
         """Submit the array.
@@ -116,13 +116,13 @@ class SlurmRuns:
 
     def __init__(self, arrays: Sequence[SweepFiles]) -> None:
         self._jobs = {
-            (files.folder.name, number): (files, job)
+            (files.folder.name, number): (files, place)
             for files in arrays
-            for number, job in enumerate(files.plan().jobs)
+            for place, number in files.places().items()
         }
         self._arrays = arrays
         self._missing: set[tuple[str, int]] = set()
-        self._emptied = False
+        self._emptied: set[str] = set()
         self._notes: dict[str, str] = {}
         self._look_at = 0.0
 
@@ -139,10 +139,13 @@ class SlurmRuns:
 
     def stop(self, times: int) -> None:
         """Take out of the queue what waits there; in the end, everything."""
-        self._emptied = True
+        self._empty([files.folder.name for files in self._arrays], times)
+
+    def _empty(self, arrays: Sequence[str], times: int) -> None:
         only = [] if times > KILLED_AT else ["--state=PENDING"]
-        for files in self._arrays:
-            _asked_patiently("scancel", *only, f"--name={files.folder.name}")
+        for name in arrays:
+            self._emptied.add(name)
+            _asked_patiently("scancel", *only, f"--name={name}")
         self._look_at = 0.0
 
     def problem(self) -> str | None:
@@ -157,18 +160,17 @@ class SlurmRuns:
             self._notes = {"": str(error)}
             return
         self._jobs = {key: each for key, each in self._jobs.items() if each[0].ended(key[1]) is None}
-        if not self._emptied and any(
-            files.stop() for files in self._arrays
-        ):  # a run failed, with --fail-fast
-            self.stop(1)
+        # A run failed, with --fail-fast; each command asked for its own runs alone.
+        stopped = [files.folder.name for files in self._arrays if files.stop()]
+        self._empty([name for name in stopped if name not in self._emptied], 1)
         gone = self._jobs.keys() - places.keys()
         for key in gone & self._missing:
             files, _ = self._jobs.pop(key)
-            files.note_end(key[1], Ended(None, 0.0, _why_lost(files, key[1])))
+            files.note_lost(key[1], _why_lost(files, key[1]))
         self._missing = gone
         self._notes = {
-            job.root: f"queued: {places[key].reason}"
-            for key, (_, job) in self._jobs.items()
+            str(place): f"queued: {places[key].reason}"
+            for key, (_, place) in self._jobs.items()
             if key in places and places[key].state == "PENDING"
         }
 

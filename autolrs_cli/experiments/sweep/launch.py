@@ -52,7 +52,7 @@ class Asked:
         if self._names and number in LIKE_TERM:  # nobody's impatience: these come again by themselves
             return
         self._names.append(signal.Signals(number).name)
-        self.left = self.left or (self._leaves and number != signal.SIGINT)
+        self.left = self.left or (self._leaves and number != signal.SIGINT and len(self._names) == 1)
         if not self.left:
             for files in self._commands:
                 files.ask_to_stop(self._names[0], len(self._names))

@@ -53,12 +53,11 @@ class SweepProgress:
     def __init__(
         self, jobs: Sequence[Job], states: Sequence[RunState], commands: Sequence[SweepFiles]
     ) -> None:
-        started = {
-            job.root: (files, number) for files in commands for number, job in enumerate(files.plan().jobs)
-        }
+        started = {place: (files, number) for files in commands for place, number in files.places().items()}
+        places = [started.get(Path(job.root).resolve()) for job in jobs]
         self.runs = [
-            Progress(job, started.get(job.root), "to come" if job.root in started else "ended")
-            for job in jobs
+            Progress(job, place, "ended" if place is None else "to come")
+            for job, place in zip(jobs, places, strict=True)
         ]
         for run, state in zip(self.runs, states, strict=True):
             if state.summary is not None:
@@ -69,14 +68,14 @@ class SweepProgress:
         """Look at the journals of the runs that are under way.
 
         Args:
-            notes: what the launcher has to say of runs that wait, by run directory.
+            notes: what the launcher has to say of runs that wait, by run directory, resolved.
         """
         for run in self.runs:
             if run.place is None or run.phase == "ended":
                 continue
             files, number = run.place
             ended = files.ended(number)
-            run.note = (notes or {}).get(run.job.root, "")
+            run.note = (notes or {}).get(str(Path(run.job.root).resolve()), "")
             if ended is not None:
                 run.phase, run.code, run.reason = "ended", ended.code, ended.reason
             else:

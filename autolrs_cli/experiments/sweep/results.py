@@ -82,7 +82,9 @@ def print_ending(ending: Ending, directory: Path, console: Console, *, compare: 
     """Print the table of runs, the comparison and what to type next; return the exit code."""
     console.print(_table(ending))
     names = [state.state for _, state in ending.runs]
-    forget_finished(directory, {job.root for job, state in ending.runs if state.state == "done"})
+    forget_finished(
+        directory, {Path(job.root).resolve() for job, state in ending.runs if state.state == "done"}
+    )
     if names.count("done") < len(names):
         say(console, _next(ending, names))
     if compare:

@@ -126,13 +126,13 @@ def run_jobs(
         ConfigError: if nothing could be started.
     """
     states = data.states(jobs)
-    roots = {job.root for job in jobs}
-    earlier = [each for each in launcher.under_way(directory) if roots & each.roots()]
-    with_launcher = {root for files in earlier for root in files.roots()}
+    places = {Path(job.root).resolve() for job in jobs}
+    earlier = [each for each in launcher.under_way(directory) if places & each.open_places()]
+    with_launcher = {place for files in earlier for place in files.open_places()}
     todo = [
         job
         for job, state in zip(jobs, states, strict=True)
-        if _is_to_run(state, again) and job.root not in with_launcher
+        if _is_to_run(state, again) and Path(job.root).resolve() not in with_launcher
     ]
     _announce(states, len(todo), directory, console)
     if earlier:
@@ -145,7 +145,10 @@ def run_jobs(
     # What another process is just leaving comes last.
     in_use = {job.root for job, state in zip(jobs, states, strict=True) if state.state == "in use"}
     todo.sort(key=lambda job: job.root in in_use)
-    states = [_out_of_the_way(job, state, again) for job, state in zip(jobs, states, strict=True)]
+    states = [
+        _out_of_the_way(job, state, again) if job in todo else state
+        for job, state in zip(jobs, states, strict=True)
+    ]
     files = _files(directory, todo, fail_fast=fail_fast) if todo else None
     commands = [*earlier, *([files] if files is not None else [])]
     progress = SweepProgress(jobs, states, commands)

@@ -105,7 +105,8 @@ class RungRun:
         """Run it on its launcher, or watch it there if an earlier command left it; return its exit code."""
         folder = self.directory.parent
         folder.mkdir(parents=True, exist_ok=True)
-        earlier = [each for each in self.launcher.under_way(folder) if str(self.directory) in each.roots()]
+        place = self.directory.resolve()
+        earlier = [each for each in self.launcher.under_way(folder) if place in each.open_places()]
         files = earlier[0] if earlier else SweepFiles.create(folder, [self._job], fail_fast=False)
         launched = self.launcher.start(None if earlier else files, earlier)
         try:
