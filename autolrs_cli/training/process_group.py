@@ -71,7 +71,7 @@ class ProcessWorld(World):
         self._obituary = obituary
         self._riders: list[Rider] = []
         self._solos = 0
-        self._lost = self._connected = False
+        self._lost = self._connected = self._under_way = False
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         with self._talking():
             dist.init_process_group(
@@ -194,7 +194,7 @@ class ProcessWorld(World):
         if not self._connected:
             return
         self._connected = False
-        if self._lost:
+        if self._under_way:  # another process is lost, or a person does not want to wait for it
             # Once nothing refers to a group, it waits for what it has under way, which may never end.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(dist.distributed_c10d._get_default_group()))
         with suppress(RuntimeError):
@@ -211,8 +211,10 @@ class ProcessWorld(World):
             LostProcessError: if another process is gone, or does not answer.
         """
         with self.charged():
+            self._under_way = True
             try:
                 yield
+                self._under_way = False
             except LostProcessError:
                 raise
             except RuntimeError as error:  # torch's own classes of it differ by backend and version

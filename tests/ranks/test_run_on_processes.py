@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,23 @@ def test_a_frozen_process_is_noticed(tmp_path: Path, running: Callable[..., subp
     process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 143
     assert "did not answer within 2 s (runtime.timeout_seconds)" in summary(tmp_path / "run")["reason"]
+    assert not other.is_running()
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_waits_for_no_frozen_process(
+    tmp_path: Path, running: Callable[..., subprocess.Popen[str]]
+) -> None:
+    process = running(*LONG, "schedule=original")
+    wait_for_event(tmp_path / "run", "step", process)
+    other = other_process(process)
+    other.suspend()
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert process.poll() is None, "the first one waits for the step that it is in"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 130
     assert not other.is_running()
 
 
