@@ -217,7 +217,7 @@ class TestFiles:
 
     def test_folders_go_when_their_runs_are_done(self, tmp_path: Path) -> None:
         one, two = (SweepFiles.create(tmp_path / n, [job(tmp_path / n)], fail_fast=False) for n in ("1", "2"))
-        forget_finished(tmp_path / "1", {str(tmp_path / "1")})
+        forget_finished(tmp_path / "1", {tmp_path / "1"})
         forget_finished(tmp_path / "2", set())
         assert not one.folder.parent.exists()
         assert two.folder.exists()

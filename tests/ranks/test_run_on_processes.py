@@ -153,6 +153,7 @@ def test_a_stopped_process_stops_all_with_a_checkpoint(
     assert_same_run(tmp_path / "run", undisturbed)
 
 
+@pytest.mark.slow
 def test_a_lean_search_killed_after_a_trial_of_a_check_goes_on_bit_for_bit(
     tmp_path: Path, running: Callable[..., subprocess.Popen[str]]
 ) -> None:

@@ -68,6 +68,7 @@ def test_killed_and_resumed_it_is_the_same_run(tmp_path: Path, reference: Path, 
     assert json.loads((directory / "summary.json").read_text())["bit_exact"]
 
 
+@pytest.mark.slow
 def test_in_bf16_too(tmp_path: Path) -> None:
     settings = (*SETTINGS, "runtime.precision=bf16", "run.max_steps=300")
     run(tmp_path / "whole", *settings)

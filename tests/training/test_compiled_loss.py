@@ -65,7 +65,7 @@ def losses(engine: Engine, batches: list[Batch]) -> list[float]:
     return [float(engine.step([batch], 0.001 * (step + 1))[0]) for step, batch in enumerate(batches)]
 
 
-@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+@pytest.mark.parametrize("mode", ["default", pytest.param("reduce-overhead", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("recipe", RECIPES)
 @in_its_own_process
 def test_each_recipe_is_one_graph_whatever_the_lr_and_the_shape(
