@@ -50,7 +50,9 @@ def test_a_machine_that_is_well(examined: Callable[[], tuple[int, dict[str, Any]
     } <= set(found)
     assert not {"data=image_folder", "data=wmt14"} & set(found), "what must be given first is not checked"
     assert all(each["remedy"] for each in found.values() if each["status"] != "ok")
-    assert list(tmp_path.iterdir()) == [], "something was prepared or written"
+    # Matplotlib makes its folder when it is first imported, which other tests may have done.
+    written = [path for path in tmp_path.rglob("*") if not path.is_relative_to(tmp_path / ".config")]
+    assert written == [], "something was prepared or written"
 
 
 def test_bundled_data_that_is_broken(
