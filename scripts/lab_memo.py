@@ -137,7 +137,7 @@ class Memo:
                 "averaged" if weights == "averaged" else "raw"
             )
             return {what: loss} | {f"{what}/{number}": part for number, part in enumerate(parts)}
-        found = self._trainer.evaluator.evaluate(0, full=False, last=False)
+        found = self._trainer.evaluator.evaluate(0, full=False)
         metric = self.plan.target.metric if self.plan.target else "loss"
         return {"target/raw": found.raw_metrics[metric], "target/averaged": found.metrics[metric]}
 

@@ -231,7 +231,6 @@ def _train(plan: Plan, trainer: Trainer) -> None:
     train(trainer, plan.opening, plan.schedule)
     if plan.search is not None:
         search_and_train(trainer, *make_search(plan, trainer))
-    trainer.conclude()
     trainer.state.place.phase = None
 
 

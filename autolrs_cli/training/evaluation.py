@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 
@@ -80,33 +80,38 @@ class Evaluator:
         each = tuple(float(value) / weight for value, weight in zip(values, terms, strict=True))
         return float(sum(values[1:], values[0])) / sum(terms), each
 
-    def evaluate(self, step: int, *, full: bool, last: bool) -> Evaluation:
-        """Measure the slice that decides targets.
-
-        Averaged weights decide where there are any (method rule 9). At the end of the run the slice that chooses LRs
-        is measured too: what schedules are tuned by.
+    def evaluate(self, step: int, *, full: bool) -> Evaluation:
+        """Measure the slice that decides targets; averaged weights decide where there are any (method rule 9).
 
         Args:
             step: kept steps so far.
             full: whether to take the measures that need more than a pass over batches.
-            last: whether the run ends here.
         """
-        averages = self._engine.averaged is not None
-        decisive: WeightsKind = "averaged" if averages else "raw"
         raw = metrics = self._measure("target", "raw")
+        averages = self._engine.averaged is not None
         if averages:
             self._engine.estimate_batch_norm(self._engine.averaged_model, self._batches_for_norms())
             metrics = self._measure("target", "averaged")
-        notes: dict[str, str] = {}
-        found: dict[str, float] = {}
-        if full:
-            found, notes = self._measure_fully(step, last=last)
-            metrics = metrics | found
-        if last:
-            kinds: tuple[WeightsKind, ...] = ("raw", "averaged") if averages else ("raw",)
-            losses = {kind: self._measure("choose", kind)["loss"] for kind in kinds}
-            metrics = metrics | {"choose_loss": losses[decisive]}
-        return Evaluation(metrics, raw if averages else {}, notes, frozenset(found))
+        found = Evaluation(metrics, raw if averages else {})
+        return self._with_full(found, step, last=False) if full else found
+
+    def complete(self, found: Evaluation, step: int) -> Evaluation:
+        """Return `found` with what is measured at a run's end alone: in full, and the slice that chooses LRs.
+
+        By the loss on that slice schedules are tuned.
+
+        Args:
+            found: by `evaluate`, of the weights as they are.
+            step: kept steps so far; those are all.
+        """
+        kinds: tuple[WeightsKind, ...] = ("raw", "averaged") if found.raw_metrics else ("raw",)
+        found = self._with_full(found, step, last=True)
+        losses = [self._measure("choose", kind)["loss"] for kind in kinds]
+        return replace(found, metrics=found.metrics | {"choose_loss": losses[-1]})
+
+    def _with_full(self, found: Evaluation, step: int, *, last: bool) -> Evaluation:
+        metrics, notes = self._measure_fully(step, last=last)
+        return replace(found, metrics=found.metrics | metrics, notes=notes, full=frozenset(metrics))
 
     def judged(self, metric: str, found: Evaluation, step: int, *, last: bool) -> nn.Module:
         """Return the model whose `metric` was just measured; inside `Engine.evaluation_weights`.

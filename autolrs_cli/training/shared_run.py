@@ -74,9 +74,9 @@ class SharedEvaluator(Evaluator):
         self._world = engine.world
         self._notices = notices
 
-    def evaluate(self, step: int, *, full: bool, last: bool) -> Evaluation:
+    def evaluate(self, step: int, *, full: bool) -> Evaluation:
         """Measure the slice that decides targets, and hear what other processes noticed of their data."""
-        found = super().evaluate(step, full=full, last=last)
+        found = super().evaluate(step, full=full)
         for said in self._world.gather(list(self._notices())):
             for notice in said:
                 self._notice(notice)

@@ -115,11 +115,6 @@ class Trainer:
         """Whether the run ends before its planned end: its target is reached, and it was to stop there."""
         return self._cadence.stop_at_target and self.state.watch.reached is not None
 
-    def conclude(self) -> None:
-        """Take the measures that belong to a run's end, where it ends before the planned one."""
-        if self.is_over and self.state.place.step < self._cadence.max_steps:
-            self.do_what_is_due(last=True)
-
     def launch(
         self, phase: int, step: int, lr: float, *, at_once: bool = True, goes_on: bool = True
     ) -> MadeStep:
@@ -172,39 +167,42 @@ class Trainer:
             weights is not None and self._is_due(weights.every_steps, step)
         )
 
-    def do_what_is_due(self, *, last: bool = False) -> None:
-        """Keep the weights and evaluate, where it is time; the engine must be in the state after `place.step`.
-
-        Args:
-            last: whether the run ends here; at its planned end it always does.
-        """
+    def do_what_is_due(self) -> None:
+        """Keep the weights and evaluate, where it is time; the engine must be in the state after `place.step`."""
         step = self.state.place.step
-        if self._last_weights is not None and (last or self._is_due(self._last_weights.every_steps, step)):
-            with self.state.ledger.span("checkpoint"), self.engine.evaluation_weights():
-                self._last_weights.keep(self.engine.model, step)
-        last = last or step == self._cadence.max_steps
-        if last or self._is_due(self._cadence.eval_every_steps, step):
-            self.evaluate(last=last)
+        if self._last_weights is not None and self._is_due(self._last_weights.every_steps, step):
+            self._keep_last_weights(self._last_weights)
+        if self._is_due(self._cadence.eval_every_steps, step):
+            self.evaluate()
 
-    def evaluate(self, *, last: bool) -> None:
-        """Measure the slice that decides targets, and note whether the target is reached.
-
-        Args:
-            last: whether the run ends here.
-        """
+    def evaluate(self) -> None:
+        """Measure the slice that decides targets, and note whether the target is reached."""
         state, place = self.state, self.state.place
-        full = last or self._is_due(self._cadence.full_eval_every_steps, place.step)
+        last = place.step == self._cadence.max_steps
+        full = not last and self._is_due(self._cadence.full_eval_every_steps, place.step)
         # Switched to once: BatchNorm's statistics may have to be estimated for it.
         with state.ledger.span("evaluation"), self.engine.evaluation_weights():
-            found = self.evaluator.evaluate(place.step, full=full, last=last)
+            found = self.evaluator.evaluate(place.step, full=full)
+            if last:
+                found = self.evaluator.complete(found, place.step)
+            now = Sighting(place.step, place.total_steps, self.journal.t)
+            reached = state.watch.see(found.metrics, now, last=last)
+            if self.is_over and not last:
+                last = True
+                if self._last_weights is not None:
+                    self._keep_last_weights(self._last_weights)
+                found = self.evaluator.complete(found, place.step)
             if state.adaptive is not None:
                 state.adaptive.observe(place.step, self.evaluator.choose_loss())
         state.outcome.metrics, state.outcome.raw_metrics = found.metrics, found.raw_metrics
         state.outcome.notes = found.notes or state.outcome.notes
-        now = Sighting(place.step, place.total_steps, self.journal.t)
-        if state.watch.see(found.metrics, now, last=last):
+        if reached:
             self._note_target()
         self._keep_if_best(found, last=last)
+
+    def _keep_last_weights(self, weights: LastCheckpoints) -> None:
+        with self.state.ledger.span("checkpoint"), self.engine.evaluation_weights():
+            weights.keep(self.engine.model, self.state.place.step)
 
     def _keep_if_best(self, found: Evaluation, *, last: bool) -> None:
         kept, step = self.best_weights, self.state.place.step

@@ -16,7 +16,7 @@ from autolrs_cli.reports.compare.comparison import compare
 from autolrs_cli.runner.finished_run import StoredRun
 from autolrs_cli.runner.plan import check
 from autolrs_cli.training.engine import Engine
-from autolrs_cli.training.trainer import Trainer
+from autolrs_cli.training.evaluation import Evaluator
 
 STOP = "run.stop_at_target=true"
 EASY = "target={metric: accuracy, value: 0.0}"
@@ -29,6 +29,8 @@ def test_it_ends_after_the_second_evaluation_as_a_run_of_that_length(tmp_path: P
     assert (result.status, result.summary["step"]) == ("done", 10)
     assert (result.summary["target"]["reached"], result.summary["target"]["step"]) == (True, 5)
     assert "choose_loss" in result.summary["metrics"], "what belongs to the end of any run"
+    measured = [(each["step"], each["split"]) for each in events(tmp_path / "run", "eval")]
+    assert measured == [(5, "target"), (10, "target"), (10, "choose")], "and nothing is measured twice"
     toy(tmp_path / "short", "run.max_steps=10", *whole[1:])
     assert_equal_weights(tmp_path / "run", tmp_path / "short")
 
@@ -101,7 +103,8 @@ def test_the_mean_of_the_last_checkpoints_is_that_of_its_own_end(tmp_path: Path)
     [
         pytest.param(lambda: mock.patch.object(Engine, "step", at_call(8, Engine.step)), id="in training"),
         pytest.param(
-            lambda: mock.patch.object(Trainer, "conclude", at_call(1, Trainer.conclude)), id="target reached"
+            lambda: mock.patch.object(Evaluator, "complete", at_call(1, Evaluator.complete)),
+            id="target reached",
         ),
     ],
 )

@@ -79,7 +79,7 @@ def _measure(plan: Plan, trainer: Trainer, directory: RunDirectory, steps: int, 
     timed = {
         "save": _seconds(snapshot.save, trainer),
         "restore": _seconds(snapshot.restore, trainer),
-        "evaluation": _seconds(lambda: trainer.evaluator.evaluate(1, full=False, last=False), trainer),
+        "evaluation": _seconds(lambda: trainer.evaluator.evaluate(1, full=False), trainer),
         "choose": _seconds(trainer.evaluator.choose_loss, trainer) if search else 0.0,
         "checkpoint": _seconds(trainer.resume_points.write, trainer),
     }
