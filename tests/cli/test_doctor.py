@@ -112,6 +112,15 @@ def test_a_shared_folder_is_looked_at_by_two_processes(
     assert list(shared.iterdir()) == []
 
 
+def test_within_a_batch_script_there_is_no_second_task_to_wait_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the script itself is told of the tasks that it may start."""
+    for name, value in {"SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_NTASKS": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert main(as_json=True, directory=tmp_path) == 0
+
+
 def test_a_shared_folder_without_locks_is_a_problem(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

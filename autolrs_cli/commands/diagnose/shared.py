@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from autolrs_cli.commands.diagnose.finding import Finding
 from autolrs_cli.durable import replace_whole, write_whole
 from autolrs_cli.experiments.own_process import python_module
+from autolrs_cli.ranks.place import place_given
 
 FOLDER = ".autolrs-shared-check"
 _VERSIONS = 200
@@ -48,7 +49,8 @@ def shared(directory: Path) -> Iterator[Finding]:
 
 def is_other_process() -> bool:
     """Tell whether srun started this process as the second of two."""
-    return os.environ.get("SLURM_PROCID", "0") != "0"
+    place = place_given()
+    return place is not None and place.rank > 0
 
 
 def be_the_other(directory: Path) -> None:
@@ -134,7 +136,7 @@ def _other_process(folder: Path) -> Iterator[Callable[[], None]]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     replace_whole(folder / "hello", b"{}")
-    if os.environ.get("SLURM_NTASKS", "1") != "1" and "SLURM_PROCID" in os.environ:
+    if place_given() is not None:
         yield lambda: None
         return
     process = subprocess.Popen(python_module(__name__, str(folder.parent)), stdin=subprocess.DEVNULL)
