@@ -66,7 +66,7 @@ def test_an_operation_that_nobody_will_answer_is_given_up(world: tuple[ProcessWo
         alone._end(_Unanswered())
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_death_at_any_moment_is_noticed() -> None:
     """Gloo alone overlooked about one of eight."""
     script = [sys.executable, str(Path(__file__).with_name("talking.py")), "30"]

@@ -153,7 +153,7 @@ def test_a_stopped_process_stops_all_with_a_checkpoint(
     assert_same_run(tmp_path / "run", undisturbed)
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_lean_search_killed_after_a_trial_of_a_check_goes_on_bit_for_bit(
     tmp_path: Path, running: Callable[..., subprocess.Popen[str]]
 ) -> None:
@@ -181,7 +181,7 @@ def test_a_frozen_process_is_noticed(tmp_path: Path, running: Callable[..., subp
     assert not other.is_running()
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_second_ctrl_c_waits_for_no_frozen_process(
     tmp_path: Path, running: Callable[..., subprocess.Popen[str]]
 ) -> None:
@@ -314,7 +314,7 @@ def test_it_begins_as_on_one_process(tmp_path: Path) -> None:
     begins_alike(tmp_path / "on1", tmp_path / "on2", 20)
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_begins_as_on_one_process_and_survives_a_kill(
     recipe: str, tmp_path: Path, running: Callable[..., subprocess.Popen[str]]
@@ -332,7 +332,7 @@ def test_every_recipe_begins_as_on_one_process_and_survives_a_kill(
     assert_same_run(tmp_path / "killed", tmp_path / "on2")
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_torchrun(undisturbed: Path, tmp_path: Path) -> None:
     import sys
 
