@@ -7,8 +7,11 @@ from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import Any
 
+import pytest
+
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.runner.instantiate import build
+from autolrs_recipes.data.cache import quiet
 
 Messages = Callable[..., list[str]]
 
@@ -48,3 +51,14 @@ def _as_node(value: Any) -> Any:
 
 as_node = partial(partial, node)
 """`as_node(Marian)(layers=0)`: what a maker of test objects calls in place of the class."""
+
+
+def error_of_data(data: Any) -> str:
+    """Return the one message that a person gets of data, of their settings or of their content."""
+    problems = data.problems()
+    if not problems:
+        with pytest.raises(ConfigError) as caught:
+            data.prepare(quiet)
+        problems = list(caught.value.problems)
+    assert len(problems) == 1, problems
+    return str(problems[0])

@@ -24,6 +24,7 @@ from autolrs_cli.training.evaluation import Evaluator
 from autolrs_cli.training.interruption import AgreedStop, StopRequest
 from autolrs_cli.training.late_reading import reads_late
 from autolrs_cli.training.ledger import Ledger
+from autolrs_cli.training.loader import Notice
 from autolrs_cli.training.loss_function import shaped
 from autolrs_cli.training.ranked_policy import ranked
 from autolrs_cli.training.recorded_policy import RecordedPolicy
@@ -74,34 +75,14 @@ def make_trainer(
         *([last_weights] if last_weights else []),
         *([best_weights.files] if best_weights else []),
     ]
-    engine = Engine(
-        plan.recipe,
-        plan.make_optimizer,
-        seed=settings.seed,
-        device=plan.device,
-        precision=settings.runtime.precision,
-        world=world,
-        average=settings.averaging,
-        initial=initial_weights(run.init_from) if begins else None,
-        compiled=settings.runtime.compile,
-    )
+    engine = _engine(plan, world, begins=begins)
     ledger.synchronize = engine.synchronize
     state = _state(plan, journal, ledger, world)
     notice = functools.partial(_note, state, journal)
-    reading = {"seed": settings.seed, "workers": settings.runtime.workers}
     parts = _alone() if world.size == 1 else _shared(world, state)
     trainer = Trainer(
         engine,
-        TrainData(
-            plan.recipe,
-            plan.phases,
-            device=plan.device,
-            world=world,
-            notice=notice,
-            waiting=stop.check,
-            shaped=shaped(plan.recipe, settings.runtime.compile),
-            **reading,
-        ),
+        _train_data(plan, world, notice, stop),
         state,
         cadence=Cadence(
             run.max_steps,
@@ -118,7 +99,8 @@ def make_trainer(
             last_weights=last_weights,
             batch_norm_batches=settings.averaging.batchnorm_batches if settings.averaging else 0,
             notice=notice,
-            **reading,
+            seed=settings.seed,
+            workers=settings.runtime.workers,
         ),
         resume_points=parts.resume_points(
             Checkpoints(directory.checkpoints),
@@ -136,6 +118,36 @@ def make_trainer(
         if isinstance(rider, AgreedStop | SharedResumePoints):
             world.carry(rider)
     return trainer
+
+
+def _engine(plan: Plan, world: World, *, begins: bool) -> Engine:
+    settings = plan.settings
+    return Engine(
+        plan.recipe,
+        plan.make_optimizer,
+        seed=settings.seed,
+        device=plan.device,
+        precision=settings.runtime.precision,
+        world=world,
+        average=settings.averaging,
+        initial=initial_weights(settings.run.init_from) if begins else None,
+        compiled=settings.runtime.compile,
+    )
+
+
+def _train_data(plan: Plan, world: World, notice: Notice, stop: StopRequest) -> TrainData:
+    settings = plan.settings
+    return TrainData(
+        plan.recipe,
+        plan.phases,
+        seed=settings.seed,
+        workers=settings.runtime.workers,
+        device=plan.device,
+        world=world,
+        notice=notice,
+        waiting=stop.check,
+        shaped=shaped(plan.recipe, settings.runtime.compile),
+    )
 
 
 class _Parts(NamedTuple):

@@ -106,6 +106,28 @@ def problems(key: str, name: object, example: str) -> list[str]:
     ]
 
 
+def described(name: str | None, config: str | None) -> str:
+    """Say which data it is, in words."""
+    return f"{name}" + (f" ({config})" if config else "")
+
+
+def split_problems(train: str, key: str, held_out: str | None, examples: str) -> list[str]:
+    """Return what is wrong with the splits that settings name.
+
+    Args:
+        train: `data.train_split`.
+        key: the setting that names the split which decides targets.
+        held_out: its value; None: examples of the training split are held out.
+        examples: what a split holds, for example "images".
+    """
+    if train != held_out:
+        return []
+    return [
+        f"`data.train_split` and `{key}` must differ, since held-out {examples} must not be trained on, but got "
+        f"{train} for both. Set {key}; null holds {examples} of the training split out."
+    ]
+
+
 def _load_folder(folder: Path, config: str | None, split: str) -> Dataset:
     import datasets
 

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from datasets import Dataset
 from pretraining_cases import documents, hub_text, text_files, write_documents
+from refusals import error_of_data
 from stored_cases import hub_cache  # noqa: F401
 
-from autolrs_cli.errors import ConfigError
 from autolrs_recipes.data.cache import quiet
-from autolrs_recipes.data.pretraining.source import PreparedText
 
 pytestmark = pytest.mark.usefixtures("hub_cache")
 DOCUMENTS = documents(60)
@@ -28,16 +27,6 @@ def write_rows(root: Path, column: str = "text", **splits: list[Any]) -> Path:
             str(root / f"{split}-00000-of-00001.parquet")
         )
     return root
-
-
-def error_of(data: PreparedText) -> str:
-    problems = data.problems()
-    if not problems:
-        with pytest.raises(ConfigError) as caught:
-            data.prepare(quiet)
-        problems = list(caught.value.problems)
-    assert len(problems) == 1, problems
-    return problems[0]
 
 
 def test_rows_are_documents(tmp_path: Path) -> None:
@@ -92,19 +81,19 @@ def test_moved_data_are_not_prepared_again(tmp_path: Path) -> None:
 )
 def test_other_columns_and_splits(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     root = write_rows(tmp_path / "hub", train=[" ".join(document) for document in PROSE])
-    assert words in error_of(hub_text(tmp_path / "cache", root, **changes))
+    assert words in error_of_data(hub_text(tmp_path / "cache", root, **changes))
 
 
 def test_rows_that_are_single_sentences(tmp_path: Path) -> None:
     root = write_rows(tmp_path / "hub", train=[document[0] for document in PROSE])
-    assert "data.rows=paragraphs" in error_of(hub_text(tmp_path / "cache", root))
+    assert "data.rows=paragraphs" in error_of_data(hub_text(tmp_path / "cache", root))
 
 
 def test_text_that_is_no_parquet(tmp_path: Path) -> None:
     (tmp_path / "hub").mkdir()
     (tmp_path / "hub" / "train.txt").write_text("One. Two.\n")
-    assert "must be data in parquet files" in error_of(hub_text(tmp_path / "cache", tmp_path / "hub"))
+    assert "must be data in parquet files" in error_of_data(hub_text(tmp_path / "cache", tmp_path / "hub"))
 
 
 def test_a_name_must_be_given(tmp_path: Path) -> None:
-    assert "`data.name` must name the data" in error_of(hub_text(tmp_path, None))
+    assert "`data.name` must name the data" in error_of_data(hub_text(tmp_path, None))

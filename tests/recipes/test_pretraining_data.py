@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pretraining_cases import documents, text_files, wikipedia_books, write_documents
-from refusals import told
+from refusals import error_of_data, told
 
-from autolrs_cli.errors import ConfigError
 from autolrs_recipes.data.cache import quiet
 from autolrs_recipes.data.pretraining import prepare as pretraining_prepare
 from autolrs_recipes.data.pretraining import text_files as text_files_module
@@ -40,16 +39,6 @@ def decoded(data: PreparedText, which) -> list[list[str]]:
         ]
         for d in range(table.num_documents)
     ]
-
-
-def error_of(data: PreparedText) -> str:
-    problems = data.problems()
-    if not problems:
-        with pytest.raises(ConfigError) as caught:
-            data.prepare(quiet)
-        problems = list(caught.value.problems)
-    assert len(problems) == 1, problems
-    return problems[0]
 
 
 class TestSlices:
@@ -261,16 +250,16 @@ class TestTextFiles:
 
     @pytest.mark.parametrize("files", [None, [], ""])
     def test_no_files(self, tmp_path, files):
-        assert "data.files=[FILE,...]" in error_of(text_files(tmp_path, files))
+        assert "data.files=[FILE,...]" in error_of_data(text_files(tmp_path, files))
 
     def test_an_empty_file(self, tmp_path):
         (tmp_path / "empty.txt").touch()
-        assert "is empty" in error_of(text_files(tmp_path, str(tmp_path / "empty.txt")))
+        assert "is empty" in error_of_data(text_files(tmp_path, str(tmp_path / "empty.txt")))
 
     def test_the_same_file_twice(self, tmp_path, text):
         again = f"{tmp_path}/../{tmp_path.name}/text.txt"
-        assert "must be named once" in error_of(text_files(tmp_path, [text, again]))
-        assert "must be named once" in error_of(text_files(tmp_path, text, validation_files=[again]))
+        assert "must be named once" in error_of_data(text_files(tmp_path, [text, again]))
+        assert "must be named once" in error_of_data(text_files(tmp_path, text, validation_files=[again]))
 
     @pytest.mark.parametrize(
         ("content", "words"),
@@ -288,18 +277,18 @@ class TestTextFiles:
     def test_text_that_cannot_be_used(self, tmp_path, content, words):
         path = tmp_path / "bad.txt"
         path.write_bytes(content)
-        problem = error_of(text_files(tmp_path, str(path)))
+        problem = error_of_data(text_files(tmp_path, str(path)))
         assert words in problem
         assert not [found for found in (tmp_path / "pretraining").iterdir() if found.is_dir()]
 
     def test_a_document_without_end_is_not_read_into_memory(self, tmp_path, text, monkeypatch):
         monkeypatch.setattr(text_files_module, "_MAX_BLOCK_LINES", 5)
-        assert "A blank line must end each document" in error_of(text_files(tmp_path, text))
+        assert "A blank line must end each document" in error_of_data(text_files(tmp_path, text))
 
     def test_too_few_validation_documents(self, tmp_path, text):
         path = tmp_path / "one.txt"
         path.write_text("one\ntwo\n")
-        assert "target has 1" in error_of(text_files(tmp_path, text, validation_files=str(path)))
+        assert "target has 1" in error_of_data(text_files(tmp_path, text, validation_files=str(path)))
 
 
 class TestWikipediaBooks:
@@ -348,7 +337,7 @@ class TestWikipediaBooks:
         assert "data.books=none" in problems[-1]
 
     def test_a_wrong_column(self, tmp_path, copies):
-        problem = error_of(wikipedia_books(tmp_path, **copies, text_column="content"))
+        problem = error_of_data(wikipedia_books(tmp_path, **copies, text_column="content"))
         assert "data.text_column=content" in problem
         assert "title, text" in problem
 
@@ -356,7 +345,9 @@ class TestWikipediaBooks:
         from datasets import Dataset
 
         Dataset.from_dict({"text": [1, 2]}).save_to_disk(str(tmp_path / "numbers"))
-        problem = error_of(wikipedia_books(tmp_path, **{**copies, "wikipedia": str(tmp_path / "numbers")}))
+        problem = error_of_data(
+            wikipedia_books(tmp_path, **{**copies, "wikipedia": str(tmp_path / "numbers")})
+        )
         assert "row 0 of data.wikipedia holds int" in problem
 
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 from datasets import Dataset, DatasetDict, load_dataset
 from PIL import Image
+from refusals import error_of_data
 from stored_cases import (  # noqa: F401
     CLASSES,
     colour_images,
@@ -37,16 +38,6 @@ from autolrs_recipes.data.images.streams import TrainImages
 from autolrs_recipes.models.resnet50 import TorchvisionResNet50
 
 pytestmark = pytest.mark.usefixtures("hub_cache")
-
-
-def error_of(data: StoredImages) -> str:
-    problems = data.problems()
-    if not problems:
-        with pytest.raises(ConfigError) as caught:
-            data.prepare(quiet)
-        problems = list(caught.value.problems)
-    assert len(problems) == 1, problems
-    return problems[0]
 
 
 def held_out(data: StoredImages, which: str = "target") -> dict[str, torch.Tensor]:
@@ -134,21 +125,23 @@ class TestIdxFiles:
     def test_bad_images(self, tmp_path: Path, change: Callable[[bytes], bytes], words: str) -> None:
         path = write_idx(tmp_path / "idx") / "train-images-idx3-ubyte"
         path.write_bytes(change(path.read_bytes()))
-        assert words in error_of(fashion_mnist(tmp_path / "idx", tmp_path / "cache"))
+        assert words in error_of_data(fashion_mnist(tmp_path / "idx", tmp_path / "cache"))
         assert not list((tmp_path / "cache").glob("idx_images/*/summary.json"))
 
     def test_labels_that_are_no_class(self, tmp_path: Path) -> None:
         write_idx(tmp_path / "idx")
-        problem = error_of(fashion_mnist(tmp_path / "idx", tmp_path / "cache", classes=["coat", "dress"]))
+        problem = error_of_data(
+            fashion_mnist(tmp_path / "idx", tmp_path / "cache", classes=["coat", "dress"])
+        )
         assert "must be one of 0 to 1" in problem
         assert "the first is 2 of image 2" in problem
 
     def test_no_folder_and_no_files(self, tmp_path: Path) -> None:
-        assert "`data.root` must be given" in error_of(fashion_mnist(None, tmp_path))
-        assert "does not exist" in error_of(fashion_mnist(tmp_path / "none", tmp_path))
+        assert "`data.root` must be given" in error_of_data(fashion_mnist(None, tmp_path))
+        assert "does not exist" in error_of_data(fashion_mnist(tmp_path / "none", tmp_path))
         write_idx(tmp_path / "idx", packed=True)
         (tmp_path / "idx" / "t10k-labels-idx1-ubyte.gz").unlink()
-        problem = error_of(fashion_mnist(tmp_path / "idx", tmp_path))
+        problem = error_of_data(fashion_mnist(tmp_path / "idx", tmp_path))
         assert "lacks t10k-labels-idx1-ubyte" in problem
         assert "apt install dataset-fashion-mnist" in problem
 
@@ -189,7 +182,7 @@ class TestSlices:
 
     def test_nothing_left_to_train_on(self, tmp_path: Path) -> None:
         data = fashion_mnist(write_idx(tmp_path / "idx", train=3), tmp_path / "cache")
-        assert "have none left: coat, dress, bag" in error_of(data)
+        assert "have none left: coat, dress, bag" in error_of_data(data)
 
 
 class TestAugmentation:
@@ -245,7 +238,7 @@ class TestAugmentation:
         assert widths.max() - widths.min() > 0.3
 
     def test_crops_and_shifts_exclude_each_other(self, tmp_path: Path) -> None:
-        assert "data.pad_pixels=0" in error_of(
+        assert "data.pad_pixels=0" in error_of_data(
             fashion_mnist(write_idx(tmp_path / "idx"), tmp_path, least_area=0.5)
         )
 
@@ -280,7 +273,7 @@ class TestHubImages:
 
     def test_without_a_held_out_split(self, tmp_path: Path) -> None:
         root = write_parquet(tmp_path / "hub", {"train": 60})
-        assert "it has train. Set data.target_split" in error_of(hub_images(root, tmp_path / "cache"))
+        assert "it has train. Set data.target_split" in error_of_data(hub_images(root, tmp_path / "cache"))
         data = hub_images(root, tmp_path / "cache", target_split=None)
         assert data.sizes == {"train": 36, "choose": 12, "target": 12}
 
@@ -327,7 +320,7 @@ class TestHubImages:
         self, tmp_path: Path, files: dict[str, Any], changes: dict[str, Any], words: str
     ) -> None:
         root = write_parquet(tmp_path / "hub", **files)
-        assert words in error_of(hub_images(root, tmp_path / "cache", **changes))
+        assert words in error_of_data(hub_images(root, tmp_path / "cache", **changes))
 
     def test_several_configurations(self, tmp_path: Path) -> None:
         write_parquet(tmp_path / "hub")
@@ -337,7 +330,7 @@ class TestHubImages:
             for each in names
         )
         (tmp_path / "hub" / "README.md").write_text(f"---\nconfigs:\n{listed}---\n")
-        problem = error_of(hub_images(tmp_path / "hub", tmp_path / "cache"))
+        problem = error_of_data(hub_images(tmp_path / "hub", tmp_path / "cache"))
         assert "'small'" in problem
         assert problem.endswith("Set data.config.")
         chosen = hub_images(tmp_path / "hub", tmp_path / "cache", config="large", target_split=None)
@@ -378,7 +371,7 @@ class TestHubImages:
             for seed, (split, labels) in enumerate({"train": [0, 1, 2] * 3, "test": [-1] * 9}.items())
         }
         DatasetDict(parts).save_to_disk(str(tmp_path / "saved"))
-        problem = error_of(hub_images(tmp_path / "saved", tmp_path / "cache"))
+        problem = error_of_data(hub_images(tmp_path / "saved", tmp_path / "cache"))
         assert "row 0 of the split test" in problem
         assert "null to hold out training images" in problem
 
@@ -392,7 +385,7 @@ class TestHubImages:
             with_indices=True,
         )
         broken.to_parquet(str(path))
-        assert "row 7 of the split train" in error_of(hub_images(root, tmp_path / "cache"))
+        assert "row 7 of the split train" in error_of_data(hub_images(root, tmp_path / "cache"))
 
     def test_an_image_beside_the_data_is_not_followed(self, tmp_path: Path) -> None:
         Image.new("RGB", (16, 16)).save(tmp_path / "secret.png")
@@ -403,36 +396,36 @@ class TestHubImages:
             [{"bytes": None, "path": str(tmp_path / "secret.png")}] * len(table), table.schema.field(0).type
         )
         pyarrow.parquet.write_table(table.set_column(0, table.schema.field(0), cells), path)
-        problem = error_of(hub_images(root, tmp_path / "cache"))
+        problem = error_of_data(hub_images(root, tmp_path / "cache"))
         assert "Every row must hold its image, but row 0 of the split train" in problem
 
     def test_data_that_are_no_parquet(self, tmp_path: Path) -> None:
         (tmp_path / "hub").mkdir()
         (tmp_path / "hub" / "train.csv").write_text("label,text\n0,a\n1,b\n")
-        problem = error_of(hub_images(tmp_path / "hub", tmp_path / "cache"))
+        problem = error_of_data(hub_images(tmp_path / "hub", tmp_path / "cache"))
         assert "must be data in parquet files" in problem
         assert "csv" in problem
 
     def test_code_that_comes_with_data_is_not_run(self, tmp_path: Path) -> None:
         (tmp_path / "hub").mkdir()
         (tmp_path / "hub" / "hub.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
-        assert "`data.name` must be" in error_of(hub_images(tmp_path / "hub", tmp_path / "cache"))
+        assert "`data.name` must be" in error_of_data(hub_images(tmp_path / "hub", tmp_path / "cache"))
         assert not (tmp_path / "ran").exists()
 
     def test_a_name_without_network(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-        problem = error_of(hub_images("someone/some-data-that-nobody-has", tmp_path))
+        problem = error_of_data(hub_images("someone/some-data-that-nobody-has", tmp_path))
         assert "no network, or HF_HUB_OFFLINE is set" in problem
         assert "save_to_disk" in problem
 
     def test_no_name_and_no_folder(self, tmp_path: Path) -> None:
-        assert "`data.name` must name the data" in error_of(hub_images(None, tmp_path))
-        assert "is not a folder" in error_of(hub_images("./nowhere", tmp_path))
+        assert "`data.name` must name the data" in error_of_data(hub_images(None, tmp_path))
+        assert "is not a folder" in error_of_data(hub_images("./nowhere", tmp_path))
 
     def test_without_the_library(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(__import__("sys").modules, "datasets", None)
-        assert "pip install datasets" in error_of(hub_images("someone/something", tmp_path))
+        assert "pip install datasets" in error_of_data(hub_images("someone/something", tmp_path))
 
 
 def exported(made: Preprocessing, folder: Path, images: list[Image.Image]) -> torch.Tensor:

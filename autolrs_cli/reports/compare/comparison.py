@@ -117,10 +117,7 @@ def compare(
     arms = _baseline_first(arms, baseline)
     goal = choose_goal(arms, arms[0], target)
     racing = {arm.name: racers(arm, goal) for arm in arms}
-    hidden = stopped_short([racer for own in racing.values() for racer in own.values()], goal)
-    if hidden and not force:
-        raise ConfigError(hidden)
-    refused += hidden
+    refused += _hidden_ends(racing, goal, force=force)
     outcomes = {name: _outcomes(own, goal) for name, own in racing.items()}
     _require_reached(outcomes, arms, goal, force=force)
     speedups = [
@@ -227,6 +224,13 @@ def _schedule_of(arm: Arm) -> str:
 
 def _outcomes(own: Mapping[int, Racer], goal: Goal) -> dict[int, TargetOutcome]:
     return {seed: racer.race(goal.value) for seed, racer in own.items()}
+
+
+def _hidden_ends(racing: Mapping[str, Mapping[int, Racer]], goal: Goal, *, force: bool) -> list[str]:
+    hidden = stopped_short([racer for own in racing.values() for racer in own.values()], goal)
+    if hidden and not force:
+        raise ConfigError(hidden)
+    return hidden
 
 
 def _require_reached(

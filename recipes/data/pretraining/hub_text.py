@@ -52,18 +52,16 @@ class HubText(PreparedText):
 
     def source(self) -> str:
         """Say where the text is from, in words."""
-        return f"{self.name}" + (f" ({self.config})" if self.config else "")
+        return hub.described(self.name, self.config)
 
     def source_problems(self) -> list[str]:
         """Return every problem with the settings; neither network nor rows are asked."""
-        found = hub.problems("data.name", self.name, _EXAMPLE)
-        if self.train_split == self.validation_split:
-            found.append(
-                "`data.train_split` and `data.validation_split` must differ, since held-out text must not be trained "
-                f"on, but got {self.train_split} for both. Set data.validation_split; null holds documents of the "
-                "training split out."
-            )
-        return found
+        return [
+            *hub.problems("data.name", self.name, _EXAMPLE),
+            *hub.split_problems(
+                self.train_split, "data.validation_split", self.validation_split, "documents"
+            ),
+        ]
 
     def ingredients(self, report: Report) -> dict[str, Any]:
         """Return the content of the splits, and what is read of it; loads the data."""

@@ -63,18 +63,14 @@ class HubImages(StoredImages):
 
     def source(self) -> str:
         """Say where the images are from, in words."""
-        return f"{self.name}" + (f" ({self.config})" if self.config else "")
+        return hub.described(self.name, self.config)
 
     def source_problems(self) -> list[str]:
         """Return every problem with the settings; neither network nor rows are asked."""
-        found = hub.problems("data.name", self.name, _EXAMPLE)
-        if self.train_split == self.target_split:
-            found.append(
-                "`data.train_split` and `data.target_split` must differ, since held-out images must not be trained on, "
-                f"but got {self.train_split} for both. Set data.target_split; null holds images of the training split "
-                "out."
-            )
-        return found
+        return [
+            *hub.problems("data.name", self.name, _EXAMPLE),
+            *hub.split_problems(self.train_split, "data.target_split", self.target_split, "images"),
+        ]
 
     def ingredients(self, report: Report) -> dict[str, Any]:
         """Return the content of the splits, and what is read of it; loads the data."""
