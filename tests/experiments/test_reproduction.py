@@ -19,7 +19,9 @@ from autolrs_cli.experiments.tune.search_space import shipped_budget
 from autolrs_cli.settings import TargetSettings
 
 TUNING = plan_tuning(shipped_budget(), 1000, 900, None, None)
-BASE = Base("resnet50", "bench", 1000, 900, (0.02, 1.0), original_decays=True, tuning=TUNING, optimizer="sgd")
+BASE = Base(
+    "resnet50", "bench", 1000, 900, 200, (0.02, 1.0), original_decays=True, tuning=TUNING, optimizer="sgd"
+)
 
 
 def test_the_cost_adds_up_in_the_dearest_case() -> None:

@@ -18,7 +18,9 @@ from autolrs_cli.experiments.tune.brackets import plan_tuning
 from autolrs_cli.experiments.tune.search_space import shipped_budget
 
 TUNING = plan_tuning(shipped_budget(), 1000, 900, None, None)
-BASE = Base("resnet50", "bench", 1000, 900, (0.02, 1.0), original_decays=True, tuning=TUNING, optimizer="sgd")
+BASE = Base(
+    "resnet50", "bench", 1000, 900, 200, (0.02, 1.0), original_decays=True, tuning=TUNING, optimizer="sgd"
+)
 
 
 def lengths_run(reaches: Callable[[float], bool]) -> list[float]:
@@ -103,7 +105,15 @@ def test_arms_that_decay_may_be_run_at_each_length_and_the_original_where_it_doe
     original = next(arm for arm in ARMS if arm.title == "original")
     assert original.lengths_at_most(BASE) == (1.0, 0.8, 0.6, 0.4, 2.0)
     without_end = Base(
-        "transformer", "bench", 1000, 900, (0.02, 1.0), original_decays=False, tuning=TUNING, optimizer="sgd"
+        "transformer",
+        "bench",
+        1000,
+        900,
+        200,
+        (0.02, 1.0),
+        original_decays=False,
+        tuning=TUNING,
+        optimizer="sgd",
     )
     assert original.lengths_at_most(without_end) == (1.0,)
     assert Arm("any", "constant").lengths_at_most(BASE) == (1.0,)
@@ -123,7 +133,7 @@ def test_an_evening_is_four_arms_at_full_length_and_no_study() -> None:
         "calibration": (3, 3_000),
         "original": (3, 3_000),
         "autolrs": (3, 3 * 1_900),
-        "lean search": (3, 3 * 1_900),
+        "lean search": (3, 3 * 1_200),
         "original + averaged weights": (3, 3_000),
     }
 

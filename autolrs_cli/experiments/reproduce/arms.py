@@ -24,7 +24,9 @@ class Base:
     max_steps: int
     """The budget: kept steps of a run at length 1."""
     search_steps: int
-    """Steps that AutoLRS discards in such a run."""
+    """Steps that AutoLRS as published discards in such a run."""
+    lean_steps: int
+    """Steps that the lean search discards in one at most."""
     interval: tuple[float, float]
     """Lowest and highest LR of the search."""
     original_decays: bool
@@ -60,6 +62,12 @@ class Arm:
     def searched(self) -> bool:
         """Whether its runs discard steps to choose LRs."""
         return self.schedule in ("autolrs", "random")
+
+    def search_steps(self, base: Base) -> int:
+        """Return the steps that each of its runs discards at most."""
+        if not self.searched:
+            return 0
+        return base.lean_steps if LEAN in self.more else base.search_steps
 
     def lengths_at_most(self, base: Base) -> tuple[float, ...]:
         """Return every length, as a share of the budget, that may be run."""

@@ -58,8 +58,8 @@ def cost(base: Base, seeds: int, *, calibrated: bool = False, preset: Preset | N
 def _arm_cost(arm: Arm, base: Base, seeds: int) -> Entry:
     shares = arm.lengths_at_most(base)
     runs = 1 if len(shares) == 1 else len(shares) - 1  # either the shorter lengths or the longer one
-    discarded = base.search_steps if arm.searched else 0
-    return arm.title, seeds * runs, seeds * (round(at_most(shares) * base.max_steps) + discarded)
+    length = round(at_most(shares) * base.max_steps)
+    return arm.title, seeds * runs, seeds * (length + arm.search_steps(base))
 
 
 def cost_table(base: Base, entries: Sequence[Entry], seeds: int) -> Table:

@@ -25,7 +25,8 @@ from autolrs_cli.overrides import key_in
 from autolrs_cli.schedules.lengths import schedule_key
 from autolrs_cli.search import PublishedSearch
 
-SEARCHED, ORIGINAL = ("schedule=autolrs", "search=paper"), ("schedule=original",)
+SEARCHED, LEAN = ("schedule=autolrs", "search=paper"), ("schedule=autolrs", "search=lean")
+ORIGINAL = ("schedule=original",)
 
 
 class RecipeJobs:
@@ -59,6 +60,7 @@ class RecipeJobs:
             self._request.scale,
             plan.settings.run.max_steps,
             plan.search_steps,
+            self.point(*LEAN).plan.search_steps,
             (plan.search.lr_min, plan.search.lr_max),
             original.length.decays,
             plan_tuning(shipped_budget(), plan.settings.run.max_steps, plan.search_steps, None, None),

@@ -205,7 +205,9 @@ class LeanSearch(Section):
 
     def most_steps(self, run: RunOutline) -> int:
         """Return the steps of all trials, if none ends early; of each check's, one trial's are kept."""
-        return sum(stage.num_trials * stage.trial_steps for stage in self.stages(run))
+        first, *checks = self.stages(run)
+        level = first.trial_steps + self.rungs * self.shortest(sum(phase.steps for phase in run.phases))
+        return level + sum(stage.num_trials * stage.trial_steps for stage in checks)
 
     def policy(self, run: RunOutline) -> SearchPolicy:
         """Return a policy at the beginning of the run."""
