@@ -53,20 +53,32 @@ def square(low: float, high: float, *, turned: bool = False, up: float = 0) -> n
 
 class TestSplit:
     def test_no_form_is_in_two_slices_and_none_is_left_out(self) -> None:
-        forms = [form for which in SLICES for form in letter_forms(which)]
+        forms = [form for which in SLICES for form in letter_forms(which, unseen=True)]
         assert sorted(forms) == [(font, i) for font in range(len(FONTS)) for i in range(len(CHARACTERS))]
 
     def test_a_design_is_not_torn_apart(self) -> None:
-        slice_of = {form: which for which in SLICES for form in letter_forms(which)}
+        slice_of = {form: which for which in SLICES for form in letter_forms(which, unseen=True)}
         for design in DESIGNS:
             for i in range(len(CHARACTERS)):
                 assert len({slice_of[FONTS.index(font), i] for font in design}) == 1
 
     @pytest.mark.parametrize("which", SLICES)
     def test_every_font_and_every_character_is_in_every_slice(self, which: str) -> None:
-        shown, characters = zip(*letter_forms(which), strict=True)
+        shown, characters = zip(*letter_forms(which, unseen=True), strict=True)
         assert set(shown) == set(range(len(FONTS)))
         assert set(characters) == set(range(len(CHARACTERS)))
+
+    @pytest.mark.parametrize("which", SLICES)
+    def test_or_every_form_is_in_every_slice_in_other_images(self, glyphs, which: str) -> None:
+        forms = set(letter_forms(which, unseen=False))
+        assert forms == {(font, i) for font in range(len(FONTS)) for i in range(len(CHARACTERS))}
+        seen, unseen = glyphs(unseen_forms=False), glyphs()
+        pixels = seen._arrays(which)["pixels"]
+        assert not np.array_equal(pixels, unseen._arrays(which)["pixels"])
+        others = [seen._arrays(other)["pixels"].tobytes() for other in SLICES if other != which]
+        assert not any(image.tobytes() in other for image in pixels for other in others)
+        assert "unseen" in unseen.describe()
+        assert "unseen" not in seen.describe()
 
     @pytest.mark.parametrize("which", SLICES)
     def test_classes_are_balanced_and_so_are_the_fonts_of_a_class(self, glyphs, which: str) -> None:
@@ -75,7 +87,7 @@ class TestSplit:
         assert counts.max() - counts.min() <= 1
         of_a = np.bincount(arrays["fonts"][arrays["labels"] == CHARACTERS.index("a")])
         assert of_a[of_a > 0].max() - of_a[of_a > 0].min() <= 1
-        forms = set(letter_forms(which))
+        forms = set(letter_forms(which, unseen=True))
         assert set(zip(arrays["fonts"].tolist(), arrays["labels"].tolist(), strict=True)) <= forms
 
 

@@ -36,8 +36,7 @@ _OneOfEach = Annotated[int, Field(strict=True, ge=len(CHARACTERS))]
 class Glyphs:
     """The digits and both cases of the Latin letters, each image drawn with a look of its own.
 
-    Held-out letter forms are not trained on (see `letter_forms`), so what is learnt must carry over from one font to
-    another; every slice has each character as often as any other, as nearly as its size allows.
+    Every slice has each character as often as any other, as nearly as its size allows.
 
     Args:
         image_size: edge of the square images, in pixels.
@@ -45,6 +44,8 @@ class Glyphs:
         train_images: in the slice that is trained on.
         choose_images: in the slice that chooses LRs.
         target_images: in the slice that decides targets.
+        unseen_forms: whether held-out letter forms are not trained on (see `letter_forms`), so that what is learnt must
+            carry over from one font to another; else they are of the same fonts, drawn anew.
         rotate_degrees: see `Look`, as for the seven that follow.
         shear: see there.
         zoom_fraction: see there.
@@ -62,6 +63,7 @@ class Glyphs:
     train_images: _OneOfEach
     choose_images: _OneOfEach
     target_images: _OneOfEach
+    unseen_forms: bool
     rotate_degrees: Annotated[float, Field(strict=True, ge=0, le=45)]
     shear: Fraction
     zoom_fraction: Annotated[float, Field(strict=True, ge=0, le=0.5)]
@@ -105,7 +107,8 @@ class Glyphs:
         """Say what the data is, in words."""
         return (
             f"{self.num_classes} digits and letters in {len(FONTS)} fonts of matplotlib {version('matplotlib')}, "
-            f"{sum(self.sizes.values()):,} drawn images of {self.image_size} px; held-out letter forms are unseen"
+            f"{sum(self.sizes.values()):,} drawn images of {self.image_size} px"
+            + ("; held-out letter forms are unseen" if self.unseen_forms else "")
         )
 
     def problems(self) -> list[str]:
@@ -165,6 +168,7 @@ class Glyphs:
             "look": asdict(self.look),
             "seed": self.seed,
             "sizes": self.sizes,
+            "unseen_forms": self.unseen_forms,
             "fonts": content_hash(font_files()),
             "code": content_hash(here.with_name(f"{name}.py") for name in _MAKERS),
             "versions": {name: version(name) for name in ("matplotlib", "numpy")},
@@ -172,7 +176,9 @@ class Glyphs:
 
         def make(folder: Path) -> None:
             for which in SLICES:
-                arrays = draw_slice(which, self.sizes[which], self.look, self.seed, report)
+                arrays = draw_slice(
+                    which, self.sizes[which], self.look, self.seed, report, unseen_forms=self.unseen_forms
+                )
                 save_file(arrays, folder / f"{which}.safetensors")
 
         return prepared(cache_root(self.cache_dir), "glyphs", ingredients, make, report, full=full)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def draw_slice(
-    which: Slice, count: int, look: Look, seed: int, report: Report
+    which: Slice, count: int, look: Look, seed: int, report: Report, *, unseen_forms: bool
 ) -> dict[str, NDArray[np.generic]]:
     """Return "pixels", uint8 [N, canvas, canvas], "labels" and "fonts", int64 [N].
 
@@ -31,11 +31,12 @@ def draw_slice(
         look: how far they differ.
         seed: fixes the draws.
         report: told how the work goes.
+        unseen_forms: whether held-out slices show letter forms of their own.
 
     Raises:
         ConfigError: if a font cannot be used.
     """
-    forms = letter_forms(which)
+    forms = letter_forms(which, unseen=unseen_forms)
     fonts, characters = np.array(forms).T
     of_character = [np.flatnonzero(characters == i) for i in range(len(CHARACTERS))]
     rounds, labels = np.divmod(np.arange(count), len(CHARACTERS))
