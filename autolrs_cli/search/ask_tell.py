@@ -30,11 +30,13 @@ class Trial:
     """Steps since the trial's start, 1-based and ascending, at which the loss is taken; None: every step."""
     end_lr: float | None = None
     """LR of the last step of a ramp, which goes there evenly on the log scale; None: `lr` throughout."""
+    warmup_steps: int = 0
+    """First steps, in which the LR rises evenly to `lr`."""
 
     def lr_at(self, number: int) -> float:
         """Return the LR of step `number` of the trial, 1-based."""
         if self.end_lr is None:
-            return self.lr
+            return self.lr * min(1.0, number / max(1, self.warmup_steps))
         return float(self.lr * (self.end_lr / self.lr) ** ((number - 1) / max(1, self.steps - 1)))
 
     @classmethod

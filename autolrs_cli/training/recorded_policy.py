@@ -12,7 +12,7 @@ from autolrs_cli.search import (
     Stopped,
     Trial,
 )
-from autolrs_cli.search.ask_tell import TrialResult
+from autolrs_cli.search.ask_tell import TrialRecord, TrialResult
 from autolrs_cli.training.trainer import Trainer
 
 SURROGATE_POINTS = 48
@@ -87,7 +87,7 @@ class RecordedPolicy(DelegatingPolicy):
                 std=None if forecast is None else forecast.std,
                 flags=() if forecast is None else forecast.flags,
                 steps=self._state.place.total_steps - self._made_before,
-                reason=_reason(result),
+                reason=_reason(result, record),
                 best=best,
                 failure=result.reason if isinstance(result, Failure) else None,
                 end_lr=trial.end_lr,
@@ -119,7 +119,7 @@ class RecordedPolicy(DelegatingPolicy):
         return choice
 
 
-def _reason(result: TrialResult) -> str | None:
+def _reason(result: TrialResult, record: TrialRecord) -> str | None:
     if isinstance(result, Failure):
         return result.detail
-    return result.reason if isinstance(result, Stopped) else None
+    return result.reason if isinstance(result, Stopped) else record.stopped

@@ -25,12 +25,13 @@ from autolrs_cli.reports.closing_card import closing_card
 from autolrs_cli.training.engine import Engine
 from autolrs_cli.training.trainer import Trainer
 
-# Two phases, dropout, BatchNorm and accumulation; a divisor that gives the checks something to do.
+# Two phases, dropout, BatchNorm and accumulation; rungs long enough for batches of 16 points, two checks.
 SETTINGS = (
     "recipe=toy",
     "search=lean",
-    "search.level_divisor=40.0",
     "search.ramp_fraction=0.1",
+    "search.rung_fraction=0.05",
+    "search.checks=[0.1,0.2]",
     "run.max_steps=600",
     "recipe.num_phases=2",
     "recipe.micro_batches=2",
@@ -39,9 +40,12 @@ SETTINGS = (
 MOMENTS: dict[str, Callable[[], object]] = {
     "inside the ramp": lambda: mock.patch.object(Engine, "step", at_call(29, Engine.step)),
     "the ramp is read": lambda: mock.patch.object(Journal, "write", at_event(journal_events.SearchState, 1)),
+    "the second rung begins": lambda: mock.patch.object(
+        Journal, "write", at_event(journal_events.TrialStarted, 3)
+    ),
     "the level is chosen": lambda: mock.patch.object(Journal, "write", at_event(journal_events.LrChosen, 1)),
     "the second trial of a check begins": lambda: mock.patch.object(
-        Journal, "write", at_event(journal_events.TrialStarted, 3)
+        Journal, "write", at_event(journal_events.TrialStarted, 7)
     ),
     "a check's LR is chosen": lambda: mock.patch.object(
         Journal, "write", at_event(journal_events.LrChosen, 2)

@@ -17,6 +17,8 @@ from documented import ROOT
 from autolrs_cli.contracts import Phase
 from autolrs_cli.search import Curve, Failure, LeanSearch, RunOutline, Stop, Stopped, Trial
 from autolrs_cli.search.lean.bowl import Belief, Bowl, Observation
+from autolrs_cli.search.lean.check import Check
+from autolrs_cli.search.lean.comparison import Score
 from autolrs_cli.search.lean.policy import LeanPolicy
 from autolrs_cli.search.lean.ramp import is_over, read
 
@@ -38,20 +40,36 @@ class Task:
     """Held-out losses of trials, of a task whose best LR is known.
 
     The loss falls by `gain` in a trial at the best LR, and by less the farther an LR lies from it; from `limit` times
-    the best LR on, training diverges.
+    the best LR on, training diverges. From the initial weights the best LR falls with the length of a trial, by `drift`
+    octaves for each doubling; before `silent` steps nothing is learnt.
     """
+
+    drift = SHIPPED["drift"]
+    silent = 0
 
     def __init__(self, best: float, *, gain: float = 0.1, noise: float = 0.0, limit: float = 30.0) -> None:
         self.best, self.gain, self.noise, self.limit = best, gain, noise, limit
+        self.rung_limit = limit
         self._random = np.random.default_rng(0)
         self._common = self._random.normal(size=8)
 
     def ramp_losses(self, trial: Trial) -> list[float]:
-        """The trough of a ramp lies at 6.5 times the best LR, as on the tasks that the divisor comes from."""
-        octaves = [math.log2(trial.lr_at(step) / (6.5 * self.best)) for step in range(1, trial.steps + 1)]
+        """The trough of a ramp of 200 steps lies at 6.5 times the best LR, as the divisor has it."""
+        trough = 6.5 * self.best * math.sqrt(200 / trial.steps)
+        octaves = [math.log2(trial.lr_at(step) / trough) for step in range(1, trial.steps + 1)]
         return [3 - math.exp(-((each / 6) ** 2)) + max(0.0, each - 4) for each in octaves]
 
+    def rung_losses(self, trial: Trial, scored_at: tuple[int, ...]) -> list[list[float]]:
+        """At the best LR for so many steps the loss falls from 3 to 2, and by 0.3 more in the last doubling."""
+        best = self.best * 2 ** (self.drift * math.log2(SHIPPED["horizon"] * STEPS / trial.steps))
+        bowl = 0.3 * 0.2 * math.log2(trial.lr / best) ** 2
+        means = [3.0, 2.0 + bowl / 2, 1.7 + bowl] if trial.steps >= self.silent else [3.0] * 3
+        own = self._random.normal(size=8) * self.noise
+        return [[mean + n for n in own] for mean in means[: len(scored_at)]]
+
     def trial_losses(self, trial: Trial, scored_at: tuple[int, ...]) -> list[list[float]]:
+        if trial.warmup_steps:
+            return self.rung_losses(trial, scored_at)
         octaves = math.log2(trial.lr / self.best)
         gain = self.gain * math.exp(-0.2 * octaves**2)
         own = self._random.normal(size=8) * self.noise
@@ -67,7 +85,7 @@ def probe(policy: LeanPolicy, task: Task, trial: Trial) -> tuple[Any, int]:
         scored_at: Sequence[int] = range(1, trial.steps + 1)
         by_batch = [[loss] for loss in task.ramp_losses(trial)]
         curve = Curve([], [], "train")
-    elif trial.lr > task.limit * task.best:
+    elif trial.lr > task.best * (task.rung_limit if trial.warmup_steps else task.limit):
         return Failure("non_finite_loss", 1, "loss nan at step 1 of the trial"), 1
     else:
         assert trial.scored_at is not None
@@ -181,26 +199,49 @@ class TestDecisions:
         assert all(0.7 < choice.lr / 3e-3 < 1.4 for choice in choices)
         assert discarded <= 0.15 * STEPS
 
-    @pytest.mark.parametrize("divisor", [1.6, 26.0])
+    @pytest.mark.parametrize("divisor", [0.8, 1.6, 26.0, 52.0])
     def test_a_level_that_is_four_times_off_is_corrected(self, divisor: float) -> None:
         choices, _ = play(LeanPolicy(settings(level_divisor=divisor), outline()), Task(3e-3))
+        assert all(abs(math.log2(choice.lr / 3e-3)) < 0.8 for choice in choices)
+
+    @pytest.mark.parametrize("drift", [-0.3, 0.7])
+    def test_a_level_that_is_wrong_since_the_best_lr_falls_otherwise_is_corrected(self, drift: float) -> None:
+        task = Task(3e-3)
+        task.drift = drift
+        choices, _ = play(LeanPolicy(settings(checks=(0.1, 0.3)), outline()), task)
         off = [abs(math.log2(choice.lr / 3e-3)) for choice in choices]
-        assert off[0] > 1.4
-        assert off[-1] < 0.7
-        assert off[1] < off[0]
+        assert off[0] > 1
+        assert off[-1] < 0.5 * off[0]
 
-    def test_no_check_moves_the_lr_further_than_its_reach(self) -> None:
-        choices, _ = play(LeanPolicy(settings(level_divisor=500.0), outline()), Task(3e-3))
-        for before, after in pairwise(choices):
-            assert abs(math.log2(after.lr / before.lr)) <= 2 * SHIPPED["reach"] + 1e-9
+    @pytest.mark.parametrize(("drift", "least", "most"), [(-0.5, 1.3, 2.0), (0.1, 0.3, 1.4)])
+    def test_an_lr_that_is_far_too_low_is_raised_by_more_than_one_that_is_a_little(
+        self, drift: float, least: float, most: float
+    ) -> None:
+        """But by no more than twice the reach."""
+        task = Task(3e-3)
+        task.drift = drift
+        choices, _ = play(LeanPolicy(settings(), outline()), task)
+        assert least < math.log2(choices[1].lr / choices[0].lr) <= most + 1e-9
 
-    def test_a_level_that_is_far_too_low_is_raised_by_more_than_one_that_is_a_little(self) -> None:
-        def first_move(divisor: float) -> float:
-            choices, _ = play(LeanPolicy(settings(level_divisor=divisor), outline()), Task(3e-3))
-            return math.log2(choices[1].lr / choices[0].lr)
-
-        assert first_move(6.5 * 20) > 1.3
-        assert 0.5 < first_move(6.5 * 2) <= 1
+    @pytest.mark.parametrize(("other", "highest"), [(0.9051, 0.5), (0.85, 2.0)], ids=["worse", "better"])
+    def test_no_belief_takes_a_check_to_where_a_trial_was_no_better(
+        self, other: float, highest: float
+    ) -> None:
+        rungs = [Observation(x, 0.0, -5.0, 0, y, 0.01) for x, y in ((2.0, -3.0), (4.0, -4.5))]
+        check = Check(
+            settings(),
+            lr=1e-3,
+            above_guess=0.0,
+            ahead=-1.0,
+            number=1,
+            before=rungs,  # they say that the best LR is far higher
+            scores=[Score(0.0, 1.0, 0.95, 0.905, (), False), Score(1.0, 1.0, 0.95, other, (), False)],
+            failed=(),
+            ruled_out=(),
+            seed=0,
+        )
+        assert check.move().octaves <= highest
+        assert check.move().octaves > 0.5 or highest < 1
 
     def test_where_noise_hides_everything_it_stays_put_and_says_so(self) -> None:
         moved = []
@@ -232,17 +273,19 @@ class TestDecisions:
 
     def test_a_check_whose_choice_diverged_tries_and_takes_nothing_near_it(self) -> None:
         """Its trials, short as they are, show nothing of that, and ask for the same LR again."""
-        policy = LeanPolicy(settings(level_divisor=130.0, checks=(0.05,)), outline())
-        level, *chosen = (each.lr for each in play(policy, Task(3e-3), sound_below=3e-4)[0])
-        assert chosen[0] > 3e-4 > level, "or this would show nothing"
+        policy, task = LeanPolicy(settings(checks=(0.1,)), outline()), Task(3e-3)
+        task.drift = -1.0
+        level, *chosen = (each.lr for each in play(policy, task, sound_below=2e-4)[0])
+        assert chosen[0] > 2e-4 > level, "or this would show nothing"
         assert all(after <= before / 2 for before, after in pairwise(chosen))
         assert len(chosen) <= 1 + SHIPPED["max_rollbacks"]
         assert all(record.trial.lr <= chosen[-2] / 2 for record in policy.trials)
 
     def test_an_lr_that_diverged_is_not_tried_again_in_the_same_check(self) -> None:
-        policy = LeanPolicy(settings(level_divisor=3.25, checks=(0.05,)), outline())
-        play(policy, Task(3e-3, limit=1.3))  # the level is twice too high, and diverges
-        assert policy.trials[0].failure is not None
+        policy, task = LeanPolicy(settings(checks=(0.1,)), outline()), Task(3e-3, limit=0.7)
+        task.rung_limit = 30.0  # what was right for the initial weights diverges later
+        play(policy, task)
+        assert any(record.failure is not None for record in policy.trials)
         lrs = [record.trial.lr for record in policy.trials]
         assert len(set(lrs)) == len(lrs)
 
@@ -252,7 +295,7 @@ class TestDecisions:
         before = policy.state_dict()
         policy.rule_out(1e-5)
         after = policy.state_dict()
-        assert (after["seen"], after["level"]) == (before["seen"], before["level"])
+        assert (after["seen"], after["guess"]) == (before["seen"], before["guess"])
         assert after["lr"] == 5e-6
 
     def test_random_choices_cost_no_less_and_are_worse(self) -> None:
@@ -266,11 +309,23 @@ class TestDecisions:
         assert off > 0.5
         assert len(set(drawn)) > 4
 
-    def test_the_level_alone_makes_no_trial_but_the_ramp(self) -> None:
+    def test_the_level_alone_makes_no_trial_but_the_ramp_and_its_rungs(self) -> None:
         search = settings(checks=())
         choices, discarded = play(LeanPolicy(search, outline()), Task(3e-3))
         assert len(choices) == 1
-        assert discarded <= search.ramp(STEPS)
+        assert discarded <= search.ramp(STEPS) + 2 * search.rung(STEPS)
+
+    def test_rungs_are_doubled_while_nothing_is_learnt(self) -> None:
+        task, policy = Task(3e-3), LeanPolicy(settings(checks=()), outline())
+        task.silent = 2 * settings().rung(STEPS)
+        (choice,), _ = play(policy, task)
+        assert [r.trial.steps / settings().rung(STEPS) for r in policy.trials[1:]] == [1, 2, 2]
+        assert abs(math.log2(choice.lr / 3e-3)) < 0.7
+
+    def test_a_rung_may_be_too_high_for_the_initial_weights(self) -> None:
+        task = Task(3e-3, limit=1.5)  # what is best for so few steps diverges
+        (choice,), _ = play(LeanPolicy(settings(checks=()), outline()), task)
+        assert 0.2 < choice.lr / 3e-3 < 1
 
     @pytest.mark.parametrize(
         "task",
@@ -283,7 +338,7 @@ class TestDecisions:
                 lrs = [trial.lr_at(step) for step in range(1, trial.steps + 1)]
                 return [3.0 + max(0.0, 0.05 * (lr / self.best - 10)) for lr in lrs]
 
-        flat = Flat(task.best, limit=5.0)
+        flat = Flat(task.best, limit=8.0)
         choices, _ = play(LeanPolicy(settings(), outline()), flat)
         assert choices[0].flags == ("undetermined",)
         assert abs(math.log2(choices[0].lr / task.best)) <= 1.2
@@ -313,7 +368,7 @@ class TestRules:
             ({}, {"warmup_steps": 10}, r"schedule\.warmup_steps=10"),
             ({"checks": (0.2, 0.1)}, {}, "must ascend"),
             ({"checks": (0.2, 0.2001)}, {}, "must end before the next begins"),
-            ({"checks": (0.01,)}, {}, "after the warm-up"),
+            ({"checks": (0.01,)}, {}, "after 5% of the run"),
             ({"lr_min": 1.0, "lr_max": 0.1}, {}, "lr_min < lr_max"),
             ({}, {"phases": (Phase("all", 30, 32),)}, "40 steps or more"),
         ],

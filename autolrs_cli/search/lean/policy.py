@@ -1,4 +1,4 @@
-"""`search=lean` as a policy: a ramp, then checks whose knowledge is carried from one to the next."""
+"""`search=lean` as a policy: a ramp and rungs find the level, checks correct it; each knows what was learnt before."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ from autolrs_cli.search.ask_tell import (
 )
 from autolrs_cli.search.failure import FailureRule
 from autolrs_cli.search.lean.bowl import Observation
-from autolrs_cli.search.lean.check import Check, Score
+from autolrs_cli.search.lean.check import Check
+from autolrs_cli.search.lean.comparison import Comparison, Score
 from autolrs_cli.search.lean.ramp import is_over, read
+from autolrs_cli.search.lean.rungs import Rungs, has_learnt
 from autolrs_cli.search.lean.settings import LeanSearch
 from autolrs_cli.search.policy import RunOutline, Surrogate
 from autolrs_cli.seeding import derive_seed
 
-HARM = 0.02
-"""A loss above the lowest by more than this share of it was harmed (ours)."""
+RUNG_WARMUP = 4
+"""A rung's LR rises in its first steps: one in so many (ours)."""
+BELOW_RISE = 4.0
+"""Where no LR of the ramp lowers the loss, the level is guessed this many times below the one where it rose (ours)."""
 
 
 class LeanPolicy:
@@ -50,8 +54,8 @@ class LeanPolicy:
         self._total = sum(phase.steps for phase in run.phases)
         self._stages = list(settings.stages(run))
         self._stage: Segment | None = None
-        self._level: float | None = None
-        """Read from the ramp; the origin of the octaves in `_seen`, so that it stays."""
+        self._guess: float | None = None
+        """Of the level, read from the ramp; the origin of the octaves in `_seen`, so that it stays."""
         self._account, self._flags = "", tuple[str, ...]()
         """How it was read, in words; why to doubt it."""
         self._lr: float | None = None
@@ -68,10 +72,10 @@ class LeanPolicy:
         self._scores: list[Score] = []
         self._choice: Choice | None = None
         self._pending: Trial | None = None
+        self._doublings = 0
+        """Of the rungs' steps, after rungs that had learnt nothing yet."""
         self._reported: tuple[Sequence[int], Sequence[float]] = (), ()
         """Steps and losses of the ramp under way."""
-        self._rose_at: float | None = None
-        """LR at which a ramp that lowered no loss ended."""
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -96,7 +100,7 @@ class LeanPolicy:
         stage = next((each for each in self._stages if each.first_step <= step < each.end), None)
         if stage is not None and stage != self._stage:
             if self._scores:
-                self._seen = self._check().seen
+                self._seen = self._comparison().seen
             if self._lr is not None:
                 self._lr = self.lr(stage.first_step)
             self._stage, self._ruled_out, self._held_against = stage, [], self._lr
@@ -113,7 +117,7 @@ class LeanPolicy:
     def report(self, trial: Trial, curve: Curve) -> Verdict:
         """End the ramp when it says no more, and another trial when it is far behind."""
         if trial.end_lr is None:
-            return "go" if self._open.stage == 0 else self._check().report(trial.lr, curve)
+            return self._comparison().report(trial.lr, curve)
         self._reported = curve.steps, curve.values
         return Stop("read: the loss has risen again") if is_over(curve.values, trial.steps) else "go"
 
@@ -123,31 +127,36 @@ class LeanPolicy:
         if trial.end_lr is not None:
             self._read_ramp(trial, result)
             return False
-        if self._open.stage == 0:
-            self._read_rung(trial, result)
-            return False
         if isinstance(result, Failure):
             self._records.append(TrialRecord(trial, failure=result))
             return False
-        check = self._check()
-        score = check.score(trial.lr, result)
+        comparison = self._comparison()
+        score = comparison.score(trial.lr, result)
+        if self._open.stage == 0 and self._is_silent(score):
+            self._doublings += 1
+            self._records.append(
+                TrialRecord(trial, stopped="nothing was learnt yet: rungs have twice the steps")
+            )
+            return False
         best = not score.stopped and all(score.last < each.last for each in self._scores if not each.stopped)
         self._scores.append(score)
         if isinstance(result, Stopped):
             self._records.append(TrialRecord(trial, stopped=result.reason))
         else:
             self._records.append(
-                TrialRecord(trial, Forecast(score.last, check.noise(score) or None, measured=True))
+                TrialRecord(trial, Forecast(score.last, comparison.noise(score) or None, measured=True))
             )
-        return best
+        return best and self._open.stage != 0  # rungs warm up by themselves: none is gone on from
 
     def choose(self) -> Choice:
         """Choose the level; at a check, whether the LR in force stays, and whose steps are kept."""
-        stage, lr = self._open, self._in_force
-        again = ("searched_again",) if self._ruled_out else ()
+        stage, again = self._open, ("searched_again",) if self._ruled_out else ()
         if stage.stage == 0:
-            self._choice = Choice(lr, None, flags=(*again, *self._flags), account=self._account)
+            if self._lr is None:
+                self._choose_level()
+            self._choice = Choice(self._in_force, None, flags=(*again, *self._flags), account=self._account)
             return self._choice
+        lr = self._in_force
         if not stage.num_trials:
             self._choice = Choice(lr, None, account="a new phase: nothing is tried")
             return self._choice
@@ -186,13 +195,13 @@ class LeanPolicy:
 
     def surrogate(self, num_points: int) -> Surrogate | None:
         """Return what the open check expects."""
-        return self._check().surrogate(num_points) if self._scores else None
+        return self._comparison().surrogate(num_points) if self._scores else None
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that later answers depend on."""
         return {
             "stage": None if self._stage is None else self._stage.stage,
-            "level": self._level,
+            "guess": self._guess,
             "lr": self._lr,
             "held_against": self._held_against,
             "seen": [asdict(each) for each in self._seen],
@@ -200,7 +209,7 @@ class LeanPolicy:
             "records": [record.state_dict() for record in self._records],
             "scores": [asdict(score) for score in self._scores],
             "choice": None if self._choice is None else asdict(self._choice),
-            "rose_at": self._rose_at,
+            "doublings": self._doublings,
             "account": self._account,
             "flags": list(self._flags),
         }
@@ -209,13 +218,13 @@ class LeanPolicy:
         """Go on from `state`."""
         self._begin()
         self._stage = None if state["stage"] is None else self._stages[state["stage"]]
-        self._level, self._lr, self._held_against = state["level"], state["lr"], state["held_against"]
+        self._guess, self._lr, self._held_against = state["guess"], state["lr"], state["held_against"]
         self._seen = [Observation(**each) for each in state["seen"]]
         self._ruled_out = list(state["ruled_out"])
         self._records = [TrialRecord.from_state(each) for each in state["records"]]
         self._scores = [Score(**{**each, "parts": tuple(each["parts"])}) for each in state["scores"]]
         self._choice = None if state["choice"] is None else Choice.from_state(state["choice"])
-        self._rose_at = state["rose_at"]
+        self._doublings = state["doublings"]
         self._account, self._flags = state["account"], tuple(state["flags"])
 
     @property
@@ -233,15 +242,19 @@ class LeanPolicy:
         return [record for record in self._records if record.failure is None]
 
     def _level_trial(self) -> Trial | None:
-        if self._level is not None:  # a run that diverged below the level goes on without another ramp
+        if self._lr is not None:  # a run that diverged at the level goes on below it, without another ramp
             return None
         number, settings = len(self._records), self._settings
-        if number == 0:
+        if self._guess is None:
             return Trial(0, settings.lr_min, self._open.trial_steps, end_lr=settings.lr_max)
-        assert self._rose_at is not None
-        steps = settings.shortest(self._total)
-        lr = self._rose_at / settings.rung_factor**number
-        return Trial(number, lr, steps, "choose", settings.weights, (steps,))
+        octaves = self._rungs().ask()
+        if octaves is None:
+            return None
+        steps, lr = self._rung_steps, self._guess * 2**octaves
+        scored_at = (1, steps // 2, steps)
+        return Trial(
+            number, lr, steps, "choose", settings.weights, scored_at, warmup_steps=steps // RUNG_WARMUP
+        )
 
     def _read_ramp(self, ramp: Trial, result: TrialResult) -> None:
         settings = self._settings
@@ -252,43 +265,29 @@ class LeanPolicy:
         self._records.append(TrialRecord(ramp, stopped="read"))
         # A shorter ramp rises faster, and its trough lies higher: by about the square root, where tried.
         trough = reading.trough_lr * math.sqrt(ramp.steps / settings.ramp_steps)
-        if settings.choice == "random":
-            draw = random.Random(derive_seed(self._seed, "search", "level"))  # noqa: S311 - no secret
-            self._set_level(
-                draw.choice([trough, reading.last_lr]) / 2 ** draw.uniform(0, 5), "drawn at random"
-            )
-        elif reading.gained:
+        if reading.gained:
             self._flags = ("upper_edge",) if reading.at_end else ()
-            self._set_level(
-                trough / settings.level_divisor, f"the ramp's loss is low around LR {reading.trough_lr:.2g}"
-            )
+            self._guess = trough / settings.level_divisor
+            self._account = f"the ramp's loss is low around LR {reading.trough_lr:.2g}"
         else:
-            self._rose_at = reading.last_lr
+            self._flags = ("undetermined",)
+            self._guess = reading.last_lr / BELOW_RISE
+            self._account = f"no LR of the ramp lowered the loss, which rose at {reading.last_lr:.2g}"
 
-    def _read_rung(self, trial: Trial, result: TrialResult) -> None:
-        """Take in a trial from the initial weights, where a ramp was too short or too noisy to lower the loss."""
-        if isinstance(result, Curve):
-            forecast = Forecast(result.values[-1], measured=True)
-            self._records.append(TrialRecord(trial, forecast))
+    def _choose_level(self) -> None:
+        """Take in what the rungs said."""
+        assert self._guess is not None
+        tried = ", ".join(f"{each.trial.lr:.2g}" for each in self._records if each.trial.end_lr is None)
+        if self._settings.choice == "random":
+            draw = random.Random(derive_seed(self._seed, "search", "level"))  # noqa: S311 - no secret
+            lr, how = self._guess * 2 ** draw.uniform(-2.5, 2.5), "drawn at random"
         else:
-            failure = result if isinstance(result, Failure) else None
-            self._records.append(TrialRecord(trial, failure=failure, stopped=None if failure else "stopped"))
-        if len(self._records) <= self._settings.rungs:
-            return
-        scored = {each.trial.lr: each.forecast.mean for each in self._records if each.forecast is not None}
-        lowest = self._records[-1].trial.lr
-        # Good LRs may raise the loss at first: the highest that did no harm, not the one with the lowest loss.
-        most = min(scored.values(), default=0.0) * (1 + HARM)
-        harmless = [lr for lr, loss in scored.items() if loss <= most]
-        level = max(harmless, default=lowest / self._settings.rung_factor)
-        self._flags = ("undetermined",)
-        rungs = ", ".join(f"{each.trial.lr:.2g}" for each in self._records[1:])
-        why = f"no LR of the ramp lowered the loss, which rose at {self._rose_at:.2g}"
-        self._set_level(level, f"{why}; of {rungs} the highest that did no harm")
-
-    def _set_level(self, lr: float, why: str) -> None:
-        self._level = self._lr = min([lr, *(each / 2 for each in self._ruled_out)])
-        self._account = f"{why}: the level is {self._level:.2g}"
+            level = self._rungs().level()
+            lr = self._guess * 2**level.octaves
+            best = self._guess * 2**level.best_of_rungs
+            how = f"of {tried}, tried for {self._rung_steps} steps, {best:.2g} is read as best for so few"
+        self._lr = min([lr, *(each / 2 for each in self._ruled_out)])
+        self._account += f"; {how}: the level is {self._lr:.2g}"
 
     def _check_trial(self) -> Trial | None:
         octaves = self._check().ask() if self._records else 0.0
@@ -298,19 +297,46 @@ class LeanPolicy:
         lr = self._in_force * 2**octaves
         return Trial(len(self._records), lr, steps, "choose", self._settings.weights, (1, steps // 2, steps))
 
+    @property
+    def _rung_steps(self) -> int:
+        return self._settings.rung(self._total) << self._doublings
+
+    def _is_silent(self, score: Score) -> bool:
+        """Return whether the first rung has hardly begun to learn, so that no rung of its length says anything."""
+        first = not self._scores and self._doublings < self._settings.rung_doublings
+        return first and not has_learnt(score.first, score.last)
+
+    def _comparison(self) -> Comparison:
+        return self._rungs() if self._open.stage == 0 else self._check()
+
+    @property
+    def _diverged(self) -> list[float]:
+        return [record.trial.lr for record in self._records if record.failure is not None]
+
+    def _rungs(self) -> Rungs:
+        assert self._guess is not None
+        return Rungs(
+            self._settings,
+            guess=self._guess,
+            ahead=self._settings.ahead(self._rung_steps, self._total),
+            scores=self._scores,
+            failed=self._diverged,
+            seed=self._seed,
+        )
+
     def _check(self) -> Check:
         stage, lr = self._open, self._held_against
-        assert self._level is not None
+        assert self._guess is not None
         assert lr is not None
         return Check(
             self._settings,
             lr=lr,
-            above_level=math.log2(lr / self._level),
+            above_guess=math.log2(lr / self._guess),
             ahead=self._settings.ahead(stage.first_step, self._total),
             number=stage.stage or 0,
             before=self._seen,
             scores=self._scores,
-            failed=[record.trial.lr for record in self._records if record.failure is not None],
+            failed=self._diverged,
             ruled_out=self._ruled_out,
             seed=self._seed,
         )

@@ -59,12 +59,16 @@ class LeanSearch(Section):
     ramp_fraction: ProperFraction
     """The ramp has no more than this share of the run's steps, but 20."""
     level_divisor: PositiveFloat
-    """The LR in force up to the first check is that of the ramp's lowest point by this."""
+    """The level is guessed to be the LR of the ramp's trough by this."""
     rungs: PositiveInt
-    """Where the ramp lowers no loss: so many trials from the initial weights, below the LR where the loss rose."""
-    rung_factor: Annotated[float, Field(strict=True, gt=1, allow_inf_nan=False)]
-    """Each is lower by this factor."""
-    warmup_fraction: Annotated[float, Field(strict=True, ge=0, lt=1)]
+    """Trials from the initial weights that find it, at most."""
+    rung_fraction: ProperFraction
+    """Length of a rung by the run's steps."""
+    rung_steps: Annotated[int, Field(strict=True, ge=FEWEST_STEPS)]
+    """It has no more than these ..."""
+    rung_doublings: NonNegativeInt
+    """... but that its length is doubled so many times, at most, while nothing is learnt."""
+    warmup_fraction: Annotated[float, Field(strict=True, ge=0, le=LEVEL_UNTIL)]
     """Share of the run's steps in which the LR rises evenly to the level."""
     decay: NonNegativeFloat
     """Between checks the LR falls as the number of steps to the power of minus this; 0: it is constant."""
@@ -147,10 +151,10 @@ class LeanSearch(Section):
                     f"A check must end before the next begins, but the one at step {this.step} has trials of "
                     f"{this.trial_steps} steps and the next begins at {after.step}. Change search.checks."
                 ]
-        if checks and checks[0].step <= self.warmup(total):
+        if checks and checks[0].step <= self.level_until(total):
             return [
-                f"The first check must come after the warm-up, but got step {checks[0].step} and a warm-up of "
-                f"{self.warmup(total)} steps. Change search.checks or search.warmup_fraction."
+                f"The first check must come after {LEVEL_UNTIL:.0%} of the run, up to which the LR stays at the level, "
+                f"but got step {checks[0].step} of {total}. Change search.checks."
             ]
         return []
 
@@ -163,8 +167,12 @@ class LeanSearch(Section):
         return round(self.warmup_fraction * total)
 
     def level_until(self, total: int) -> int:
-        """Return the step up to which the LR stays at the level: where the first check is, or would be."""
-        return max(1, round((self.checks[0] if self.checks else LEVEL_UNTIL) * total))
+        """Return the step up to which the LR stays at the level."""
+        return max(1, round(LEVEL_UNTIL * total))
+
+    def rung(self, total: int) -> int:
+        """Return the steps of a rung, in a run of `total` kept steps."""
+        return max(FEWEST_STEPS, min(self.rung_steps, round(self.rung_fraction * total)))
 
     def ahead(self, step: int, total: int) -> float:
         """Return v of `step` kept steps: log2 of their part of the horizon."""
@@ -191,7 +199,7 @@ class LeanSearch(Section):
             phase = bisect_right(firsts, first) - 1
             check = checks.get(first)
             if number == 0:
-                steps, kind, trials = self.ramp(total), LEVEL, 1 + self.rungs
+                steps, kind, trials = self.ramp(total), LEVEL, 1 + self.rung_doublings + self.rungs
             elif check is not None and first + check.trial_steps < end:
                 steps, kind, trials = check.trial_steps, CHECK, self.num_trials
             else:  # a phase begins, or ends too soon
@@ -206,7 +214,9 @@ class LeanSearch(Section):
     def most_steps(self, run: RunOutline) -> int:
         """Return the steps of all trials, if none ends early; of each check's, one trial's are kept."""
         first, *checks = self.stages(run)
-        level = first.trial_steps + self.rungs * self.shortest(sum(phase.steps for phase in run.phases))
+        rung = self.rung(sum(phase.steps for phase in run.phases))
+        silent = sum(rung << doublings for doublings in range(self.rung_doublings))
+        level = first.trial_steps + silent + self.rungs * (rung << self.rung_doublings)
         return level + sum(stage.num_trials * stage.trial_steps for stage in checks)
 
     def policy(self, run: RunOutline) -> SearchPolicy:
