@@ -11,6 +11,11 @@ Record = Mapping[str, Any]
 MAX_POINTS = 256
 
 
+def search_steps(stage: Mapping[str, Any]) -> int:
+    """Return the steps of a stage's trials, at most, from its record."""
+    return int(stage.get("search_steps") or stage["num_trials"] * stage["trial_steps"])
+
+
 @dataclass(frozen=True)
 class TrialRow:
     """A trial of the current stage."""
@@ -30,6 +35,8 @@ class TrialRow:
     """How it diverged, in one word."""
     end_lr: float | None = None
     """Of a ramp."""
+    steps: int | None = None
+    """How many are planned."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +172,7 @@ class State:
         """Optimizer steps made and planned in the current stage, its trials included."""
         if self.stage is None:
             return (0, 0)
-        trials = self.stage["num_trials"] * self.stage["trial_steps"]
+        trials = search_steps(self.stage)
         if not self.searching:
             trials = sum(trial.step for trial in self.trials)
             return trials + self.step - self.stage["first_step"], trials + self.stage["steps"]

@@ -16,6 +16,7 @@ from autolrs_cli.dashboard.run_state import (
     TrialRow,
     Tried,
     evolve,
+    search_steps,
 )
 
 __all__ = ["MAX_POINTS", "Points", "Record", "State", "reduce"]
@@ -65,7 +66,7 @@ def _step(state: State, record: Record) -> State:
 
 def _stage_started(state: State, record: Record) -> State:
     again = state.stage is not None and state.stage["stage"] == record["stage"]
-    planned = record["num_trials"] * record["trial_steps"]
+    planned = search_steps(record)
     return _paced(
         evolve(
             state,
@@ -86,7 +87,7 @@ def _surrogate(state: State, record: Record) -> State:
 
 
 def _trial_started(state: State, record: Record) -> State:
-    row = TrialRow(record["trial"], record["lr"], end_lr=record.get("end_lr"))
+    row = TrialRow(record["trial"], record["lr"], end_lr=record.get("end_lr"), steps=record.get("steps"))
     # A trial that an interruption cut off is begun again.
     earlier = tuple(trial for trial in state.trials if trial.index != row.index)
     return evolve(state, trials=(*earlier, row), training=False, searching=True)
@@ -117,7 +118,7 @@ def _trial_finished(state: State, record: Record) -> State:
 
 def _lr_chosen(state: State, record: Record) -> State:
     stage = state.stage or {"num_trials": 0, "trial_steps": 0}
-    planned = stage["num_trials"] * stage["trial_steps"]
+    planned = search_steps(stage)
     spared = max(0, planned - sum(trial.step for trial in state.trials))
     spared += record.get("kept_steps", 0)  # made in a trial, and not again
     flags = tuple(record["flags"])

@@ -97,9 +97,11 @@ def stage_name(stage: Mapping[str, Any], num_stages: int | None) -> str:
 def trials_of(stage: Mapping[str, Any]) -> str:
     """Say how many trials a stage has at most, and how long they are."""
     count = stage["num_trials"]
-    return (
-        f"{count} trial{'' if count == 1 else 's'} of {stage['trial_steps']} steps" if count else "no trials"
-    )
+    if not count:
+        return "no trials"
+    if stage.get("search_steps") is not None:
+        return f"up to {count} trials of {stage['search_steps']:,} steps in all, at most"
+    return f"{count} trial{'' if count == 1 else 's'} of {stage['trial_steps']} steps"
 
 
 def _place(state: State) -> str:
@@ -118,7 +120,7 @@ def _place(state: State) -> str:
     at = lr(trial.lr) if trial.end_lr is None else f"{lr(trial.lr)} to {lr(trial.end_lr)}"
     which = f"{name}: trial {trial.index + 1} of {stage['num_trials']} at LR {at}"
     if trial.status == "running":
-        return f"{which}, step {trial.step} of {stage['trial_steps']}"
+        return f"{which}, step {trial.step} of {trial.steps or stage['trial_steps']}"
     return f"{which} {'done' if trial.status == 'ok' else trial.status}, choosing the next LR"
 
 

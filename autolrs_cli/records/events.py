@@ -56,6 +56,8 @@ class StageStarted:
     lr_min: float
     lr_max: float
     objective: str
+    search_steps: int | None = None
+    """Steps of all trials at most, where they are not of one length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,10 @@ class TrialStarted:
     lr: float
     end_lr: float | None = None
     """Of a ramp: the LR of its last planned step."""
+    steps: int | None = None
+    """How many it has, unless it ends early."""
+    warmup_steps: int = 0
+    """First steps, in which its LR rises evenly."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,5 +37,10 @@ MEANINGS = {
     "undetermined": FlagMeaning(
         "the winning trial's losses do not determine a decay (flat, noisy, or a straight line)"
     ),
+    "level_unsure": FlagMeaning(
+        "the best LR of the short trials lies beyond those that were tried, or they learnt nothing",
+        "Raise search.rungs or search.rung_fraction.",
+    ),
+    "too_short": FlagMeaning("nothing was learnt in so few steps; the next trials have twice as many"),
     "few_points": FlagMeaning("the winning trial has too few losses for a fit"),
 }

@@ -12,7 +12,7 @@ from autolrs_cli.search import (
     Stopped,
     Trial,
 )
-from autolrs_cli.search.ask_tell import TrialRecord, TrialResult
+from autolrs_cli.search.ask_tell import TrialResult
 from autolrs_cli.training.trainer import Trainer
 
 SURROGATE_POINTS = 48
@@ -55,6 +55,7 @@ class RecordedPolicy(DelegatingPolicy):
                 stage.num_trials,
                 *self.interval,
                 stage.objective,
+                stage.longest_search,
             )
         )
         return stage
@@ -70,7 +71,9 @@ class RecordedPolicy(DelegatingPolicy):
             return None
         self._made_before = self._state.place.total_steps
         self._state.place.trial = trial.index
-        self._trainer.journal.write(events.TrialStarted(trial.lr, trial.end_lr))
+        self._trainer.journal.write(
+            events.TrialStarted(trial.lr, trial.end_lr, trial.steps, trial.warmup_steps)
+        )
         return trial
 
     def tell(self, trial: Trial, result: TrialResult) -> bool:
@@ -87,7 +90,7 @@ class RecordedPolicy(DelegatingPolicy):
                 std=None if forecast is None else forecast.std,
                 flags=() if forecast is None else forecast.flags,
                 steps=self._state.place.total_steps - self._made_before,
-                reason=_reason(result, record),
+                reason=_reason(result),
                 best=best,
                 failure=result.reason if isinstance(result, Failure) else None,
                 end_lr=trial.end_lr,
@@ -119,7 +122,7 @@ class RecordedPolicy(DelegatingPolicy):
         return choice
 
 
-def _reason(result: TrialResult, record: TrialRecord) -> str | None:
+def _reason(result: TrialResult) -> str | None:
     if isinstance(result, Failure):
         return result.detail
-    return result.reason if isinstance(result, Stopped) else record.stopped
+    return result.reason if isinstance(result, Stopped) else None

@@ -176,7 +176,9 @@ class Prober:
         self, made: MadeSteps, stage: Segment, scored_at: Sequence[int] = ()
     ) -> Iterator[MadeStep]:
         """Make the steps of a trial; those in `scored_at` (1-based) are scored, and may be its last."""
-        trial, keeps = made.trial, self._policy.keeps_winner
+        trial = made.trial
+        # One with a course of its own, a ramp or one that warms up, is not gone on from.
+        keeps = self._policy.keeps_winner and trial.end_lr is None and not trial.warmup_steps
         for number in range(1, trial.steps + 1):
             step = stage.first_step + number
             # A trial that is stopped may have an end that is kept, so there must be no step after it.

@@ -62,6 +62,15 @@ def test_a_plan_of_one_run(plan: Callable[..., Any], tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_plan_of_a_search_whose_trials_differ_in_length(plan: Callable[..., Any]) -> None:
+    """Its check, whose trials are the longest, cannot be asked before its level was found."""
+    code, out, err = plan(*MINE, "recipe=toy", "search=lean", "run.max_steps=2000")
+    assert (code, err) == (0, "")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    # A ramp of 25; rungs of 25, 50 and four of 100; two trials of a check of 40.
+    assert "search, at most 580 9 trials" in lines
+
+
 def test_a_plan_of_a_sweep_adds_up(plan: Callable[..., Any]) -> None:
     command = (*MINE, "recipe=toy", "schedule=autolrs,original", "seed=0,1,2")
     code, out, _ = plan(*command)

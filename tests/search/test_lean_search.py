@@ -115,6 +115,7 @@ def play(
     step, choices, discarded = 0, [], 0
     while (stage := policy.next_stage(step)) is not None:
         policy = reload(policy)
+        start = json.loads(json.dumps(policy.state_dict()))
         while (trial := policy.ask()) is not None:
             result, made = probe(policy, task, trial)
             policy.tell(trial, result)
@@ -128,6 +129,8 @@ def play(
         if choice.lr > sound_below:
             assert len(choices) < 9, "it must come to an end"
             assert policy.rule_out(choice.lr)
+            policy.load_state_dict(start)  # as a run does that goes back to the stage's start
+            policy.rule_out(choice.lr)
             continue
         step = stage.end
     return choices, discarded
@@ -274,7 +277,7 @@ class TestDecisions:
     def test_a_check_whose_choice_diverged_tries_and_takes_nothing_near_it(self) -> None:
         """Its trials, short as they are, show nothing of that, and ask for the same LR again."""
         policy, task = LeanPolicy(settings(checks=(0.1,)), outline()), Task(3e-3)
-        task.drift = -1.0
+        task.drift = -0.5
         level, *chosen = (each.lr for each in play(policy, task, sound_below=2e-4)[0])
         assert chosen[0] > 2e-4 > level, "or this would show nothing"
         assert all(after <= before / 2 for before, after in pairwise(chosen))
@@ -322,6 +325,29 @@ class TestDecisions:
         assert [r.trial.steps / settings().rung(STEPS) for r in policy.trials[1:]] == [1, 2, 2]
         assert abs(math.log2(choice.lr / 3e-3)) < 0.7
 
+    def test_a_plateau_that_outlasts_the_rungs_leaves_the_guess_and_says_so(self) -> None:
+        task, search = Task(3e-3), settings(checks=())
+        task.silent = 10**9
+        policy = LeanPolicy(search, outline())
+        (choice,), discarded = play(policy, task)
+        assert choice.flags == ("level_unsure",)
+        assert choice.lr == pytest.approx(3e-3, rel=0.3), "the ramp's word"
+        assert [r.trial.steps // search.rung(STEPS) for r in policy.trials[1:]] == [1, 2, 4]
+        assert discarded <= search.most_steps(outline())
+
+    def test_where_every_rung_diverges_it_says_so_and_stays_above_lr_min(self) -> None:
+        task, policy = Task(3e-3, limit=1e-6), LeanPolicy(settings(checks=(), lr_min=1e-5), outline())
+        (choice,), _ = play(policy, task)
+        assert choice.flags == ("all_failed",)
+        assert choice.lr >= 1e-5
+        assert len(policy.trials) == 1 + SHIPPED["rungs"]
+
+    def test_a_level_whose_kept_steps_diverge_is_lowered(self) -> None:
+        first, *later = play(LeanPolicy(settings(checks=()), outline()), Task(3e-3), sound_below=1e-3)[0]
+        assert first.lr > 1e-3 >= later[-1].lr, "or this would show nothing"
+        assert all(after.lr <= before.lr / 2 for before, after in pairwise([first, *later]))
+        assert "searched_again" in later[-1].flags
+
     def test_a_rung_may_be_too_high_for_the_initial_weights(self) -> None:
         task = Task(3e-3, limit=1.5)  # what is best for so few steps diverges
         (choice,), _ = play(LeanPolicy(settings(checks=()), outline()), task)
@@ -340,7 +366,7 @@ class TestDecisions:
 
         flat = Flat(task.best, limit=8.0)
         choices, _ = play(LeanPolicy(settings(), outline()), flat)
-        assert choices[0].flags == ("undetermined",)
+        assert choices[0].account.startswith("no LR of the ramp lowered the loss")
         assert abs(math.log2(choices[0].lr / task.best)) <= 1.2
         assert "of " in choices[0].account
 

@@ -160,7 +160,7 @@ def cost(shape: Shape, measured: Measured) -> Cost:
 def _journal_bytes(shape: Shape, measured: Measured) -> int:
     """Every trial logs each loss that its forecast will use; kept steps are logged at their cadence."""
     trial_points = shape.choose_losses + sum(
-        stage.num_trials * stage.trial_steps for stage in shape.stages if stage.objective == "train"
+        stage.search_steps for stage in shape.stages if stage.objective == "train"
     )
     lines = shape.max_steps / shape.log_every_steps + trial_points + shape.evaluations
     return round(lines * measured.step_record_bytes + shape.trials * TRIAL_BYTES)

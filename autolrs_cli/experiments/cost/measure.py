@@ -19,7 +19,7 @@ from autolrs_cli.experiments.cost.scratch_trainer import scratch_trainer
 from autolrs_cli.records import events
 from autolrs_cli.records.run_directory import RunDirectory
 from autolrs_cli.runner.plan import Plan
-from autolrs_cli.search import Curve, preload
+from autolrs_cli.search import Curve, SearchPolicy, preload
 from autolrs_cli.training.optimizer_state import state_nbytes
 from autolrs_cli.training.snapshot import Snapshot
 from autolrs_cli.training.trainer import Trainer
@@ -135,17 +135,30 @@ def _question_seconds(plan: Plan) -> float:
     preload()
     assert plan.search is not None
     policy = plan.search.policy(plan.outline)
+    # The first stage is opened in any case: what a later one asks may go by what it found.
     longest = max(plan.stages, key=lambda stage: stage.trial_steps, default=None)
-    if policy.next_stage(plan.outline.warmup_steps if longest is None else longest.first_step) is None:
+    opened = [plan.outline.warmup_steps, *([] if longest is None else [longest.first_step])]
+    for first in opened[:-1]:
+        policy.next_stage(first)
+        if first != opened[-1]:
+            _answer_all(policy)
+            policy.choose()
+    if policy.next_stage(opened[-1]) is None:
         return 0.0
     began = time.perf_counter()
+    questions = _answer_all(policy)
+    return (time.perf_counter() - began) / max(1, questions)
+
+
+def _answer_all(policy: SearchPolicy) -> int:
+    """Answer every question of the open stage with made-up losses; return how many there were."""
     questions = 0
     while trial := policy.ask():
         questions += 1
         points = trial.scored_at or tuple(range(1, trial.steps + 1))
         losses = tuple(1.0 + 0.1 * questions + 2.0 / (1.0 + 0.1 * point) for point in points)
         policy.tell(trial, Curve(points, losses, trial.kind, trial.weights))
-    return (time.perf_counter() - began) / max(1, questions)
+    return questions
 
 
 def _seconds(work: Callable[[], object], trainer: Trainer) -> float:

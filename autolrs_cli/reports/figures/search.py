@@ -74,7 +74,9 @@ def search_figure(title: str, events: Events) -> Figure:
         for axes, stage in pairs:
             _belief(axes, stage)
             axes.set_xscale("log")
-            axes.set_xlim(stage.started["lr_min"] / 1.15, stage.started["lr_max"] * 1.15)
+            tried = [trial["lr"] for trial in stage.trials]
+            low, high = min([stage.started["lr_min"], *tried]), max([stage.started["lr_max"], *tried])
+            axes.set_xlim(low / 1.15, high * 1.15)
         names = [str(handle.get_label()) for handle in handles]
         legend_below(made, handles, names, columns=2, handle_length=2)
     return made
@@ -89,9 +91,9 @@ def _ramp(axes: Axes, stage: SearchedStage, ramp: Record) -> None:
     values = [record["loss"] for record in losses]
     axes.plot(lrs, values, color="black", linewidth=0.9)
     if values:
-        axes.set_ylim(
-            min(values) - 0.1 * (values[0] - min(values)), values[0] + 0.5 * (values[0] - min(values)) or None
-        )
+        shown = [*values, *(trial["predicted"] for trial in stage.trials if trial["predicted"] is not None)]
+        fall = values[0] - min(shown)
+        axes.set_ylim(min(shown) - 0.1 * fall, values[0] + 0.5 * fall or None)
 
 
 def _belief(axes: Axes, stage: SearchedStage) -> None:

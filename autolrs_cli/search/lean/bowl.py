@@ -6,7 +6,7 @@ It is a bowl in log-LR whose lowest point drifts with the steps, in the letters:
 
 | symbol | meaning | unit |
 | --- | --- | --- |
-| `x` | LR, as log2(LR / the level read from the ramp) | octaves |
+| `x` | LR, as log2(LR / the level guessed from the ramp) | octaves |
 | `v` | kept steps, as log2(steps / the horizon) | octaves |
 | `y` | score less the score of the LR in force, by what the latter gained in its trial | - |
 | `a` | how steep the bowl is | 1 / octave^2 |
@@ -40,7 +40,7 @@ class Belief:
     steepness: tuple[float, float]
     """`a`: 1 / octave^2."""
     centre_std: float
-    """`c`: octaves around the ramp's level."""
+    """`c`: octaves around the guess."""
     drift: tuple[float, float]
     """`b`: octaves down per octave of steps."""
     check_std: float

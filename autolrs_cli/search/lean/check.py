@@ -33,7 +33,7 @@ class Check(Comparison):
     Args:
         settings: the search's constants.
         lr: in force.
-        above_guess: octaves from the level that the ramp made likely to `lr`.
+        above_guess: octaves from the guess of the level to `lr`.
         ahead: v, steps so far as log2 of their part of the horizon.
         number: of the comparison in the run; the level's is 0.
         before: what earlier ones saw.

@@ -42,7 +42,7 @@ class Comparison(ABC):
     Args:
         settings: the search's constants.
         lr: from which the octaves of scores are counted.
-        above_guess: octaves from the level that the ramp made likely to `lr`.
+        above_guess: octaves from the guess of the level to `lr`.
         ahead: v, steps so far as log2 of their part of the horizon.
         number: of the comparison in the run, from 0.
         before: what earlier ones saw.
@@ -161,7 +161,10 @@ class Comparison(ABC):
         unit, noise = self._unit(score), self.noise(score)
         own = self._settings.noise * (self._settings.stopped_noise if score.stopped else 1.0)
         behind = score.last - (reference.half if score.stopped else reference.last)
-        y = max(-FARTHEST_AHEAD, min(behind / unit, self.farthest_behind))
+        ahead = (
+            0.0 if score.stopped else FARTHEST_AHEAD
+        )  # what was stopped was behind, of whatever it is held against
+        y = max(-ahead, min(behind / unit, self.farthest_behind))
         variance = own**2 + (noise / unit) ** 2
         x = self._above_guess + score.octaves
         return Observation(x, self._x0, self._v, self._number, y, variance)

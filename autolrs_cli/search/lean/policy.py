@@ -34,7 +34,7 @@ from autolrs_cli.seeding import derive_seed
 RUNG_WARMUP = 4
 """A rung's LR rises in its first steps: one in so many (ours)."""
 BELOW_RISE = 4.0
-"""Where no LR of the ramp lowers the loss, the level is guessed this many times below the one where it rose (ours)."""
+"""Where no LR of the ramp lowers the loss, the level is guessed this many times below its last one (ours)."""
 
 
 class LeanPolicy:
@@ -96,7 +96,7 @@ class LeanPolicy:
         return self._choice
 
     def next_stage(self, step: int) -> Segment | None:
-        """Return the stage that kept step `step` belongs to: the ramp's, or that of a check."""
+        """Return the stage that kept step `step` belongs to: the level's, or that of a check."""
         stage = next((each for each in self._stages if each.first_step <= step < each.end), None)
         if stage is not None and stage != self._stage:
             if self._scores:
@@ -108,7 +108,7 @@ class LeanPolicy:
         return stage
 
     def ask(self) -> Trial | None:
-        """Return the ramp; at a check the LR in force, and then what may be better."""
+        """Return the ramp, then the rungs; at a check the LR in force, and then what may be better."""
         stage = self._open
         if self._pending is None and len(self._records) < stage.num_trials:
             self._pending = self._level_trial() if stage.stage == 0 else self._check_trial()
@@ -135,7 +135,7 @@ class LeanPolicy:
         if self._open.stage == 0 and self._is_silent(score):
             self._doublings += 1
             self._records.append(
-                TrialRecord(trial, stopped="nothing was learnt yet: rungs have twice the steps")
+                TrialRecord(trial, Forecast(score.last, None, ("too_short",), measured=True))
             )
             return False
         best = not score.stopped and all(score.last < each.last for each in self._scores if not each.stopped)
@@ -186,7 +186,7 @@ class LeanPolicy:
         return float(self._in_force * fallen * min(1.0, (step + 1) / max(1, warmup)))
 
     def rule_out(self, lr: float) -> bool:
-        """Go on below `lr`: with another ramp, or another check."""
+        """Go on below `lr`; the stage is searched again: ramp and rungs, or the check."""
         self._ruled_out.append(lr)
         if self._lr is not None:
             self._lr = self._held_against = min(self._lr, lr / 2)
@@ -242,12 +242,10 @@ class LeanPolicy:
         return [record for record in self._records if record.failure is None]
 
     def _level_trial(self) -> Trial | None:
-        if self._lr is not None:  # a run that diverged at the level goes on below it, without another ramp
-            return None
         number, settings = len(self._records), self._settings
         if self._guess is None:
             return Trial(0, settings.lr_min, self._open.trial_steps, end_lr=settings.lr_max)
-        octaves = self._rungs().ask()
+        octaves = self._rungs().ask() if number - 1 - self._doublings < settings.rungs else None
         if octaves is None:
             return None
         steps, lr = self._rung_steps, self._guess * 2**octaves
@@ -266,28 +264,37 @@ class LeanPolicy:
         # A shorter ramp rises faster, and its trough lies higher: by about the square root, where tried.
         trough = reading.trough_lr * math.sqrt(ramp.steps / settings.ramp_steps)
         if reading.gained:
-            self._flags = ("upper_edge",) if reading.at_end else ()
             self._guess = trough / settings.level_divisor
             self._account = f"the ramp's loss is low around LR {reading.trough_lr:.2g}"
         else:
-            self._flags = ("undetermined",)
             self._guess = reading.last_lr / BELOW_RISE
-            self._account = f"no LR of the ramp lowered the loss, which rose at {reading.last_lr:.2g}"
+            self._account = f"no LR of the ramp lowered the loss, up to {reading.last_lr:.2g}"
 
     def _choose_level(self) -> None:
         """Take in what the rungs said."""
         assert self._guess is not None
-        tried = ", ".join(f"{each.trial.lr:.2g}" for each in self._records if each.trial.end_lr is None)
+        level, steps = self._rungs().level(), self._rung_steps
+        best = self._guess * 2**level.best_of_rungs
         if self._settings.choice == "random":
             draw = random.Random(derive_seed(self._seed, "search", "level"))  # noqa: S311 - no secret
             lr, how = self._guess * 2 ** draw.uniform(-2.5, 2.5), "drawn at random"
+        elif not self._scores:
+            lr, how = self._guess * 2**level.octaves, "every trial diverged"
+            self._flags = ("all_failed",)
         else:
-            level = self._rungs().level()
             lr = self._guess * 2**level.octaves
-            best = self._guess * 2**level.best_of_rungs
-            how = f"of {tried}, tried for {self._rung_steps} steps, {best:.2g} is read as best for so few"
-        self._lr = min([lr, *(each / 2 for each in self._ruled_out)])
+            how = f"of {self._tried}, tried for {steps} steps, {best:.2g} is read as best for so few"
+            self._flags = () if level.sure else ("level_unsure",)
+        below = min([*self._diverged, *self._ruled_out], default=math.inf) / 2
+        self._lr = max(self._settings.lr_min, min(lr, below))
         self._account += f"; {how}: the level is {self._lr:.2g}"
+
+    @property
+    def _tried(self) -> str:
+        """The rungs that say something, in words."""
+        assert self._guess is not None
+        words = [f"{self._guess * 2**s.octaves:.2g}{' (stopped)' * s.stopped}" for s in self._scores]
+        return ", ".join([*words, *(f"{lr:.2g} (diverged)" for lr in self._diverged)])
 
     def _check_trial(self) -> Trial | None:
         octaves = self._check().ask() if self._records else 0.0
@@ -302,9 +309,9 @@ class LeanPolicy:
         return self._settings.rung(self._total) << self._doublings
 
     def _is_silent(self, score: Score) -> bool:
-        """Return whether the first rung has hardly begun to learn, so that no rung of its length says anything."""
+        """Return whether the first rung has hardly moved the loss, so that no rung of its length says anything."""
         first = not self._scores and self._doublings < self._settings.rung_doublings
-        return first and not has_learnt(score.first, score.last)
+        return first and not has_learnt(score.first, score.last) and not has_learnt(score.last, score.first)
 
     def _comparison(self) -> Comparison:
         return self._rungs() if self._open.stage == 0 else self._check()

@@ -22,8 +22,10 @@ LEARNT = 0.01
 """A rung has begun to learn when its loss has fallen by this share (ours)."""
 FARTHEST = 3.0
 """Octaves from the best rung within which others are taken for what they say of it."""
-WIDEST, FINE = 8.0, 0.05
-"""Octaves above and below the guess between which the best LR of a rung is looked for, and how finely."""
+FINE, BEYOND = 0.05, 1.0
+"""Octaves: how finely the best LR of a rung is looked for, and how far below the lowest one that was tried."""
+LEAST_UNIT = 0.02
+"""What a doubling is worth, at least, of what the doublings before it gained (ours)."""
 
 
 def has_learnt(first: float, last: float) -> bool:
@@ -33,12 +35,14 @@ def has_learnt(first: float, last: float) -> bool:
 
 @dataclass(frozen=True)
 class Level:
-    """The LR that is in force up to the first check."""
+    """What the rungs say."""
 
     octaves: float
-    """Above the guess."""
+    """Of the LR that is in force up to the first check, above the guess."""
     best_of_rungs: float
     """What is best for as few steps as the rungs have: octaves above the guess."""
+    sure: bool
+    """Whether that lies among those that were tried, and something was learnt."""
 
 
 class Rungs(Comparison):
@@ -90,6 +94,9 @@ class Rungs(Comparison):
             return self._first + self._random.uniform(-REACH, REACH)
         if not self._scores:
             return self._first - REACH * len(self._failed)
+        if not self._learnt:  # others would say as little; unless the loss rose
+            rose = self._scores[0].last > self._scores[0].first
+            return min([*self._tried, *self._failed]) - REACH if rose else None
         tried = [*self._tried, *self._failed]
         low, high = min(tried) - REACH, max(tried) + REACH
         if self._failed:
@@ -108,18 +115,25 @@ class Rungs(Comparison):
 
     def level(self) -> Level:
         """Return what is best for so few steps, and the level, which is lower: the best LR falls with the steps."""
+        drift = self._settings.drift * self._v
         if not self._scores:  # none survived
-            best = min(self._failed, default=self._first) - (REACH if self._failed else 0.0)
-        else:
-            highest = max(self._tried)  # nothing is chosen that was not survived
-            count = round(WIDEST / FINE)
-            grid = [FINE * i for i in range(-count, count + 1) if FINE * i <= highest] or [highest]
-            mean, _ = self._as_seen(grid)
-            best = grid[min(range(len(grid)), key=mean.__getitem__)]
-        return Level(best + self._settings.drift * self._v, best)
+            lowest = min(self._failed, default=self._first)
+            return Level(lowest - REACH + drift, lowest - REACH, sure=False)
+        if not self._learnt:
+            return Level(0.0, self._first, sure=False)
+        low, high = min(self._tried), max(self._tried)  # nothing is chosen that was not survived
+        grid = [high - FINE * i for i in range(round((high - low + BEYOND) / FINE) + 1)]
+        mean, _ = self._as_seen(grid)
+        best = grid[min(range(len(grid)), key=mean.__getitem__)]
+        sure = low - BEYOND < best < max([high, *self._failed])
+        return Level(best + drift, best, sure=sure)
+
+    @property
+    def _learnt(self) -> bool:
+        return has_learnt(self._scores[0].first, self._scores[0].last)
 
     def _observations(self) -> list[Observation]:
-        if not self._scores:
+        if not self._scores or not self._learnt:
             return []
         variance = (self._settings.noise * self._settings.stopped_noise) ** 2
         diverged = [
@@ -134,7 +148,7 @@ class Rungs(Comparison):
         reference = self._scores[0]
         if score.stopped:  # at the limit of what is stopped, it counts as behind by one such doubling
             return self._settings.stop_behind * (reference.first - reference.half)
-        return reference.half - reference.last
+        return max(reference.half - reference.last, LEAST_UNIT * (reference.first - reference.half))
 
     def _shown(self) -> tuple[float, float]:
         octaves = [score.octaves for score in self._scores]

@@ -32,8 +32,8 @@ Probability = Annotated[float, Field(strict=True, gt=0, lt=0.5)]
 LEVEL: LossKind = "train"
 """The loss that the ramp is read from, and the one that a check judges by."""
 CHECK: LossKind = "choose"
-FEWEST_STEPS = 4
-"""Of a trial."""
+FEWEST_STEPS, FEWEST_RUNG_STEPS = 4, 10
+"""Of a trial, and of one from the initial weights."""
 LEVEL_UNTIL = 0.05
 """Share of the run in which the LR stays at the level, where nothing is checked (ours)."""
 
@@ -48,7 +48,7 @@ class Check:
 
 
 class LeanSearch(Section):
-    """A ramp for the level, then checks, judged by averaged weights, whose winner's steps are kept."""
+    """A ramp and rungs for the level, then checks, judged by averaged weights, whose winner's steps are kept."""
 
     name: str
     lr_min: PositiveFloat
@@ -64,7 +64,7 @@ class LeanSearch(Section):
     """Trials from the initial weights that find it, at most."""
     rung_fraction: ProperFraction
     """Length of a rung by the run's steps."""
-    rung_steps: Annotated[int, Field(strict=True, ge=FEWEST_STEPS)]
+    rung_steps: Annotated[int, Field(strict=True, ge=FEWEST_RUNG_STEPS)]
     """It has no more than these ..."""
     rung_doublings: NonNegativeInt
     """... but that its length is doubled so many times, at most, while nothing is learnt."""
@@ -140,6 +140,11 @@ class LeanSearch(Section):
                 f"A run under search=lean must have {2 * self.ramp(total)} steps or more, but got {total}. "
                 "Raise run.max_steps."
             )
+        elif self.rung(total) << self.rung_doublings > total:
+            found.append(
+                f"A rung must have no more steps than the run, {total}, but may be doubled up to "
+                f"{self.rung(total) << self.rung_doublings}. Lower search.rung_fraction or search.rung_doublings."
+            )
         return found or self._crowded(run)
 
     def _crowded(self, run: RunOutline) -> list[str]:
@@ -172,7 +177,7 @@ class LeanSearch(Section):
 
     def rung(self, total: int) -> int:
         """Return the steps of a rung, in a run of `total` kept steps."""
-        return max(FEWEST_STEPS, min(self.rung_steps, round(self.rung_fraction * total)))
+        return max(FEWEST_RUNG_STEPS, min(self.rung_steps, round(self.rung_fraction * total)))
 
     def ahead(self, step: int, total: int) -> float:
         """Return v of `step` kept steps: log2 of their part of the horizon."""
@@ -189,7 +194,7 @@ class LeanSearch(Section):
         return [Check(step, max(shortest, round(self.trial_fraction * step))) for step in steps]
 
     def stages(self, run: RunOutline) -> Sequence[Segment]:
-        """Return all stages: the ramp's, then one from each check to the next; cut where a phase ends."""
+        """Return all stages: the level's, then one from each check to the next; cut where a phase ends."""
         firsts = [0, *accumulate(phase.steps for phase in run.phases)]
         total = firsts.pop()
         checks = {check.step: check for check in self.planned(total)}
@@ -204,7 +209,8 @@ class LeanSearch(Section):
                 steps, kind, trials = check.trial_steps, CHECK, self.num_trials
             else:  # a phase begins, or ends too soon
                 steps, kind, trials = shortest, CHECK, 0
-            stages.append(Segment("stage", phase, first, end - first, number, steps, kind, trials))
+            longest = self._longest_level(total) if number == 0 else None
+            stages.append(Segment("stage", phase, first, end - first, number, steps, kind, trials, longest))
         return stages
 
     def measures_choose(self, run: RunOutline) -> bool:  # noqa: ARG002 - part of the protocol
@@ -213,11 +219,13 @@ class LeanSearch(Section):
 
     def most_steps(self, run: RunOutline) -> int:
         """Return the steps of all trials, if none ends early; of each check's, one trial's are kept."""
-        first, *checks = self.stages(run)
-        rung = self.rung(sum(phase.steps for phase in run.phases))
+        return sum(stage.search_steps for stage in self.stages(run))
+
+    def _longest_level(self, total: int) -> int:
+        """Return the steps of ramp and rungs, if nothing is learnt until the rungs have their longest length."""
+        rung = self.rung(total)
         silent = sum(rung << doublings for doublings in range(self.rung_doublings))
-        level = first.trial_steps + silent + self.rungs * (rung << self.rung_doublings)
-        return level + sum(stage.num_trials * stage.trial_steps for stage in checks)
+        return self.ramp(total) + silent + self.rungs * (rung << self.rung_doublings)
 
     def policy(self, run: RunOutline) -> SearchPolicy:
         """Return a policy at the beginning of the run."""
