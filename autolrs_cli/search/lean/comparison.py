@@ -52,6 +52,8 @@ class Comparison(ABC):
 
     reference = "the first one"
     """What the others are held against, in words."""
+    misfit = 0.0
+    """How far a score may be off the bowl, by its distance: real losses rise faster above the best LR than below."""
     farthest_behind = 1.0
     """A score further behind counts as this far: beyond, a bowl is no likeness of how losses rise."""
 
@@ -165,7 +167,7 @@ class Comparison(ABC):
             0.0 if score.stopped else FARTHEST_AHEAD
         )  # what was stopped was behind, of whatever it is held against
         y = max(-ahead, min(behind / unit, self.farthest_behind))
-        variance = own**2 + (noise / unit) ** 2
+        variance = own**2 + (noise / unit) ** 2 + (self.misfit * y) ** 2
         x = self._above_guess + score.octaves
         return Observation(x, self._x0, self._v, self._number, y, variance)
 

@@ -6,6 +6,7 @@ steps to the power of `-search.drift` or so (docs/search-notes.md has the figure
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ FARTHEST = 3.0
 """Octaves from the best rung within which others are taken for what they say of it."""
 FINE, BEYOND = 0.05, 1.0
 """Octaves: how finely the best LR of a rung is looked for, and how far below the lowest one that was tried."""
+TRUST, AGREE = 0.5, 1.5
+"""How much the ramp's guess counts beside the rungs where both agree, and octaves by which they may differ (ours)."""
 LEAST_UNIT = 0.02
 """What a doubling is worth, at least, of what the doublings before it gained (ours)."""
 
@@ -59,6 +62,7 @@ class Rungs(Comparison):
 
     reference = "the best one"
     farthest_behind = 2.0
+    misfit = 0.5
 
     def __init__(
         self,
@@ -126,7 +130,9 @@ class Rungs(Comparison):
         mean, _ = self._as_seen(grid)
         best = grid[min(range(len(grid)), key=mean.__getitem__)]
         sure = low - BEYOND < best < max([high, *self._failed])
-        return Level(best + drift, best, sure=sure)
+        # Two measurements: where they agree, their mean; where they do not, the rungs, which are rarely far off.
+        trust = TRUST * math.exp(-(((best + drift) / AGREE) ** 2))
+        return Level((1 - trust) * (best + drift), best, sure=sure)
 
     @property
     def _learnt(self) -> bool:
@@ -136,6 +142,7 @@ class Rungs(Comparison):
         if not self._scores or not self._learnt:
             return []
         variance = (self._settings.noise * self._settings.stopped_noise) ** 2
+        variance += (self.misfit * self.farthest_behind) ** 2
         diverged = [
             Observation(octaves, self._x0, self._v, self._number, self.farthest_behind, variance)
             for octaves in self._failed
