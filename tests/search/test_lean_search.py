@@ -325,6 +325,16 @@ class TestDecisions:
         assert [r.trial.steps / settings().rung(STEPS) for r in policy.trials[1:]] == [1, 2, 2]
         assert abs(math.log2(choice.lr / 3e-3)) < 0.7
 
+    @pytest.mark.parametrize(("divisor", "between"), [(6.5 * 1.7, True), (6.5 * 12, False)])
+    def test_the_ramp_counts_where_it_agrees_with_the_rungs_and_not_where_it_is_far_off(
+        self, divisor: float, between: bool
+    ) -> None:
+        policy = LeanPolicy(settings(checks=(), level_divisor=divisor), outline())
+        (choice,), _ = play(policy, Task(3e-3))
+        off = math.log2(choice.lr / 3e-3)
+        guessed = -math.log2(divisor / 6.5)
+        assert (0.25 * guessed > off > 0.75 * guessed) if between else abs(off) < 0.5
+
     def test_a_plateau_that_outlasts_the_rungs_leaves_the_guess_and_says_so(self) -> None:
         task, search = Task(3e-3), settings(checks=())
         task.silent = 10**9
