@@ -298,7 +298,7 @@ class TestDecisions:
         before = policy.state_dict()
         policy.rule_out(1e-5)
         after = policy.state_dict()
-        assert (after["seen"], after["guess"]) == (before["seen"], before["guess"])
+        assert (after["seen"], after["level"]) == (before["seen"], before["level"])
         assert after["lr"] == 5e-6
 
     def test_random_choices_cost_no_less_and_are_worse(self) -> None:

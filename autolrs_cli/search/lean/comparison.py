@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from autolrs_cli.search.ask_tell import Curve, Stop, Stopped, Verdict
 from autolrs_cli.search.lean.bowl import Bowl, Observation
@@ -34,6 +35,11 @@ class Score:
     parts: tuple[float, ...]
     """Of `last`, by batch of the slice."""
     stopped: bool
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Score:
+        """Return the score that `asdict` made `state` of."""
+        return cls(**{**state, "parts": tuple(state["parts"])})
 
 
 class Comparison(ABC):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from autolrs_cli.contracts import Segment
@@ -14,7 +13,6 @@ from autolrs_cli.search.ask_tell import (
     Curve,
     Failure,
     Forecast,
-    Stop,
     Stopped,
     Trial,
     TrialRecord,
@@ -24,17 +22,10 @@ from autolrs_cli.search.ask_tell import (
 from autolrs_cli.search.failure import FailureRule
 from autolrs_cli.search.lean.bowl import Observation
 from autolrs_cli.search.lean.check import Check
-from autolrs_cli.search.lean.comparison import Comparison, Score
-from autolrs_cli.search.lean.ramp import is_over, read
-from autolrs_cli.search.lean.rungs import Rungs, has_learnt
+from autolrs_cli.search.lean.comparison import Score
+from autolrs_cli.search.lean.level import LevelSearch
 from autolrs_cli.search.lean.settings import LeanSearch
 from autolrs_cli.search.policy import RunOutline, Surrogate
-from autolrs_cli.seeding import derive_seed
-
-RUNG_WARMUP = 4
-"""A rung's LR rises in its first steps: one in so many (ours)."""
-BELOW_RISE = 4.0
-"""Where no LR of the ramp lowers the loss, the level is guessed this many times below its last one (ours)."""
 
 
 class LeanPolicy:
@@ -54,10 +45,7 @@ class LeanPolicy:
         self._total = sum(phase.steps for phase in run.phases)
         self._stages = list(settings.stages(run))
         self._stage: Segment | None = None
-        self._guess: float | None = None
-        """Of the level, read from the ramp; the origin of the octaves in `_seen`, so that it stays."""
-        self._account, self._flags = "", tuple[str, ...]()
-        """How it was read, in words; why to doubt it."""
+        self._level = LevelSearch(settings, self._total, run.seed)
         self._lr: float | None = None
         """In force; as chosen for the open stage, once it is."""
         self._held_against: float | None = None
@@ -72,10 +60,6 @@ class LeanPolicy:
         self._scores: list[Score] = []
         self._choice: Choice | None = None
         self._pending: Trial | None = None
-        self._doublings = 0
-        """Of the rungs' steps, after rungs that had learnt nothing yet."""
-        self._reported: tuple[Sequence[int], Sequence[float]] = (), ()
-        """Steps and losses of the ramp under way."""
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -88,7 +72,7 @@ class LeanPolicy:
     @property
     def trials(self) -> Sequence[TrialRecord]:
         """The finished trials of the open stage."""
-        return tuple(self._records)
+        return tuple(self._level.records if self._is_level else self._records)
 
     @property
     def choice(self) -> Choice | None:
@@ -99,8 +83,8 @@ class LeanPolicy:
         """Return the stage that kept step `step` belongs to: the level's, or that of a check."""
         stage = next((each for each in self._stages if each.first_step <= step < each.end), None)
         if stage is not None and stage != self._stage:
-            if self._scores:
-                self._seen = self._comparison().seen
+            if self._stage is not None:
+                self._seen = self._observed()
             if self._lr is not None:
                 self._lr = self.lr(stage.first_step)
             self._stage, self._ruled_out, self._held_against = stage, [], self._lr
@@ -109,52 +93,42 @@ class LeanPolicy:
 
     def ask(self) -> Trial | None:
         """Return the ramp, then the rungs; at a check the LR in force, and then what may be better."""
-        stage = self._open
-        if self._pending is None and len(self._records) < stage.num_trials:
-            self._pending = self._level_trial() if stage.stage == 0 else self._check_trial()
+        if self._pending is None:
+            self._pending = self._level.ask() if self._is_level else self._check_trial()
         return self._pending
 
     def report(self, trial: Trial, curve: Curve) -> Verdict:
-        """End the ramp when it says no more, and another trial when it is far behind."""
-        if trial.end_lr is None:
-            return self._comparison().report(trial.lr, curve)
-        self._reported = curve.steps, curve.values
-        return Stop("read: the loss has risen again") if is_over(curve.values, trial.steps) else "go"
+        """End a trial that says no more, or is far behind."""
+        return self._level.report(trial, curve) if self._is_level else self._check().report(trial.lr, curve)
 
     def tell(self, trial: Trial, result: TrialResult) -> bool:
-        """Take in what came of a trial; return whether it is the best so far."""
+        """Take in what came of a trial; return whether it is the best so far, whose end may be gone on from."""
         self._pending = None
-        if trial.end_lr is not None:
-            self._read_ramp(trial, result)
+        if self._is_level:  # its trials have LRs of their own course: none is gone on from
+            self._level.tell(trial, result)
             return False
         if isinstance(result, Failure):
             self._records.append(TrialRecord(trial, failure=result))
             return False
-        comparison = self._comparison()
-        score = comparison.score(trial.lr, result)
-        if self._open.stage == 0 and self._is_silent(score):
-            self._doublings += 1
-            self._records.append(
-                TrialRecord(trial, Forecast(score.last, None, ("too_short",), measured=True))
-            )
-            return False
+        check = self._check()
+        score = check.score(trial.lr, result)
         best = not score.stopped and all(score.last < each.last for each in self._scores if not each.stopped)
         self._scores.append(score)
         if isinstance(result, Stopped):
             self._records.append(TrialRecord(trial, stopped=result.reason))
         else:
             self._records.append(
-                TrialRecord(trial, Forecast(score.last, comparison.noise(score) or None, measured=True))
+                TrialRecord(trial, Forecast(score.last, check.noise(score) or None, measured=True))
             )
-        return best and self._open.stage != 0  # rungs warm up by themselves: none is gone on from
+        return best
 
     def choose(self) -> Choice:
         """Choose the level; at a check, whether the LR in force stays, and whose steps are kept."""
         stage, again = self._open, ("searched_again",) if self._ruled_out else ()
-        if stage.stage == 0:
-            if self._lr is None:
-                self._choose_level()
-            self._choice = Choice(self._in_force, None, flags=(*again, *self._flags), account=self._account)
+        if self._is_level:
+            choice = self._level.choose(self._ruled_out)
+            self._lr = choice.lr
+            self._choice = replace(choice, flags=(*again, *choice.flags))
             return self._choice
         lr = self._in_force
         if not stage.num_trials:
@@ -179,7 +153,7 @@ class LeanPolicy:
         return self._choice
 
     def lr(self, step: int) -> float:
-        """Return the LR in force: it rises to the level, and falls slowly from the first check or the latest one on."""
+        """Return the LR in force: it rises to the level, stays, and then falls slowly, from the latest check on."""
         settings, warmup = self._settings, self._settings.warmup(self._total)
         since = max(settings.level_until(self._total), self._open.first_step)
         fallen = (max(step, since) / since) ** -settings.decay
@@ -195,13 +169,15 @@ class LeanPolicy:
 
     def surrogate(self, num_points: int) -> Surrogate | None:
         """Return what the open check expects."""
-        return self._comparison().surrogate(num_points) if self._scores else None
+        if self._is_level:
+            return self._level.rungs.surrogate(num_points) if self._level.has_scores else None
+        return self._check().surrogate(num_points) if self._scores else None
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that later answers depend on."""
         return {
             "stage": None if self._stage is None else self._stage.stage,
-            "guess": self._guess,
+            "level": self._level.state_dict(),
             "lr": self._lr,
             "held_against": self._held_against,
             "seen": [asdict(each) for each in self._seen],
@@ -209,23 +185,19 @@ class LeanPolicy:
             "records": [record.state_dict() for record in self._records],
             "scores": [asdict(score) for score in self._scores],
             "choice": None if self._choice is None else asdict(self._choice),
-            "doublings": self._doublings,
-            "account": self._account,
-            "flags": list(self._flags),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
         self._begin()
         self._stage = None if state["stage"] is None else self._stages[state["stage"]]
-        self._guess, self._lr, self._held_against = state["guess"], state["lr"], state["held_against"]
+        self._level.load_state_dict(state["level"])
+        self._lr, self._held_against = state["lr"], state["held_against"]
         self._seen = [Observation(**each) for each in state["seen"]]
         self._ruled_out = list(state["ruled_out"])
         self._records = [TrialRecord.from_state(each) for each in state["records"]]
-        self._scores = [Score(**{**each, "parts": tuple(each["parts"])}) for each in state["scores"]]
+        self._scores = [Score.from_state(each) for each in state["scores"]]
         self._choice = None if state["choice"] is None else Choice.from_state(state["choice"])
-        self._doublings = state["doublings"]
-        self._account, self._flags = state["account"], tuple(state["flags"])
 
     @property
     def _open(self) -> Segment:
@@ -241,62 +213,9 @@ class LeanPolicy:
     def _scored(self) -> list[TrialRecord]:
         return [record for record in self._records if record.failure is None]
 
-    def _level_trial(self) -> Trial | None:
-        number, settings = len(self._records), self._settings
-        if self._guess is None:
-            return Trial(0, settings.lr_min, self._open.trial_steps, end_lr=settings.lr_max)
-        octaves = self._rungs().ask() if number - 1 - self._doublings < settings.rungs else None
-        if octaves is None:
-            return None
-        steps, lr = self._rung_steps, self._guess * 2**octaves
-        scored_at = (1, steps // 2, steps)
-        return Trial(
-            number, lr, steps, "choose", settings.weights, scored_at, warmup_steps=steps // RUNG_WARMUP
-        )
-
-    def _read_ramp(self, ramp: Trial, result: TrialResult) -> None:
-        settings = self._settings
-        curve = result.curve if isinstance(result, Stopped) else result
-        # A failure has no curve of its own: what was reported of it is all there is.
-        steps, losses = self._reported if isinstance(curve, Failure) else (curve.steps, curve.values)
-        reading = read([ramp.lr_at(step) for step in steps], losses, ramp.steps)
-        self._records.append(TrialRecord(ramp, stopped="read"))
-        # A shorter ramp rises faster, and its trough lies higher: by about the square root, where tried.
-        trough = reading.trough_lr * math.sqrt(ramp.steps / settings.ramp_steps)
-        if reading.gained:
-            self._guess = trough / settings.level_divisor
-            self._account = f"the ramp's loss is low around LR {reading.trough_lr:.2g}"
-        else:
-            self._guess = reading.last_lr / BELOW_RISE
-            self._account = f"no LR of the ramp lowered the loss, up to {reading.last_lr:.2g}"
-
-    def _choose_level(self) -> None:
-        """Take in what the rungs said."""
-        assert self._guess is not None
-        level, steps = self._rungs().level(), self._rung_steps
-        best = self._guess * 2**level.best_of_rungs
-        if self._settings.choice == "random":
-            draw = random.Random(derive_seed(self._seed, "search", "level"))  # noqa: S311 - no secret
-            lr, how = self._guess * 2 ** draw.uniform(-2.5, 2.5), "drawn at random"
-        elif not self._scores:
-            lr, how = self._guess * 2**level.octaves, "every trial diverged"
-            self._flags = ("all_failed",)
-        else:
-            lr = self._guess * 2**level.octaves
-            how = f"of {self._tried}, tried for {steps} steps, {best:.2g} is read as best for so few"
-            self._flags = () if level.sure else ("level_unsure",)
-        below = min([*self._diverged, *self._ruled_out], default=math.inf) / 2
-        self._lr = max(self._settings.lr_min, min(lr, below))
-        self._account += f"; {how}: the level is {self._lr:.2g}"
-
-    @property
-    def _tried(self) -> str:
-        """The rungs that say something, in words."""
-        assert self._guess is not None
-        words = [f"{self._guess * 2**s.octaves:.2g}{' (stopped)' * s.stopped}" for s in self._scores]
-        return ", ".join([*words, *(f"{lr:.2g} (diverged)" for lr in self._diverged)])
-
     def _check_trial(self) -> Trial | None:
+        if len(self._records) >= self._open.num_trials:
+            return None
         octaves = self._check().ask() if self._records else 0.0
         if octaves is None:
             return None
@@ -305,45 +224,29 @@ class LeanPolicy:
         return Trial(len(self._records), lr, steps, "choose", self._settings.weights, (1, steps // 2, steps))
 
     @property
-    def _rung_steps(self) -> int:
-        return self._settings.rung(self._total) << self._doublings
+    def _is_level(self) -> bool:
+        return self._stage is None or self._stage.stage == 0
 
-    def _is_silent(self, score: Score) -> bool:
-        """Return whether the first rung has hardly moved the loss, so that no rung of its length says anything."""
-        first = not self._scores and self._doublings < self._settings.rung_doublings
-        return first and not has_learnt(score.first, score.last) and not has_learnt(score.last, score.first)
-
-    def _comparison(self) -> Comparison:
-        return self._rungs() if self._open.stage == 0 else self._check()
-
-    @property
-    def _diverged(self) -> list[float]:
-        return [record.trial.lr for record in self._records if record.failure is not None]
-
-    def _rungs(self) -> Rungs:
-        assert self._guess is not None
-        return Rungs(
-            self._settings,
-            guess=self._guess,
-            ahead=self._settings.ahead(self._rung_steps, self._total),
-            scores=self._scores,
-            failed=self._diverged,
-            seed=self._seed,
-        )
+    def _observed(self) -> list[Observation]:
+        """Return what was seen so far, the open stage included."""
+        if self._is_level:
+            return self._level.rungs.seen if self._level.has_scores else []
+        return self._check().seen if self._scores else self._seen
 
     def _check(self) -> Check:
         stage, lr = self._open, self._held_against
-        assert self._guess is not None
+        guess = self._level.guess
+        assert guess is not None
         assert lr is not None
         return Check(
             self._settings,
             lr=lr,
-            above_guess=math.log2(lr / self._guess),
+            above_guess=math.log2(lr / guess),
             ahead=self._settings.ahead(stage.first_step, self._total),
             number=stage.stage or 0,
             before=self._seen,
             scores=self._scores,
-            failed=self._diverged,
+            failed=[record.trial.lr for record in self._records if record.failure is not None],
             ruled_out=self._ruled_out,
             seed=self._seed,
         )
