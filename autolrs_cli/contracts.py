@@ -82,17 +82,10 @@ class Segment:
     stage: int | None = None
     """0-based over the whole run; this and what follows are of searched stages alone."""
     trial_steps: int = 0
-    """Of a trial, of a ramp where the stage has one; kept steps are judged in windows of this length."""
+    """Of the longest trial that is planned; kept steps are judged in windows of this length."""
     objective: LossKind = "train"
     num_trials: int = 0
     """How many are planned at most."""
-    longest_search: int | None = None
-    """Steps of all trials at most, where they are not of one length; None: they are."""
-
-    @property
-    def search_steps(self) -> int:
-        """Steps of all trials, at most."""
-        return self.num_trials * self.trial_steps if self.longest_search is None else self.longest_search
 
     @property
     def end(self) -> int:

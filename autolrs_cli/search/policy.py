@@ -34,6 +34,19 @@ class RunOutline:
     """Whether there are averaged weights to judge by."""
 
 
+@dataclass(frozen=True)
+class UnevenStage(Segment):
+    """A searched stage whose trials differ in length; `trial_steps` is that of its first."""
+
+    all_trials: int = 0
+    """Steps of all of them, at most."""
+
+
+def search_steps(stage: Segment) -> int:
+    """Return the steps that the trials of a stage make at most."""
+    return stage.all_trials if isinstance(stage, UnevenStage) else stage.num_trials * stage.trial_steps
+
+
 class SearchPolicy(Protocol):
     """Chooses the LRs of a run while it trains ([Jin2021]_ Algorithm 1); one object for the whole run.
 

@@ -13,6 +13,7 @@ from autolrs_cli.search import (
     Trial,
 )
 from autolrs_cli.search.ask_tell import TrialResult
+from autolrs_cli.search.policy import UnevenStage
 from autolrs_cli.training.trainer import Trainer
 
 SURROGATE_POINTS = 48
@@ -55,7 +56,7 @@ class RecordedPolicy(DelegatingPolicy):
                 stage.num_trials,
                 *self.interval,
                 stage.objective,
-                stage.longest_search,
+                stage.all_trials if isinstance(stage, UnevenStage) else None,
             )
         )
         return stage

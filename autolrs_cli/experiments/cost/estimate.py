@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autolrs_cli.contracts import Segment
+from autolrs_cli.search.policy import search_steps
 from autolrs_cli.training.checkpoint import KEPT
 
 # Bytes in the journal for each trial beside its losses: its beginning and end, the state of a search of ten trials, and
@@ -160,7 +161,7 @@ def cost(shape: Shape, measured: Measured) -> Cost:
 def _journal_bytes(shape: Shape, measured: Measured) -> int:
     """Every trial logs each loss that its forecast will use; kept steps are logged at their cadence."""
     trial_points = shape.choose_losses + sum(
-        stage.search_steps for stage in shape.stages if stage.objective == "train"
+        search_steps(stage) for stage in shape.stages if stage.objective == "train"
     )
     lines = shape.max_steps / shape.log_every_steps + trial_points + shape.evaluations
     return round(lines * measured.step_record_bytes + shape.trials * TRIAL_BYTES)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from autolrs_cli.contracts import LossKind, Segment, WeightsKind
-from autolrs_cli.search.policy import RunOutline, SearchPolicy
+from autolrs_cli.search.policy import RunOutline, SearchPolicy, UnevenStage, search_steps
 from autolrs_cli.settings import Section
 from autolrs_cli.values import (
     NonNegativeFloat,
@@ -199,7 +199,7 @@ class LeanSearch(Section):
         total = firsts.pop()
         checks = {check.step: check for check in self.planned(total)}
         shortest = self.shortest(total)
-        stages = []
+        stages: list[Segment] = []
         for number, (first, end) in enumerate(pairwise([*sorted({*firsts, *checks}), total])):
             phase = bisect_right(firsts, first) - 1
             check = checks.get(first)
@@ -209,8 +209,10 @@ class LeanSearch(Section):
                 steps, kind, trials = check.trial_steps, CHECK, self.num_trials
             else:  # a phase begins, or ends too soon
                 steps, kind, trials = shortest, CHECK, 0
-            longest = self._longest_level(total) if number == 0 else None
-            stages.append(Segment("stage", phase, first, end - first, number, steps, kind, trials, longest))
+            stage = Segment("stage", phase, first, end - first, number, steps, kind, trials)
+            stages.append(
+                stage if number else UnevenStage(**vars(stage), all_trials=self._longest_level(total))
+            )
         return stages
 
     def measures_choose(self, run: RunOutline) -> bool:  # noqa: ARG002 - part of the protocol
@@ -219,7 +221,7 @@ class LeanSearch(Section):
 
     def most_steps(self, run: RunOutline) -> int:
         """Return the steps of all trials, if none ends early; of each check's, one trial's are kept."""
-        return sum(stage.search_steps for stage in self.stages(run))
+        return sum(map(search_steps, self.stages(run)))
 
     def _longest_level(self, total: int) -> int:
         """Return the steps of ramp and rungs, if nothing is learnt until the rungs have their longest length."""
