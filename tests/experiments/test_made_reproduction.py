@@ -129,7 +129,7 @@ def test_the_same_again_runs_nothing_composes_once_per_recipe_and_draws_nothing(
     again = MadeUp(needs, TARGET)
     assert reproduce(again, request(folder)) == 0
     assert (again.made, again.tuned) == ([], [])
-    assert len(composed) <= 2, "what the arms have in common; the arms themselves are remembered"
+    assert len(composed) <= 3, "what the arms have in common; the arms themselves are remembered"
     assert {path: path.read_bytes() for path in before} == before
     assert (report / "plots" / "speedups.png").stat().st_mtime_ns == drawn
 

@@ -48,7 +48,7 @@ def glyph_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("glyphs")
 
 
-_FIELDS: dict[str, Any] = {}
+_FIELDS: dict[tuple[str, int], Any] = {}
 
 
 @pytest.fixture
@@ -57,9 +57,10 @@ def glyphs(glyph_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     read_fonts = make_glyphs._fields
 
     def remembered(forms: Any, which: str, report: Any) -> Any:
-        if which not in _FIELDS:
-            _FIELDS[which] = read_fonts(forms, which, report)
-        return _FIELDS[which]
+        key = which, len(forms)
+        if key not in _FIELDS:
+            _FIELDS[key] = read_fonts(forms, which, report)
+        return _FIELDS[key]
 
     monkeypatch.setattr(make_glyphs, "_fields", remembered)
 

@@ -60,20 +60,20 @@ def test_a_searched_run_is_the_same_until_then(tmp_path: Path, search: str) -> N
 
 
 def test_it_ends_inside_the_kept_steps_of_a_winning_trial(tmp_path: Path) -> None:
-    settings = ("recipe=toy", "search=lean", "run.max_steps=600", "run.eval_every_steps=17", EASY)
+    settings = ("recipe=toy", "search=lean", "run.max_steps=600", "run.eval_every_steps=63", EASY)
     run(tmp_path / "whole", *settings)
-    choice = next(each for each in events(tmp_path / "whole", "lr_chosen") if each["step"] == 30)
-    assert choice["kept_steps"] > 4, "or this would show nothing"
+    choice = next(each for each in events(tmp_path / "whole", "lr_chosen") if each["step"] == 120)
+    assert choice["kept_steps"] > 6, "or this would show nothing"
     result = run(tmp_path / "run", STOP, *settings)
-    assert result.summary["step"] == 34
+    assert result.summary["step"] == 126
     ledger = result.summary["ledger"]
     assert result.summary["total_steps"] == sum(entry["steps"] for entry in ledger.values())
-    assert ledger["search_kept"]["steps"] == 4
+    assert ledger["search_kept"]["steps"] == 6
     loss = {
         name: next(
             each["metrics"]["loss"]
             for each in events(tmp_path / name, "eval")
-            if (each["step"], each["weights"], each["split"]) == (34, "averaged", "target")
+            if (each["step"], each["weights"], each["split"]) == (126, "averaged", "target")
         )
         for name in ("run", "whole")
     }
