@@ -18,7 +18,7 @@ from autolrs_cli.contracts import Phase
 from autolrs_cli.search import Curve, Failure, LeanSearch, RunOutline, Stop, Stopped, Trial
 from autolrs_cli.search.lean.bowl import Belief, Bowl, Observation
 from autolrs_cli.search.lean.check import Check
-from autolrs_cli.search.lean.comparison import Score
+from autolrs_cli.search.lean.comparison import Moment, Score
 from autolrs_cli.search.lean.policy import LeanPolicy
 from autolrs_cli.search.lean.ramp import is_over, read
 
@@ -233,10 +233,7 @@ class TestDecisions:
         rungs = [Observation(x, 0.0, -5.0, 0, y, 0.01) for x, y in ((2.0, -3.0), (4.0, -4.5))]
         check = Check(
             settings(),
-            lr=1e-3,
-            above_guess=0.0,
-            ahead=-1.0,
-            number=1,
+            Moment(lr=1e-3, above_guess=0.0, ahead=-1.0, number=1),
             before=rungs,  # they say that the best LR is far higher
             scores=[Score(0.0, 1.0, 0.95, 0.905, (), False), Score(1.0, 1.0, 0.95, other, (), False)],
             failed=(),

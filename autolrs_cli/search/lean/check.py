@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autolrs_cli.search.lean.bowl import Observation
-from autolrs_cli.search.lean.comparison import SURE, Comparison, Score
+from autolrs_cli.search.lean.comparison import SURE, Comparison, Moment, Score
 from autolrs_cli.search.lean.settings import LeanSearch
 from autolrs_cli.search.policy import Surrogate
 from autolrs_cli.seeding import derive_seed
@@ -32,10 +32,7 @@ class Check(Comparison):
 
     Args:
         settings: the search's constants.
-        lr: in force.
-        above_guess: octaves from the guess of the level to `lr`.
-        ahead: v, steps so far as log2 of their part of the horizon.
-        number: of the comparison in the run; the level's is 0.
+        moment: of the check; its LR is the one in force.
         before: what earlier ones saw.
         scores: of its trials so far.
         failed: LRs of trials that diverged.
@@ -48,31 +45,19 @@ class Check(Comparison):
     def __init__(
         self,
         settings: LeanSearch,
+        moment: Moment,
         *,
-        lr: float,
-        above_guess: float,
-        ahead: float,
-        number: int,
         before: Sequence[Observation],
         scores: Sequence[Score],
         failed: Sequence[float],
         ruled_out: Sequence[float],
         seed: int,
     ) -> None:
-        super().__init__(
-            settings,
-            lr=lr,
-            above_guess=above_guess,
-            ahead=ahead,
-            number=number,
-            before=before,
-            scores=scores,
-            failed=failed,
-        )
+        super().__init__(settings, moment, before=before, scores=scores, failed=failed)
         too_high = min([*failed, *ruled_out], default=math.inf)
-        self._highest = math.log2(too_high / lr) - settings.reach
+        self._highest = math.log2(too_high / moment.lr) - settings.reach
         """Octaves above the LR in force that may be tried or chosen: so far below all that diverged."""
-        self._random = random.Random(derive_seed(seed, "search", number, len(scores), len(failed)))  # noqa: S311
+        self._random = random.Random(derive_seed(seed, "search", moment.number, len(scores), len(failed)))  # noqa: S311
 
     def ask(self) -> float | None:
         """Return how many octaves above the LR in force the next trial lies; None: enough is known."""
@@ -82,7 +67,7 @@ class Check(Comparison):
         if self._scores[0].octaves:  # the LR in force diverged: the first one below that did not is taken
             return None
         if self._settings.choice == "random":
-            tried = [*(score.octaves for score in self._scores), *(round(each, 9) for each in self._failed)]
+            tried = [*(score.octaves for score in self._scores), *self._failed]
             untried = {-reach, reach}.difference(tried)
             allowed = sorted(octaves for octaves in untried if octaves <= self._highest)
             return self._random.choice(allowed) if allowed else None

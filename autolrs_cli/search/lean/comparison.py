@@ -42,15 +42,26 @@ class Score:
         return cls(**{**state, "parts": tuple(state["parts"])})
 
 
+@dataclass(frozen=True)
+class Moment:
+    """When trials are compared, and around which LR."""
+
+    lr: float
+    """From which the octaves of scores are counted."""
+    above_guess: float
+    """Octaves from the guess of the level to `lr`."""
+    ahead: float
+    """v, steps so far as log2 of their part of the horizon."""
+    number: int
+    """Of the comparison in the run; the level's is 0."""
+
+
 class Comparison(ABC):
     """What several trials from one state say, each held against the first in the list.
 
     Args:
         settings: the search's constants.
-        lr: from which the octaves of scores are counted.
-        above_guess: octaves from the guess of the level to `lr`.
-        ahead: v, steps so far as log2 of their part of the horizon.
-        number: of the comparison in the run, from 0.
+        moment: when, and around which LR.
         before: what earlier ones saw.
         scores: of its trials so far.
         failed: LRs of trials that diverged.
@@ -66,21 +77,18 @@ class Comparison(ABC):
     def __init__(
         self,
         settings: LeanSearch,
+        moment: Moment,
         *,
-        lr: float,
-        above_guess: float,
-        ahead: float,
-        number: int,
         before: Sequence[Observation],
         scores: Sequence[Score],
         failed: Sequence[float],
     ) -> None:
         self._settings = settings
-        self._lr = lr
-        self._above_guess, self._v, self._number = above_guess, ahead, number
+        self._lr, self._above_guess = moment.lr, moment.above_guess
+        self._v, self._number = moment.ahead, moment.number
         self._scores = list(scores)
-        self._failed = [round(math.log2(each / lr), 9) for each in failed]
-        self._x0 = above_guess + (self._scores[0].octaves if self._scores else 0.0)
+        self._failed = [round(math.log2(each / moment.lr), 9) for each in failed]
+        self._x0 = moment.above_guess + (self._scores[0].octaves if self._scores else 0.0)
         """Of the trial that the others are held against, in octaves above the guess."""
         self.seen = [*before, *self._observations()]
 

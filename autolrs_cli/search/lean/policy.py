@@ -22,7 +22,7 @@ from autolrs_cli.search.ask_tell import (
 from autolrs_cli.search.failure import FailureRule
 from autolrs_cli.search.lean.bowl import Observation
 from autolrs_cli.search.lean.check import Check
-from autolrs_cli.search.lean.comparison import Score
+from autolrs_cli.search.lean.comparison import Moment, Score
 from autolrs_cli.search.lean.level import LevelSearch
 from autolrs_cli.search.lean.settings import LeanSearch
 from autolrs_cli.search.policy import RunOutline, Surrogate
@@ -238,12 +238,10 @@ class LeanPolicy:
         guess = self._level.guess
         assert guess is not None
         assert lr is not None
+        ahead = self._settings.ahead(stage.first_step, self._total)
         return Check(
             self._settings,
-            lr=lr,
-            above_guess=math.log2(lr / guess),
-            ahead=self._settings.ahead(stage.first_step, self._total),
-            number=stage.stage or 0,
+            Moment(lr, math.log2(lr / guess), ahead, stage.stage or 0),
             before=self._seen,
             scores=self._scores,
             failed=[record.trial.lr for record in self._records if record.failure is not None],

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from autolrs_cli.search.ask_tell import Curve, Verdict
 from autolrs_cli.search.lean.bowl import Observation
-from autolrs_cli.search.lean.comparison import Comparison, Score
+from autolrs_cli.search.lean.comparison import Comparison, Moment, Score
 from autolrs_cli.search.lean.settings import LeanSearch
 from autolrs_cli.seeding import derive_seed
 
@@ -78,16 +78,7 @@ class Rungs(Comparison):
         ranked = sorted(scores, key=lambda score: (score.stopped, score.last))
         near = [score for score in ranked if abs(score.octaves - ranked[0].octaves) <= FARTHEST]
         self._tried = [score.octaves for score in scores]
-        super().__init__(
-            settings,
-            lr=guess,
-            above_guess=0.0,
-            ahead=ahead,
-            number=0,
-            before=(),
-            scores=near,
-            failed=failed,
-        )
+        super().__init__(settings, Moment(guess, 0.0, ahead, 0), before=(), scores=near, failed=failed)
         self._first = -settings.drift * ahead
         """Where the guess lies for so few steps."""
         self._random = random.Random(derive_seed(seed, "search", "rung", len(scores) + len(failed)))  # noqa: S311

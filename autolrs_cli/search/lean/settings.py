@@ -35,7 +35,7 @@ CHECK: LossKind = "choose"
 FEWEST_STEPS, FEWEST_RUNG_STEPS = 4, 10
 """Of a trial, and of one from the initial weights."""
 LEVEL_UNTIL = 0.05
-"""Share of the run in which the LR stays at the level, where nothing is checked (ours)."""
+"""Share of the run in which the LR stays at the level (ours)."""
 
 
 @dataclass(frozen=True)
