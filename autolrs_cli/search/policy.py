@@ -114,8 +114,11 @@ class Search(Protocol):
     def stages(self, run: RunOutline) -> Sequence[Segment]:
         """Return the stages as far as they are known beforehand."""
 
-    def measures_choose(self, run: RunOutline) -> bool:
-        """Return whether trials are judged by the slice that chooses LRs: its untrained loss is measured then."""
+    def held_out_losses(self, run: RunOutline) -> int:
+        """Return how often trials measure the slice that chooses LRs, at most; unless 0, its untrained loss is taken."""
+
+    def lr_changes(self, run: RunOutline) -> int:
+        """Return at how many kept steps the LR is not that of the step before, about; the first step counts."""
 
     def most_steps(self, run: RunOutline) -> int:
         """Return how many optimizer steps its trials make at most, discarded or kept."""

@@ -50,9 +50,17 @@ class PublishedSearch(SearchSettings, StageBudget):
         """Return all stages: they are known beforehand."""
         return plan_stages(run.phases, run.warmup_steps, self, self.num_trials)
 
-    def measures_choose(self, run: RunOutline) -> bool:
-        """Return whether a stage is judged by held-out losses."""
-        return any(stage.objective == "choose" for stage in self.stages(run))
+    def held_out_losses(self, run: RunOutline) -> int:
+        """Return how often the trials of all stages that are judged by held-out losses measure them."""
+        return sum(
+            stage.num_trials * len(self.held_out_steps(stage.trial_steps))
+            for stage in self.stages(run)
+            if stage.objective == "choose"
+        )
+
+    def lr_changes(self, run: RunOutline) -> int:
+        """Return the steps of the warm-up, and one for each stage."""
+        return run.warmup_steps + len(self.stages(run))
 
     def most_steps(self, run: RunOutline) -> int:
         """Return the steps of all trials, if none of them ends early; all are discarded."""

@@ -103,6 +103,11 @@ class SearchSettings(Section):
             )
         return found
 
+    def held_out_steps(self, trial_steps: int) -> tuple[int, ...]:
+        """Return the steps of a trial at which its held-out loss is taken, where it is judged by that."""
+        every = max(1, trial_steps // self.validation_points)
+        return tuple(range(every, trial_steps + 1, every))
+
 
 class StageBudget(Section):
     """How many steps the search may use, and how a run is cut into stages."""

@@ -92,8 +92,7 @@ class StageSearch:
         """Return the steps of a trial at which its held-out loss is taken; None: its training loss, at every step."""
         if self.objective == "train":
             return None
-        every = max(1, self.trial_steps // self.settings.validation_points)
-        return tuple(range(every, self.trial_steps + 1, every))
+        return self.settings.held_out_steps(self.trial_steps)
 
     def ask(self) -> Trial | None:
         """Return the next trial, the same one while it is pending; None when there is nothing left to try.

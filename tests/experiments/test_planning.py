@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ SHAPE = Shape(
     max_steps=620,
     segments=SEGMENTS,
     search_steps=300,
-    validation_points=16,
+    held_out_losses=100,
     eval_every_steps=100,
     full_eval_every_steps=None,
     log_every_steps=10,
@@ -54,8 +55,6 @@ def test_the_arithmetic() -> None:
     found = cost(SHAPE, MEASURED)
     assert SHAPE.search_steps == 5 * (20 + 40)
     assert found.total_steps == 620 + 300
-    # Every second of the 40 steps of a trial that is judged by held-out losses.
-    assert SHAPE.choose_losses == 5 * 20
     assert found.seconds == pytest.approx(
         {
             "startup": 5.0,
@@ -89,7 +88,7 @@ def test_a_run_makes_the_steps_that_were_planned_and_takes_the_disk(tmp_path: Pa
     objectives = {s["stage"]: s["objective"] for s in events(tmp_path / "run", "stage_started")}
     judged = [r for r in events(tmp_path / "run", "trial_step") if objectives[r["stage"]] == "choose"]
     assert judged
-    assert len(judged) == shape.choose_losses
+    assert len(judged) == shape.held_out_losses
     held_out = [r for r in events(tmp_path / "run", "eval") if r["split"] == "target"]
     assert len(held_out) == shape.evaluations
 
@@ -99,6 +98,19 @@ def test_a_run_makes_the_steps_that_were_planned_and_takes_the_disk(tmp_path: Pa
     assert len(rows) - 1 == shape.lr_changes
     # The journal is an estimate.
     assert expected.disk_final_bytes / sum(files.values()) == pytest.approx(1, abs=0.3)
+
+
+def test_a_lean_search_measures_held_out_losses_and_changes_its_lr_as_planned(tmp_path: Path) -> None:
+    settings = ("recipe=toy", "search=lean", "search.choice=random", "run.max_steps=400")
+    result = toy(tmp_path / "run", *settings[1:])
+    shape = shape_of(planned(*settings))
+    losses = Counter((r["stage"], r["trial"]) for r in events(tmp_path / "run", "trial_step"))
+    del losses[0, 0]  # the ramp, which is read from training losses
+    assert shape.held_out_losses == max(losses.values()) * (shape.trials - 1)
+    assert 0 < result.summary["ledger"]["search_discarded"]["steps"] <= shape.search_steps
+    rows = (tmp_path / "run" / "schedule.csv").read_text().splitlines()
+    kept_at_one_lr = result.summary["ledger"]["search_kept"]["steps"]
+    assert len(rows) - 1 == pytest.approx(shape.lr_changes - kept_at_one_lr, abs=1)
 
 
 def test_measuring_leaves_nothing_and_counts_every_phase(

@@ -58,8 +58,8 @@ class Shape:
     segments: Sequence[Segment]
     search_steps: int
     """Optimizer steps that are made in trials, if none of them ends early."""
-    validation_points: int
-    """Held-out losses of a trial that is judged by them, at most."""
+    held_out_losses: int
+    """How often trials measure the slice that chooses LRs, at most."""
     eval_every_steps: int
     full_eval_every_steps: int | None
     log_every_steps: int
@@ -95,16 +95,6 @@ class Shape:
         every = self.full_eval_every_steps
         return 1 if every is None else math.ceil(self.max_steps / every)
 
-    @property
-    def choose_losses(self) -> int:
-        """How often the trials measure the slice that chooses LRs."""
-        measured = 0
-        for stage in self.stages:
-            if stage.objective == "choose" and self.validation_points:
-                every = max(1, stage.trial_steps // self.validation_points)
-                measured += stage.num_trials * (stage.trial_steps // every)
-        return measured
-
 
 @dataclass(frozen=True)
 class Cost:
@@ -136,7 +126,7 @@ def cost(shape: Shape, measured: Measured) -> Cost:
         "warm_up": shape.warm_up_steps * measured.step_seconds,
         "training": training * measured.step_seconds,
         "search_discarded": shape.search_steps * measured.step_seconds
-        + shape.choose_losses * measured.choose_seconds,
+        + shape.held_out_losses * measured.choose_seconds,
         "search_model": shape.trials * measured.question_seconds,
         "evaluation": shape.evaluations * measured.evaluation_seconds
         + shape.full_evaluations * measured.full_evaluation_seconds,
@@ -160,7 +150,7 @@ def cost(shape: Shape, measured: Measured) -> Cost:
 
 def _journal_bytes(shape: Shape, measured: Measured) -> int:
     """Every trial logs each loss that its forecast will use; kept steps are logged at their cadence."""
-    trial_points = shape.choose_losses + sum(
+    trial_points = shape.held_out_losses + sum(
         search_steps(stage) for stage in shape.stages if stage.objective == "train"
     )
     lines = shape.max_steps / shape.log_every_steps + trial_points + shape.evaluations

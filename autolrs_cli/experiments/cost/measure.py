@@ -36,7 +36,7 @@ def shape_of(plan: Plan) -> Shape:
         max_steps=run.max_steps,
         segments=plan.segments,
         search_steps=plan.search_steps,
-        validation_points=getattr(plan.search, "validation_points", 0),
+        held_out_losses=0 if plan.search is None else plan.search.held_out_losses(plan.outline),
         eval_every_steps=run.eval_every_steps,
         full_eval_every_steps=run.full_eval_every_steps,
         log_every_steps=run.log_every_steps,
@@ -47,10 +47,10 @@ def shape_of(plan: Plan) -> Shape:
 
 
 def _lr_changes(plan: Plan) -> int:
-    """Count the kept steps whose LR is not that of the step before; of searched or adaptive schedules, the least."""
+    """Count the kept steps whose LR is not that of the step before; of adaptive schedules, the least."""
     schedule = plan.schedule
     if plan.search is not None:
-        return plan.outline.warmup_steps + len(plan.stages)
+        return plan.search.lr_changes(plan.outline)
     if isinstance(schedule, AdaptiveSchedule):
         return 1
     lrs = [schedule.lr(step) for step in range(plan.settings.run.max_steps)]

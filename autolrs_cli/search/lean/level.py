@@ -23,7 +23,7 @@ from autolrs_cli.search.ask_tell import (
 from autolrs_cli.search.lean.comparison import Score
 from autolrs_cli.search.lean.ramp import is_over, read
 from autolrs_cli.search.lean.rungs import Rungs, has_learnt
-from autolrs_cli.search.lean.settings import LeanSearch
+from autolrs_cli.search.lean.settings import LeanSearch, scored_at
 from autolrs_cli.seeding import derive_seed
 
 RUNG_WARMUP = 4
@@ -83,7 +83,7 @@ class LevelSearch:
         if octaves is None:
             return None
         steps, lr = self._rung_steps, self.guess * 2**octaves
-        at, warmup = (1, steps // 2, steps), steps // RUNG_WARMUP
+        at, warmup = scored_at(steps), steps // RUNG_WARMUP
         return Trial(number, lr, steps, "choose", settings.weights, at, warmup_steps=warmup)
 
     def report(self, trial: Trial, curve: Curve) -> Verdict:

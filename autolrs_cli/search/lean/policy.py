@@ -24,7 +24,7 @@ from autolrs_cli.search.lean.bowl import Observation
 from autolrs_cli.search.lean.check import Check
 from autolrs_cli.search.lean.comparison import Moment, Score
 from autolrs_cli.search.lean.level import LevelSearch
-from autolrs_cli.search.lean.settings import LeanSearch
+from autolrs_cli.search.lean.settings import LeanSearch, scored_at
 from autolrs_cli.search.policy import RunOutline, Surrogate
 
 
@@ -221,7 +221,7 @@ class LeanPolicy:
             return None
         steps = self._open.trial_steps
         lr = self._in_force * 2**octaves
-        return Trial(len(self._records), lr, steps, "choose", self._settings.weights, (1, steps // 2, steps))
+        return Trial(len(self._records), lr, steps, "choose", self._settings.weights, scored_at(steps))
 
     @property
     def _is_level(self) -> bool:

@@ -38,6 +38,11 @@ LEVEL_UNTIL = 0.05
 """Share of the run in which the LR stays at the level (ours)."""
 
 
+def scored_at(steps: int) -> tuple[int, int, int]:
+    """Return the steps of a trial after which the slice that chooses LRs is measured: its first, half of them, all."""
+    return 1, steps // 2, steps
+
+
 @dataclass(frozen=True)
 class Check:
     """One moment at which the LR in force is held against others."""
@@ -215,9 +220,16 @@ class LeanSearch(Section):
             )
         return stages
 
-    def measures_choose(self, run: RunOutline) -> bool:  # noqa: ARG002 - part of the protocol
-        """Return whether a trial is judged by the slice that chooses LRs."""
-        return True
+    def held_out_losses(self, run: RunOutline) -> int:
+        """Return how often rungs and checks measure the slice that chooses LRs, at most."""
+        level, *checks = self.stages(run)
+        rungs = level.num_trials - 1
+        return len(scored_at(self.ramp_steps)) * (rungs + sum(stage.num_trials for stage in checks))
+
+    def lr_changes(self, run: RunOutline) -> int:
+        """Return the steps in which the LR rises or falls: all but those at the level."""
+        total = sum(phase.steps for phase in run.phases)
+        return total - max(0, self.level_until(total) - self.warmup(total))
 
     def most_steps(self, run: RunOutline) -> int:
         """Return the steps of all trials, if none ends early; of each check's, one trial's are kept."""
