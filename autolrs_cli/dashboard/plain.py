@@ -36,7 +36,7 @@ def _text(event: str, state: State, record: Record) -> str | None:
         return (
             f"{status_text.stage_name(record, state.num_stages)}: {record['steps']} steps; search by "
             f"{status_text.trials_of(record)}, LR {record['lr_min']:g} to "
-            f"{record['lr_max']:g}, judged by {_OBJECTIVES[record['objective']]}"
+            f"{record['lr_max']:g}, judged by {formats.LOSS_NAMES[record['objective']]}"
         )
     if event == "trial_finished":
         return _trial(state, record)
@@ -65,7 +65,6 @@ _SENTENCES: dict[str, Callable[[Record], str]] = {
     "resumed": notices.resumed,
     "interrupted": lambda record: f"interrupted ({record['reason']})",
 }
-_OBJECTIVES = {"train": "training loss", "choose": "held-out loss"}
 
 
 def _trial(state: State, record: Record) -> str:

@@ -25,7 +25,7 @@ def trials_table(state: State, width: int, rows: int) -> list[Text]:
     shown = _most_important(state.trials, rows - 2)
     hidden = len(state.trials) - len(shown)
     number = state.stage["stage"] + 1
-    title = f"trials of stage {number}, by {_OBJECTIVES.get(state.stage['objective'], 'loss')}"
+    title = f"trials of stage {number}, by {formats.LOSS_NAMES.get(state.stage['objective'], 'loss')}"
     if not state.searching and state.chosen and state.chosen[-1].account:
         title = f"stage {number}: {state.chosen[-1].account}"
     if hidden > 0:
@@ -34,9 +34,6 @@ def trials_table(state: State, width: int, rows: int) -> list[Text]:
     lines = [_line(title, width, "bold"), _line(heading, width, "dim")]
     lines += [_trial(state, row, width) for row in shown]
     return [*lines, *(Text("") for _ in range(rows - len(lines)))][:rows]
-
-
-_OBJECTIVES = {"train": "training loss", "choose": "held-out loss"}
 
 
 def _most_important(trials: Sequence[TrialRow], room: int) -> list[TrialRow]:

@@ -115,7 +115,7 @@ class Search(Protocol):
         """Return the stages as far as they are known beforehand."""
 
     def held_out_losses(self, run: RunOutline) -> int:
-        """Return how often trials measure the slice that chooses LRs, at most; unless 0, its untrained loss is taken."""
+        """Return how often trials measure the slice that chooses LRs, at most; 0: never."""
 
     def lr_changes(self, run: RunOutline) -> int:
         """Return at how many kept steps the LR is not that of the step before, about; the first step counts."""

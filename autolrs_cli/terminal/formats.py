@@ -1,10 +1,11 @@
-"""Numbers as a person reads them."""
+"""Numbers and kinds of losses as a person reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 KILO = 1024.0
+LOSS_NAMES = {"train": "training loss", "choose": "held-out loss"}
 
 
 def number(value: float | None, digits: int = 4) -> str:

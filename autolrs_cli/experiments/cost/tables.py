@@ -12,11 +12,9 @@ from rich.text import Text
 from autolrs_cli.experiments.cost.estimate import Cost, Measured, Shape
 from autolrs_cli.runner.plan import Plan
 from autolrs_cli.runner.torch_runtime import device_name
-from autolrs_cli.terminal.formats import duration
+from autolrs_cli.terminal.formats import LOSS_NAMES, duration
 from autolrs_cli.training.checkpoint import KEPT
 from autolrs_cli.wording import counted
-
-OBJECTIVES = {"train": "training loss", "choose": "held-out loss"}
 
 
 def show_run(plan: Plan, shape: Shape, measured: Measured, cost: Cost) -> RenderableType:
@@ -68,7 +66,7 @@ def _stages(shape: Shape) -> Table:
     table = _table(None, *((name, "right") for name in names), ("judged by", "left"))
     for stage in shape.stages:
         numbers = ((stage.stage or 0) + 1, stage.first_step, stage.steps, stage.num_trials, stage.trial_steps)
-        table.add_row(*(f"{number:,}" for number in numbers), OBJECTIVES[stage.objective])
+        table.add_row(*(f"{number:,}" for number in numbers), LOSS_NAMES[stage.objective])
     return table
 
 

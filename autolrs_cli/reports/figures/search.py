@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 
 from autolrs_cli.records.journal import Record
 from autolrs_cli.reports.figures.style import COLOURS, figure, legend_below
+from autolrs_cli.terminal.formats import LOSS_NAMES
 
 Events = Mapping[str, Sequence[Record]]
 COLUMNS = 3
@@ -170,7 +171,7 @@ def _panels(
             axes.remove()
         pairs = list(zip(grid.flat, stages, strict=False))
         for axes, stage in pairs:
-            judged = {"train": "training loss", "choose": "held-out loss"}.get(stage.started["objective"], "")
+            judged = LOSS_NAMES.get(stage.started["objective"], "")
             steps = f"{stage.started['steps']} steps from {stage.started['first_step']}"
             axes.set_title(f"stage {stage.started['stage'] + 1}: {steps}, {judged}", loc="left", fontsize=8)
             axes.set_xlabel(x, fontsize=8)

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 Probability = Annotated[float, Field(strict=True, gt=0, lt=0.5)]
 
 
-LEVEL: LossKind = "train"
-"""The loss that the ramp is read from, and the one that a check judges by."""
-CHECK: LossKind = "choose"
+JUDGED_BY: LossKind = "choose"
+"""By which rungs and checks are judged; only the ramp is read from training losses."""
 FEWEST_STEPS, FEWEST_RUNG_STEPS = 4, 10
 """Of a trial, and of one from the initial weights."""
 LEVEL_UNTIL = 0.05
@@ -209,12 +208,12 @@ class LeanSearch(Section):
             phase = bisect_right(firsts, first) - 1
             check = checks.get(first)
             if number == 0:
-                steps, kind, trials = self.ramp(total), LEVEL, 1 + self.rung_doublings + self.rungs
+                steps, trials = self.ramp(total), 1 + self.rung_doublings + self.rungs
             elif check is not None and first + check.trial_steps < end:
-                steps, kind, trials = check.trial_steps, CHECK, self.num_trials
+                steps, trials = check.trial_steps, self.num_trials
             else:  # a phase begins, or ends too soon
-                steps, kind, trials = shortest, CHECK, 0
-            stage = Segment("stage", phase, first, end - first, number, steps, kind, trials)
+                steps, trials = shortest, 0
+            stage = Segment("stage", phase, first, end - first, number, steps, JUDGED_BY, trials)
             stages.append(
                 stage if number else UnevenStage(**vars(stage), all_trials=self._longest_level(total))
             )
