@@ -224,7 +224,7 @@ def _train(plan: Plan, trainer: Trainer) -> None:
     """Go through what is left of the run."""
     if (
         plan.search is not None
-        and plan.search.held_out_losses(plan.outline)
+        and plan.search.most(plan.outline).held_out_losses
         and "choose" not in trainer.state.untrained_loss
     ):
         trainer.measure_untrained()

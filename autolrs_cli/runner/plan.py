@@ -85,7 +85,7 @@ class Plan:
     @cached_property
     def search_steps(self) -> int:
         """Optimizer steps that the search spends on trials at most."""
-        return self.search.most_steps(self.outline) if self.search else 0
+        return self.search.most(self.outline).steps if self.search else 0
 
 
 def with_threads(plan: Plan, threads: int) -> Plan:

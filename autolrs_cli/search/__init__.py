@@ -19,7 +19,7 @@ from autolrs_cli.search.delegating import DelegatingPolicy
 from autolrs_cli.search.failure import FailureRule
 from autolrs_cli.search.forecasting import forecast
 from autolrs_cli.search.lean import LeanSearch
-from autolrs_cli.search.policy import RunOutline, Search, SearchPolicy, Surrogate
+from autolrs_cli.search.policy import RunOutline, Search, SearchEffort, SearchPolicy, Surrogate
 from autolrs_cli.search.published import PublishedSearch
 from autolrs_cli.search.settings import (
     CHOOSE_CLEAN_UP,
@@ -44,6 +44,7 @@ __all__ = [
     "PublishedSearch",
     "RunOutline",
     "Search",
+    "SearchEffort",
     "SearchPolicy",
     "SearchSettings",
     "StageBudget",

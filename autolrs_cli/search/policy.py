@@ -47,6 +47,20 @@ def search_steps(stage: Segment) -> int:
     return stage.all_trials if isinstance(stage, UnevenStage) else stage.num_trials * stage.trial_steps
 
 
+@dataclass(frozen=True)
+class SearchEffort:
+    """What a search does in one run, at most."""
+
+    steps: int
+    """Optimizer steps of its trials, discarded or kept."""
+    training_losses: int
+    """Steps of trials whose training loss is logged."""
+    held_out_losses: int
+    """How often trials measure the slice that chooses LRs; 0: never, so that its untrained loss is not taken either."""
+    lr_changes: int
+    """Kept steps whose LR is not that of the step before, the first step among them."""
+
+
 class SearchPolicy(Protocol):
     """Chooses the LRs of a run while it trains ([Jin2021]_ Algorithm 1); one object for the whole run.
 
@@ -114,14 +128,8 @@ class Search(Protocol):
     def stages(self, run: RunOutline) -> Sequence[Segment]:
         """Return the stages as far as they are known beforehand."""
 
-    def held_out_losses(self, run: RunOutline) -> int:
-        """Return how often trials measure the slice that chooses LRs, at most; 0: never."""
-
-    def lr_changes(self, run: RunOutline) -> int:
-        """Return at how many kept steps the LR is not that of the step before, about; the first step counts."""
-
-    def most_steps(self, run: RunOutline) -> int:
-        """Return how many optimizer steps its trials make at most, discarded or kept."""
+    def most(self, run: RunOutline) -> SearchEffort:
+        """Return what the search does in such a run, if none of its trials ends early."""
 
     def policy(self, run: RunOutline) -> SearchPolicy:
         """Return a policy at the beginning of the run."""

@@ -11,7 +11,7 @@ from autolrs_cli.contracts import Segment
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.search.ask_tell import Choice, Curve, Trial, TrialRecord, TrialResult, Verdict
 from autolrs_cli.search.failure import FailureRule
-from autolrs_cli.search.policy import RunOutline, SearchPolicy, Surrogate
+from autolrs_cli.search.policy import RunOutline, SearchEffort, SearchPolicy, Surrogate, search_steps
 from autolrs_cli.search.settings import SearchSettings, StageBudget
 from autolrs_cli.search.stage_search import StageSearch
 from autolrs_cli.search.stages import plan_stages, stage_problems
@@ -50,21 +50,21 @@ class PublishedSearch(SearchSettings, StageBudget):
         """Return all stages: they are known beforehand."""
         return plan_stages(run.phases, run.warmup_steps, self, self.num_trials)
 
-    def held_out_losses(self, run: RunOutline) -> int:
-        """Return how often the trials of all stages that are judged by held-out losses measure them."""
-        return sum(
-            stage.num_trials * len(self.held_out_steps(stage.trial_steps))
-            for stage in self.stages(run)
-            if stage.objective == "choose"
+    def most(self, run: RunOutline) -> SearchEffort:
+        """Return what all trials do; every one is discarded."""
+        stages = self.stages(run)
+        losses = {"train": 0, "choose": 0}
+        for stage in stages:
+            judged = self.held_out_steps(stage.trial_steps) if stage.objective == "choose" else None
+            losses[stage.objective] += stage.num_trials * (
+                stage.trial_steps if judged is None else len(judged)
+            )
+        return SearchEffort(
+            sum(map(search_steps, stages)),
+            losses["train"],
+            losses["choose"],
+            run.warmup_steps + len(stages),
         )
-
-    def lr_changes(self, run: RunOutline) -> int:
-        """Return the steps of the warm-up, and one for each stage."""
-        return run.warmup_steps + len(self.stages(run))
-
-    def most_steps(self, run: RunOutline) -> int:
-        """Return the steps of all trials, if none of them ends early; all are discarded."""
-        return sum(stage.num_trials * stage.trial_steps for stage in self.stages(run))
 
     def policy(self, run: RunOutline) -> SearchPolicy:
         """Return a policy at the beginning of the run."""

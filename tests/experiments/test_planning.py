@@ -12,6 +12,7 @@ from harness import events, planned, toy
 from autolrs_cli.contracts import Segment
 from autolrs_cli.experiments.cost.estimate import Measured, Shape, cost
 from autolrs_cli.experiments.cost.measure import measure, shape_of
+from autolrs_cli.search.policy import SearchEffort
 
 MEASURED = Measured(
     timed_steps=10,
@@ -40,8 +41,7 @@ SEGMENTS = (
 SHAPE = Shape(
     max_steps=620,
     segments=SEGMENTS,
-    search_steps=300,
-    held_out_losses=100,
+    search=SearchEffort(300, 100, 100, 22),
     eval_every_steps=100,
     full_eval_every_steps=None,
     log_every_steps=10,
@@ -53,7 +53,7 @@ SHAPE = Shape(
 
 def test_the_arithmetic() -> None:
     found = cost(SHAPE, MEASURED)
-    assert SHAPE.search_steps == 5 * (20 + 40)
+    assert SHAPE.search.steps == 5 * (20 + 40)
     assert found.total_steps == 620 + 300
     assert found.seconds == pytest.approx(
         {
@@ -82,13 +82,13 @@ def test_a_run_makes_the_steps_that_were_planned_and_takes_the_disk(tmp_path: Pa
     expected = cost(shape, measured)
 
     ledger = result.summary["ledger"]
-    assert ledger["search_discarded"]["steps"] == shape.search_steps
+    assert ledger["search_discarded"]["steps"] == shape.search.steps
     assert ledger["warm_up"]["steps"] == shape.warm_up_steps
     assert result.summary["total_steps"] == expected.total_steps
     objectives = {s["stage"]: s["objective"] for s in events(tmp_path / "run", "stage_started")}
     judged = [r for r in events(tmp_path / "run", "trial_step") if objectives[r["stage"]] == "choose"]
     assert judged
-    assert len(judged) == shape.held_out_losses
+    assert len(judged) == shape.search.held_out_losses
     held_out = [r for r in events(tmp_path / "run", "eval") if r["split"] == "target"]
     assert len(held_out) == shape.evaluations
 
@@ -106,8 +106,8 @@ def test_a_lean_search_measures_held_out_losses_and_changes_its_lr_as_planned(tm
     shape = shape_of(planned(*settings))
     losses = Counter((r["stage"], r["trial"]) for r in events(tmp_path / "run", "trial_step"))
     del losses[0, 0]  # the ramp, which is read from training losses
-    assert shape.held_out_losses == max(losses.values()) * (shape.trials - 1)
-    assert 0 < result.summary["ledger"]["search_discarded"]["steps"] <= shape.search_steps
+    assert shape.search.held_out_losses == max(losses.values()) * (shape.trials - 1)
+    assert 0 < result.summary["ledger"]["search_discarded"]["steps"] <= shape.search.steps
     rows = (tmp_path / "run" / "schedule.csv").read_text().splitlines()
     kept_at_one_lr = result.summary["ledger"]["search_kept"]["steps"]
     assert len(rows) - 1 == pytest.approx(shape.lr_changes - kept_at_one_lr, abs=1)

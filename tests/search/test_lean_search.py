@@ -340,7 +340,7 @@ class TestDecisions:
         assert choice.flags == ("level_unsure",)
         assert choice.lr == pytest.approx(3e-3, rel=0.3), "the ramp's word"
         assert [r.trial.steps // search.rung(STEPS) for r in policy.trials[1:]] == [1, 2, 4]
-        assert discarded <= search.most_steps(outline())
+        assert discarded <= search.most(outline()).steps
 
     def test_where_every_rung_diverges_it_says_so_and_stays_above_lr_min(self) -> None:
         task, policy = Task(3e-3, limit=1e-6), LeanPolicy(settings(checks=(), lr_min=1e-5), outline())
@@ -428,4 +428,4 @@ class TestRules:
         assert [s.end for s in stages[:-1]] == [s.first_step for s in stages[1:]]
         assert stages[-1].end == steps
         _, discarded = play(LeanPolicy(search, run), Task(3e-3))
-        assert discarded <= search.most_steps(run)
+        assert discarded <= search.most(run).steps

@@ -16,6 +16,7 @@ from autolrs_cli.search import (
     FailureRule,
     Forecast,
     RunOutline,
+    SearchEffort,
     Stop,
     Stopped,
     Trial,
@@ -47,11 +48,11 @@ class LadderSearch(Section):
     def stages(self, run: RunOutline) -> tuple[Segment, ...]:
         return ()
 
-    def measures_choose(self, run: RunOutline) -> bool:
-        return self.weights == "averaged"
-
-    def most_steps(self, run: RunOutline) -> int:
-        return len(self.factors) * (sum(phase.steps for phase in run.phases) - run.warmup_steps) // 2
+    def most(self, run: RunOutline) -> SearchEffort:
+        total = sum(phase.steps for phase in run.phases)
+        steps = len(self.factors) * (total - run.warmup_steps) // 2
+        held_out = steps if self.weights == "averaged" else 0
+        return SearchEffort(steps, steps - held_out, held_out, total)
 
     def policy(self, run: RunOutline) -> Ladder:
         return Ladder(self, run)

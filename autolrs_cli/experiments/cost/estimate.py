@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autolrs_cli.contracts import Segment
-from autolrs_cli.search.policy import search_steps
+from autolrs_cli.search.policy import SearchEffort
 from autolrs_cli.training.checkpoint import KEPT
 
 # Bytes in the journal for each trial beside its losses: its beginning and end, the state of a search of ten trials, and
@@ -15,6 +15,7 @@ from autolrs_cli.training.checkpoint import KEPT
 TRIAL_BYTES = 5_300
 # Of a line of schedule.csv; of config.yaml, summary.json and the journal's first record. Measured.
 SPAN_BYTES, FIXED_BYTES = 45, 12_000
+NO_SEARCH = SearchEffort(0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,8 @@ class Shape:
 
     max_steps: int
     segments: Sequence[Segment]
-    search_steps: int
-    """Optimizer steps that are made in trials, if none of them ends early."""
-    held_out_losses: int
-    """How often trials measure the slice that chooses LRs, at most."""
+    search: SearchEffort
+    """If no trial ends early."""
     eval_every_steps: int
     full_eval_every_steps: int | None
     log_every_steps: int
@@ -125,8 +124,8 @@ def cost(shape: Shape, measured: Measured) -> Cost:
         "startup": measured.startup_seconds,
         "warm_up": shape.warm_up_steps * measured.step_seconds,
         "training": training * measured.step_seconds,
-        "search_discarded": shape.search_steps * measured.step_seconds
-        + shape.held_out_losses * measured.choose_seconds,
+        "search_discarded": shape.search.steps * measured.step_seconds
+        + shape.search.held_out_losses * measured.choose_seconds,
         "search_model": shape.trials * measured.question_seconds,
         "evaluation": shape.evaluations * measured.evaluation_seconds
         + shape.full_evaluations * measured.full_evaluation_seconds,
@@ -139,7 +138,7 @@ def cost(shape: Shape, measured: Measured) -> Cost:
     kept = (1 + shape.averaging_files) * measured.weights_bytes
     final = kept + journal + shape.lr_changes * SPAN_BYTES + FIXED_BYTES
     return Cost(
-        total_steps=shape.max_steps + shape.search_steps,
+        total_steps=shape.max_steps + shape.search.steps,
         seconds=seconds,
         journal_bytes=journal,
         # A new resume point is written before the oldest is dropped.
@@ -150,8 +149,6 @@ def cost(shape: Shape, measured: Measured) -> Cost:
 
 def _journal_bytes(shape: Shape, measured: Measured) -> int:
     """Every trial logs each loss that its forecast will use; kept steps are logged at their cadence."""
-    trial_points = shape.held_out_losses + sum(
-        search_steps(stage) for stage in shape.stages if stage.objective == "train"
-    )
+    trial_points = shape.search.held_out_losses + shape.search.training_losses
     lines = shape.max_steps / shape.log_every_steps + trial_points + shape.evaluations
     return round(lines * measured.step_record_bytes + shape.trials * TRIAL_BYTES)

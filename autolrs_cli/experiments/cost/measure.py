@@ -14,7 +14,7 @@ from statistics import fmean
 import torch
 
 from autolrs_cli.contracts import AdaptiveSchedule, FullyMeasured
-from autolrs_cli.experiments.cost.estimate import Measured, Shape
+from autolrs_cli.experiments.cost.estimate import NO_SEARCH, Measured, Shape
 from autolrs_cli.experiments.cost.scratch_trainer import scratch_trainer
 from autolrs_cli.records import events
 from autolrs_cli.records.run_directory import RunDirectory
@@ -35,8 +35,7 @@ def shape_of(plan: Plan) -> Shape:
     return Shape(
         max_steps=run.max_steps,
         segments=plan.segments,
-        search_steps=plan.search_steps,
-        held_out_losses=0 if plan.search is None else plan.search.held_out_losses(plan.outline),
+        search=NO_SEARCH if plan.search is None else plan.search.most(plan.outline),
         eval_every_steps=run.eval_every_steps,
         full_eval_every_steps=run.full_eval_every_steps,
         log_every_steps=run.log_every_steps,
@@ -50,7 +49,7 @@ def _lr_changes(plan: Plan) -> int:
     """Count the kept steps whose LR is not that of the step before; of adaptive schedules, the least."""
     schedule = plan.schedule
     if plan.search is not None:
-        return plan.search.lr_changes(plan.outline)
+        return plan.search.most(plan.outline).lr_changes
     if isinstance(schedule, AdaptiveSchedule):
         return 1
     lrs = [schedule.lr(step) for step in range(plan.settings.run.max_steps)]

@@ -40,14 +40,16 @@ class Planned:
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON."""
         shape = asdict(self.shape)
-        counts = {
-            name: getattr(self.shape, name)
-            for name in ("search_steps", "warm_up_steps", "trials", "evaluations")
-        }
+        counts = {name: getattr(self.shape, name) for name in ("warm_up_steps", "trials", "evaluations")}
         return {
             "overrides": list(self.point.composed.overrides),
             "runs": self.runs,
-            "steps": {**shape, **counts, "total_steps": self.cost.total_steps},
+            "steps": {
+                **shape,
+                **counts,
+                "search_steps": self.shape.search.steps,
+                "total_steps": self.cost.total_steps,
+            },
             "measured": asdict(self.measured),
             "cost": {**asdict(self.cost), "total_seconds": self.cost.total_seconds},
         }

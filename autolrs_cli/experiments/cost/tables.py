@@ -50,7 +50,7 @@ def _steps(shape: Shape, cost: Cost) -> Table:
     kept = counted(len(shape.stages), "searched stage") if shape.stages else "no search"
     table.add_row("training", f"{shape.max_steps - shape.warm_up_steps:,}", kept)
     if shape.stages:
-        table.add_row("search, at most", f"{shape.search_steps:,}", counted(shape.trials, "trial"))
+        table.add_row("search, at most", f"{shape.search.steps:,}", counted(shape.trials, "trial"))
         ratio = cost.total_steps / shape.max_steps
         table.add_row("in all", f"{cost.total_steps:,}", f"{ratio:.2f} for each step kept")
     table.add_row(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from autolrs_cli.contracts import LossKind, Segment, WeightsKind
-from autolrs_cli.search.policy import RunOutline, SearchPolicy, UnevenStage, search_steps
+from autolrs_cli.search.policy import RunOutline, SearchEffort, SearchPolicy, UnevenStage, search_steps
 from autolrs_cli.settings import Section
 from autolrs_cli.values import (
     NonNegativeFloat,
@@ -219,20 +219,18 @@ class LeanSearch(Section):
             )
         return stages
 
-    def held_out_losses(self, run: RunOutline) -> int:
-        """Return how often rungs and checks measure the slice that chooses LRs, at most."""
-        level, *checks = self.stages(run)
-        rungs = level.num_trials - 1
-        return len(scored_at(self.ramp_steps)) * (rungs + sum(stage.num_trials for stage in checks))
-
-    def lr_changes(self, run: RunOutline) -> int:
-        """Return the steps in which the LR rises or falls: all but those at the level."""
+    def most(self, run: RunOutline) -> SearchEffort:
+        """Return what ramp, rungs and checks do; of each check, one trial's steps are kept."""
+        stages = self.stages(run)
         total = sum(phase.steps for phase in run.phases)
-        return total - max(0, self.level_until(total) - self.warmup(total))
-
-    def most_steps(self, run: RunOutline) -> int:
-        """Return the steps of all trials, if none ends early; of each check's, one trial's are kept."""
-        return sum(map(search_steps, self.stages(run)))
+        ramp, judged = self.ramp(total), sum(stage.num_trials for stage in stages) - 1
+        at_the_level = max(0, self.level_until(total) - self.warmup(total))
+        return SearchEffort(
+            sum(map(search_steps, stages)),
+            ramp,
+            judged * len(scored_at(ramp)),
+            total - at_the_level,
+        )
 
     def _longest_level(self, total: int) -> int:
         """Return the steps of ramp and rungs, if nothing is learnt until the rungs have their longest length."""
