@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
 
 import numpy as np
 
+from autolrs_cli.contracts import WeightsKind
 from autolrs_cli.reports.compare.limit import PracticalLimit
 from autolrs_cli.reports.compare.outcomes import Cost
-from autolrs_cli.reports.compare.speedups import GENERATOR_SEED, LEVEL, RESAMPLES, Estimate, Speedup, medians
+from autolrs_cli.reports.compare.speedups import (
+    FEWEST_FOR_AN_INTERVAL,
+    GENERATOR_SEED,
+    LEVEL,
+    RESAMPLES,
+    Estimate,
+    Speedup,
+    bound,
+    medians,
+)
 from autolrs_cli.wording import counted
 
 # "Over heavily-tuned LR schedules", on average over the three recipes: Jin et al., ICLR 2021, abstract.
 CLAIM_OVER_TUNED = 1.31
+CLAIMED_OVER_TUNED = frozenset({"resnet50", "transformer", "bert"})
 Verdict = Literal["reproduced", "not reproduced", "undecided"]
 Judged = tuple[Verdict, str]
 """A verdict, and why."""
@@ -39,6 +50,10 @@ class ClaimCheck:
     """What is needed to make the figures again, a line each."""
     limit: PracticalLimit | None = None
     """The fewest steps to the target that a schedule of a grid needed, if it was measured."""
+    read_out: Mapping[str, WeightsKind] = field(default_factory=dict)
+    """Title of an arm -> whose weights decide; of the original, too."""
+    duels: Mapping[str, Mapping[str, Speedup]] = field(default_factory=dict)
+    """Title of one of our arms -> title of a rival or of an ablation -> ours against it, on the seeds of both."""
 
     @property
     def verdict(self) -> Judged:
@@ -129,14 +144,18 @@ def _mean(parts: Sequence[tuple[Estimate, Speedup] | None], cost: Cost) -> Estim
         sum(estimate.wins for estimate, _ in given),
         sum(estimate.ties for estimate, _ in given),
         sum(estimate.pairs for estimate, _ in given),
+        bound(
+            smaller=any(estimate.bound in ("at most", "unclear") for estimate, _ in given),
+            larger=any(estimate.bound in ("at least", "unclear") for estimate, _ in given),
+        ),
     )
 
 
 def _resampled(found: Speedup, cost: Cost, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return resampled medians [RESAMPLES], and the same with each ratio at the largest that it may be."""
-    ratios, at_most = found.ratios(cost)
-    drawn = generator.integers(0, len(ratios), (RESAMPLES, len(ratios)))
-    return medians(ratios[drawn]), medians(at_most[drawn])
+    """Return resampled medians [RESAMPLES], each ratio at the least that it may be, and at the greatest."""
+    least, greatest = found.ranges(cost)
+    drawn = generator.integers(0, len(least), (RESAMPLES, len(least)))
+    return medians(least[drawn]), medians(greatest[drawn])
 
 
 def judge_mean(speedups: Mapping[str, Speedup | None], claim: float) -> Judged:
@@ -146,6 +165,8 @@ def judge_mean(speedups: Mapping[str, Speedup | None], claim: float) -> Judged:
         speedups: name of a comparison -> what it found.
         claim: the claimed mean.
     """
+    if any(found is not None and len(found.pairs) < FEWEST_FOR_AN_INTERVAL for found in speedups.values()):
+        return "undecided", "too few seeds make no interval; five do"
     none = [name for name, found in speedups.items() if found is not None and found.mostly_misses]
     if none:
         return "not reproduced", f"no speedup in {len(none)} of {len(speedups)}"
@@ -153,5 +174,5 @@ def judge_mean(speedups: Mapping[str, Speedup | None], claim: float) -> Judged:
     if mean is None:
         return "undecided", "one of them has no ratio"
     if mean.training.interval is None:
-        return "undecided", "too few seeds make no interval; five do"
+        return "undecided", "too few pairs make no interval; five do"
     return judge(mean.training.interval, claim)

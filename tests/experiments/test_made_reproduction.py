@@ -16,7 +16,9 @@ from made_reproduction import MadeUp
 from autolrs_cli.compose import grid
 from autolrs_cli.compose.user_configs import CONFIG_VARIABLE
 from autolrs_cli.experiments.reproduce import arm_runs, cost, grid_runs, recipe, studies
+from autolrs_cli.experiments.reproduce import reproduce as reproduction
 from autolrs_cli.experiments.reproduce.arms import ARMS
+from autolrs_cli.experiments.reproduce.findings import notes
 from autolrs_cli.experiments.reproduce.presets import EVENING
 from autolrs_cli.experiments.reproduce.reproduce import main
 from autolrs_cli.experiments.reproduce.request import Only, ReproductionRequest
@@ -107,13 +109,21 @@ def test_each_arm_is_run_on_its_seeds_and_at_the_lengths_that_it_takes(done: tup
 def test_the_tables_say_seeds_and_multiples_of_the_practical_limit(done: tuple[Path, MadeUp]) -> None:
     folder, _ = done
     text = (folder / "tiny" / "toy" / "report" / "table.md").read_text()
-    assert "| arm | seeds | lengths | reached | median steps to target | times the practical limit |" in text
+    header, first = (
+        "| arm | seeds | lengths | read out | reached |",
+        "| autolrs | 4 (0 to 3) | 130 | raw | 4 of 4 |",
+    )
+    limit = "times the practical limit: steps, all steps"
+    assert f"{header} median steps to target | median of all steps | {limit} |" in text
     assert "the practical limit, in hindsight: 70 steps to the target, by wsd (average=none) at 2x" in text
     assert "Nobody may tune on it" in text
     assert "on seed 3000" in text
-    assert f"| autolrs | 4 (0 to 3) | 130 | 4 of 4 | 60 | {60 / 70:.2f}x |" in text
-    assert f"| original | 4 (0 to 3) | 104, 130 | 4 of 4 | 130 | {130 / 70:.2f}x |" in text
-    assert "| tuned constant | 3 (0 to 2) | 130 | 0 of 3 | - | - |" in text
+    assert f"{first} 60 | 120 | {60 / 70:.2f}x, {120 / 70:.2f}x |" in text
+    assert (
+        f"| original | 4 (0 to 3) | 104, 130 | raw | 4 of 4 | 130 | 130 | {130 / 70:.2f}x, {130 / 70:.2f}x |"
+        in text
+    )
+    assert "| tuned constant | 3 (0 to 2) | 130 | raw | 0 of 3 | - | - | -, - |" in text
 
 
 def test_the_same_again_runs_nothing_composes_once_per_recipe_and_draws_nothing(
@@ -146,6 +156,25 @@ def test_the_report_is_rebuilt_from_the_archive_alone(done: tuple[Path, MadeUp],
     assert new.read_text() == old.read_text()
     table = (folder / "tiny" / "table.csv").read_text()
     assert (tmp_path / "new" / "tiny" / "table.csv").read_text() == table
+
+
+def test_tables_hold_the_recipes_of_earlier_commands_and_what_was_lost_stays_said(
+    done: tuple[Path, MadeUp], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = done
+    place = tmp_path / "tiny" / "toy"
+    records = read_archive(folder / "tiny" / "toy" / "report" / NAME)
+    kept = [record for record in records if record["kind"] != "limit"]
+    write_archive(place / "report" / NAME, [*kept, *notes(["tuned clr: 1 of 3 runs failed."])])
+    monkeypatch.setattr(reproduction, "CLAIMS", {"toy": 1.1})
+    (check,) = reproduction._with_earlier([], request(tmp_path))
+    assert check.recipe == "toy"
+    assert check.limit is None
+    assert reproduce(MadeUp(needs, TARGET), request(tmp_path), "report") == 0
+    assert "- tuned clr: 1 of 3 runs failed." in (place / "report" / "table.md").read_text()
+    shutil.copy(folder / "tiny" / "toy" / "hindsight.json", place)
+    (later,) = reproduction._with_earlier([], request(tmp_path))
+    assert later.limit is not None, "measured after the report"
 
 
 def test_elsewhere_only_what_is_missing_is_run(done: tuple[Path, MadeUp], tmp_path: Path) -> None:

@@ -96,11 +96,11 @@ def test_the_table_has_claims_means_and_the_net_cost() -> None:
     one = check(against(FIVE, [500.0] * 5))
     other = ClaimCheck("bert", 1.5, against(FIVE, [800.0] * 5), {}, {}, "loss <= 1")
     rows = table(one, other)
-    assert rows["transformer"][1:5] == ("1.43x", "2.00x [2.00, 2.00]", "5 of 5", "1.00x [1.00, 1.00]")
-    assert rows["bert"][1:3] == ("1.50x", "1.25x [1.25, 1.25]")
-    assert rows["bert"][4] == "0.62x [0.62, 0.62]", "two steps made per step kept"
-    assert rows["mean"][1:3] == ("1.46x", "1.62x [1.62, 1.62]")
-    assert rows["mean"][4] == "0.81x [0.81, 0.81]"
+    assert rows["transformer"][2:6] == ("1.43x", "2.00x [2.00, 2.00]", "5 of 5", "1.00x [1.00, 1.00]")
+    assert rows["bert"][2:4] == ("1.50x", "1.25x [1.25, 1.25]")
+    assert rows["bert"][5] == "0.62x [0.62, 0.62]", "two steps made per step kept"
+    assert rows["mean"][2:4] == ("1.46x", "1.62x [1.62, 1.62]")
+    assert rows["mean"][5] == "0.81x [0.81, 0.81]"
     assert rows["mean"][claims_tables.VERDICT].startswith("reproduced: the interval lies above 1")
 
 
@@ -112,11 +112,11 @@ def test_where_most_runs_miss_no_figure_is_named_anywhere() -> None:
     )
     bad = check(missing)
     rows = table(good, bad)
-    assert rows["transformer"][2:8] == ("none", "2 of 2", "none", "none", "none", "3 of 5")
-    assert rows["mean"][2:5] == ("none", "", "none")
+    assert rows["transformer"][3:9] == ("none", "2 of 2", "none", "none", "none", "3, 3")
+    assert rows["mean"][3:6] == ("none", "", "none")
     assert rows["mean"][claims_tables.VERDICT] == "not reproduced: no speedup in 1 of 2"
-    assert sections([good])[1].rows[0][2] == "none"
-    assert sections([good])[2].rows[0][2] == "none"
+    assert sections([good])[1].rows[0][3] == "none"
+    assert sections([good])[2].rows[0][3] == "none"
     assert "2.0," not in claims_tables.as_csv([bad])
     assert mean_speedup([good.found, missing]) is None
 
@@ -144,7 +144,7 @@ def test_the_interval_of_a_mean_is_that_of_resampling_each_comparison_for_itself
 
 def test_one_recipe_without_a_figure_leaves_no_mean() -> None:
     rows = table(check(against(FIVE, FIVE)), ClaimCheck("bert", 1.5, None, {}, {}, ""))
-    assert rows["mean"][1:5] == ("1.46x", "none", "", "none")
+    assert rows["mean"][2:6] == ("1.46x", "none", "", "none")
     assert rows["mean"][claims_tables.VERDICT] == "undecided: one of them has no ratio"
 
 
@@ -163,9 +163,11 @@ def test_tuned_schedules_stand_beside_their_own_claim_with_the_ratio_written_out
     assert [row[0] for row in over.rows] == [
         "transformer: tuned clr / AutoLRS",
         "transformer: tuned sgdr / AutoLRS",
-        "mean",
-    ]
-    assert over.rows[-1][1:3] == ("1.31x", "1.50x [1.50, 1.50]")
+    ], "the claim is a mean over three recipes"
+    others = [ClaimCheck(name, None, None, {}, {}, "") for name in ("bert", "resnet50")]
+    mean = sections([found, *others])[1].rows[-1]
+    assert mean[0] == "mean"
+    assert mean[2:4] == ("1.31x", "1.50x [1.50, 1.50]")
     assert rivals.title == "transformer: original / arm, target loss <= 1"
     text = claims_tables.as_markdown([found], "autolrs reproduce transformer")
     assert "Made by `autolrs reproduce transformer`" in text
@@ -178,3 +180,26 @@ def test_tuned_schedules_stand_beside_their_own_claim_with_the_ratio_written_out
         ("tuned clr", "autolrs", "2.0", ""),
         ("tuned sgdr", "autolrs", "1.0", ""),
     ]
+
+
+def test_rows_say_whose_weights_decide_and_ours_is_held_against_each_rival_on_its_own() -> None:
+    found = ClaimCheck(
+        "transformer",
+        None,
+        None,
+        {"lean search": speedup("lean search", "original", {0: outcome(500)}, {0: outcome(1000)})},
+        {},
+        "loss <= 1",
+        read_out={"original": "raw", "lean search": "averaged", "tuned constant": "averaged"},
+        duels={"lean search": {"tuned constant": against(FIVE, [800.0] * 5)}},
+    )
+    _, rivals, duels = sections([found])
+    assert rivals.rows[0][:2] == ("lean search", "raw / averaged")
+    assert duels.title == "transformer: each / lean search, on their common seeds"
+    assert duels.rows[0][0] == "tuned constant"
+    assert duels.rows[0][3] == "1.25x [1.25, 1.25]"
+
+
+def test_three_seeds_judge_no_mean_not_even_where_they_miss() -> None:
+    missing = against([1000.0] * 3, [500.0] * 3, missed=(0, 1))
+    assert judge_mean({"one": missing}, 1.31) == ("undecided", "too few seeds make no interval; five do")

@@ -468,7 +468,7 @@ def test_a_run_that_diverged_counts_as_a_miss_not_as_absent(tmp_path: Path) -> N
     assert [pair.ratio("step") for pair in found.pairs] == [2.0, 0.0]
     assert found.arm_misses == 1
     assert any("counts as a miss (seed 1)" in line for line in comparison.warnings)
-    assert comparison.finals["autolrs"] == [0.9], "a run that diverged has no final value"
+    assert comparison.finals["autolrs"] == [0.9, -math.inf], "a run that diverged ended worse than all"
 
 
 def test_a_decayed_baseline_that_diverged_counts_as_its_full_length(tmp_path: Path) -> None:

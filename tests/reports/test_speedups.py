@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from autolrs_cli.reports.compare.outcomes import TargetOutcome
+from autolrs_cli.reports.compare.outcomes import TargetOutcome, median_cost
 from autolrs_cli.reports.compare.speedups import (
     GENERATOR_SEED,
     RESAMPLES,
@@ -120,3 +121,36 @@ def test_where_the_baseline_misses_often_the_interval_has_no_upper_end() -> None
 def test_an_interval_on_one_side_of_one_decides(arm: float, finding: str) -> None:
     found = versus([outcome(arm)] * 5, [outcome(100)] * 5)
     assert found.finding(found.training) == finding
+
+
+def test_what_decays_needs_some_length_between_the_one_that_missed_and_the_one_that_reached() -> None:
+    decayed = replace(outcome(1000), missed=miss(800))
+    over = versus([outcome(500)] * 5, [decayed] * 5)
+    assert over.training is not None
+    assert (over.training.median, over.training.interval) == (2.0, (1.6, 2.0))
+    under = versus([decayed] * 5, [outcome(500)] * 5)
+    assert under.training is not None
+    assert under.training.interval == (0.5, 0.625)
+    nearly = versus([outcome(900)] * 5, [decayed] * 5)
+    assert nearly.finding(nearly.training) == "undecided", "at 800 steps or a little more it would be slower"
+
+
+def test_what_decays_and_was_not_run_any_shorter_makes_bounds_that_decide_nothing_in_its_disfavour() -> None:
+    shortest = replace(outcome(1000), at_shortest=True)
+    over = versus([outcome(500)] * 5, [shortest] * 5)
+    assert over.training is not None
+    assert (over.training.bound, over.finding(over.training)) == ("at most", "undecided")
+    slower = versus([outcome(2000)] * 5, [shortest] * 5)
+    assert slower.finding(slower.training) == "slower"
+    under = versus([shortest] * 5, [outcome(1500)] * 5)
+    assert under.training is not None
+    assert (under.training.bound, under.training.interval) == ("at least", (1.5, math.inf))
+    assert under.finding(under.training) == "faster"
+    both = versus([shortest] * 5, [shortest] * 5)
+    assert both.training is not None
+    assert (both.training.bound, both.finding(both.training)) == ("unclear", "undecided")
+
+
+def test_a_median_over_seeds_takes_a_miss_for_longer_than_all() -> None:
+    assert median_cost([outcome(10), outcome(30), miss(20)], "step") == 30
+    assert median_cost([outcome(10), miss(20)], "step") is None

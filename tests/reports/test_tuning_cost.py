@@ -6,11 +6,13 @@ import csv
 import io
 import math
 import re
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+import yaml
 from made_runs import make_run, tuned
 from rich.console import Console
 
@@ -71,17 +73,18 @@ def test_the_search_counts_beside_the_tuning(tmp_path: Path) -> None:
 
 def test_a_baseline_whose_tuning_is_unknown_makes_lower_bounds(tmp_path: Path) -> None:
     for seed in range(5):
-        make_run(tmp_path, "original", seed, SECOND)  # decays: needs its whole length, 40
+        # decays: needs its whole length, 40, and was run at no shorter one
+        make_run(tmp_path, "original", seed, SECOND)
         make_run(tmp_path, "sgdr", seed, SECOND, changes=tuned(60))
     comparison = compare([tmp_path])
     (found,) = comparison.speedups
-    assert (all_in(comparison).median, all_in(comparison).bound) == (40 / (20 + 60), "at least")
+    assert (all_in(comparison).median, all_in(comparison).bound) == (40 / (20 + 60), "unclear")
     assert all_in(comparison).interval == (0.5, math.inf)
-    assert words.all_in(found, found.all_in) == ">= 0.50x [0.50x, infinite]"
-    assert words.verdict(found) == "faster in training steps; faster in all steps; undecided all-in"
-    assert re.search(r"all-in, 1 run\s+>= 0.50x\s+\[0.50x, infinite\]\s+>= 0 of 5", shown(comparison))
+    assert words.all_in(found, found.all_in) == "~ 0.50x [0.50x, infinite]"
+    assert words.verdict(found) == "undecided in training steps; undecided in all steps; undecided all-in"
+    assert re.search(r"all-in, 1 run\s+~ 0.50x\s+\[0.50x, infinite\]\s+~ 0 of 5", shown(comparison))
     assert words.all_in(found, found.all_in_shared, words.sharing(found)).startswith(
-        ">= 1.25x"
+        "~ 1.25x"
     )  # 40 / (20 + 12)
     assert words.all_in(found, found.all_in_shared, words.sharing(found)).endswith(" among 5 seeds")
 
@@ -116,6 +119,22 @@ def test_an_arm_that_misses_counts_as_zero_whatever_its_tuning(tmp_path: Path) -
         make_run(tmp_path, "sgdr", seed, curve, changes=tuned(60))
     (found,) = compare([tmp_path]).speedups
     assert [pair.ratio("all_in") for pair in found.pairs] == [0.0, 40 / 80]
+
+
+def test_the_lean_search_as_it_is_shipped_takes_no_tuning_and_a_changed_one_an_unknown_amount(
+    tmp_path: Path,
+) -> None:
+    shipped = yaml.safe_load((files("autolrs_configs") / "search" / "lean.yaml").read_text())["search"]
+    for seed in range(5):
+        make_run(tmp_path, "constant", seed, THIRD, changes=tuned(60, schedule="constant"))
+        make_run(tmp_path, "autolrs", seed, SECOND, changes={"search": shipped})
+    comparison = compare([tmp_path])
+    assert (all_in(comparison).median, all_in(comparison).bound) == ((30 + 60) / (20 + 20), "exact")
+    changed = {**shipped, "level_divisor": 4.0}
+    make_run(tmp_path / "other", "autolrs", 5, SECOND, changes={"search": changed})
+    make_run(tmp_path / "other", "constant", 5, THIRD, changes=tuned(60, schedule="constant"))
+    costs = compare([tmp_path / "other"]).tuning
+    assert {name: cost.steps for name, cost in costs.items()} == {"constant_tuned": 60, "autolrs search=lean": None}
 
 
 @pytest.mark.parametrize(

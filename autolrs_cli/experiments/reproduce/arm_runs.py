@@ -65,6 +65,8 @@ class ArmRuns:
         self._reached: dict[str, dict[float, bool]] = {arm.title: {} for arm in self._arms}
         self._found: dict[str, list[RunRecord]] = {arm.title: [] for arm in self._arms}
         self._searched: dict[int, Job] = {}
+        self.lost: list[str] = []
+        """What failed and is missing from the arms, a sentence each."""
 
     def carry_out(self) -> ByArm:
         """Return title -> runs, of all arms, the replay last."""
@@ -74,6 +76,11 @@ class ArmRuns:
             for (title, share), own in wanted.items():
                 runs = [found[job.root] for job in own if job.root in found]
                 self._found[title] += runs
+                if len(runs) < len(own):
+                    lost = len(own) - len(runs)
+                    self.lost.append(
+                        f"{title}: {lost} of {len(own)} runs of one length failed, and are in no figure."
+                    )
                 reached = [steps_to_target(run, self._target) is not None for run in runs]
                 # Where every run failed there is nothing to judge by, and no other length would do better.
                 self._reached[title] |= {share: mostly(reached)} if runs else dict.fromkeys(SHARES, False)

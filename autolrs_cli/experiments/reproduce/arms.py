@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from autolrs_cli.experiments.reproduce.lengths import FULL, SHARES
 from autolrs_cli.experiments.seeds import CALIBRATION_FIRST
@@ -13,6 +13,8 @@ from autolrs_cli.experiments.tune.brackets import TuningPlan
 # Training steps of the original schedule over those of AutoLRS, to the same quality: Jin et al., ICLR 2021, abstract.
 CLAIMS = {"resnet50": 1.22, "transformer": 1.43, "bert": 1.5}
 FEWEST_CALIBRATION_SEEDS = 3
+ALL: Final = None
+EACH: Final = "each"
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Arm:
     more: tuple[str, ...] = ()
     """Further overrides; {low} and {high} in them are the ends of a search interval 10 times as wide, {schedulefree} is
     the schedule-free optimizer that is nearest to the recipe's own."""
-    seeds: int = 3
-    """At most so many of the reporting seeds: five, where the comparison is to decide something."""
+    seeds: int | None = 3
+    """At most so many of the reporting seeds; ALL, where the comparison is to decide something."""
     lengths: Literal["full", "each"] = "full"
     """`each`: it decays over the run, or its cycles fill it, so that each length is a run of its own."""
     tuned: bool = False
@@ -114,20 +116,20 @@ WIDE_RAMP = ("search.lr_min=1e-7", "search.lr_max=100.0")  # of lean's own, whic
 
 # fmt: off
 ARMS = (
-    #   title                                schedule    read out  more            seeds    lengths
-    Arm(ORIGINAL,                            "original",                           seeds=5),
-    Arm(AUTOLRS,                             "autolrs",  "none",   (PAPER,),       seeds=5),
-    Arm(LEAN_SEARCH,                         "autolrs",  "ema",    (LEAN,),        seeds=5),
-    Arm(AVERAGED,                            "original", "ema",                    seeds=5),
-    Arm("tuned constant + averaged weights", "constant", "ema",                    seeds=5, tuned=True),
-    Arm("tuned linear + averaged weights",   "linear",   "ema",                    seeds=5, lengths="each", tuned=True),
-    Arm("tuned WSD + averaged weights",      "wsd",      "ema",                    seeds=5, lengths="each", tuned=True),
-    Arm("tuned anytime + averaged weights",  ANYTIME,    "ema",                    seeds=5, tuned=True),
-    Arm("tuned schedule-free",               "constant", "none",   (FREE,),        seeds=5, tuned=True, space=(FAR,)),
-    Arm("tuned clr",                         "clr",                                lengths="each", tuned=True),
-    Arm("tuned sgdr",                        "sgdr",                               lengths="each", tuned=True),
-    Arm("tuned cosine",                      "cosine",                             lengths="each", tuned=True),
-    Arm("tuned cosine + averaged weights",   "cosine",   "ema",                    lengths="each", tuned=True),
+    #   title                                schedule    read out  more            seeds      lengths
+    Arm(ORIGINAL,                            "original",                           seeds=ALL),
+    Arm(AUTOLRS,                             "autolrs",  "none",   (PAPER,),       seeds=ALL),
+    Arm(LEAN_SEARCH,                         "autolrs",  "ema",    (LEAN,),        seeds=ALL),
+    Arm(AVERAGED,                            "original", "ema",                    seeds=ALL),
+    Arm("tuned constant + averaged weights", "constant", "ema",                    seeds=ALL, tuned=True),
+    Arm("tuned linear + averaged weights",   "linear",   "ema",                    seeds=ALL, lengths=EACH, tuned=True),
+    Arm("tuned WSD + averaged weights",      "wsd",      "ema",                    seeds=ALL, lengths=EACH, tuned=True),
+    Arm("tuned anytime + averaged weights",  ANYTIME,    "ema",                    seeds=ALL, tuned=True),
+    Arm("tuned schedule-free",               "constant", "none",   (FREE,),        seeds=ALL, tuned=True, space=(FAR,)),
+    Arm("tuned clr",                         "clr",                                lengths=EACH, tuned=True),
+    Arm("tuned sgdr",                        "sgdr",                               lengths=EACH, tuned=True),
+    Arm("tuned cosine",                      "cosine",                             lengths=EACH, tuned=True),
+    Arm("tuned cosine + averaged weights",   "cosine",   "ema",                    lengths=EACH, tuned=True),
     Arm("tuned constant",                    "constant",                           tuned=True),
     Arm("tuned GreedyLR",                    "greedy",                             tuned=True),
     Arm("random LRs at AutoLRS's cost",      "random",   "none",   (PAPER,)),
@@ -146,10 +148,22 @@ REPLAY_ARM = Arm(REPLAY, "replay")
 TUNED_RIVALS = ("tuned clr", "tuned sgdr")
 """Those that the paper compares with."""
 STUDIES = tuple(arm for arm in ARMS if arm.tuned)
+DUELS = {
+    LEAN_SEARCH: (
+        AVERAGED,
+        *(arm.title for arm in STUDIES if arm.average != "none" or FREE in arm.more),
+        *(arm.title for arm in ARMS if LEAN in arm.more and arm.title != LEAN_SEARCH),
+    ),
+    AUTOLRS: (
+        *(arm.title for arm in ARMS if arm.searched and LEAN not in arm.more and arm.title != AUTOLRS),
+        REPLAY,
+    ),
+}
+"""Our searches -> what each is held against on its own: rivals that are read out likewise, and its ablations."""
 
 
 def seeds_of(arm: Arm, reporting: Sequence[int]) -> tuple[int, ...]:
-    """Return the reporting seeds that an arm is run on: the first ones."""
+    """Return the reporting seeds that an arm is run on."""
     return tuple(reporting[: arm.seeds])
 
 

@@ -50,7 +50,7 @@ def cost(base: Base, seeds: int, *, calibrated: bool = False, preset: Preset | N
     entries += [
         (f"finding the settings of {arm.title}", base.tuning.runs, base.tuning.steps) for arm in studies
     ]
-    entries += [_arm_cost(arm, base, min(seeds, arm.seeds)) for arm in arms]
+    entries += [_arm_cost(arm, base, len(seeds_of(arm, range(seeds)))) for arm in arms]
     replayed = 0 if preset else len(replay_sources(seeds_of(REPLAY_ARM, range(seeds))))
     return [*entries, *([(REPLAY, replayed, replayed * base.max_steps)] if replayed else [])]
 

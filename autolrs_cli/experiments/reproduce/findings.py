@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.experiments.reproduce.arms import AUTOLRS, CLAIMS, ORIGINAL, TUNED_RIVALS
+from autolrs_cli.experiments.reproduce.arms import AUTOLRS, CLAIMS, DUELS, ORIGINAL, TUNED_RIVALS
+from autolrs_cli.experiments.reproduce.grid_runs import kept_limit
 from autolrs_cli.experiments.reproduce.request import ReproductionRequest
 from autolrs_cli.experiments.reproduce.taken_over import TARGET
 from autolrs_cli.experiments.reproduce.target import CalibratedTarget
@@ -15,7 +16,7 @@ from autolrs_cli.records.archive import NAME
 from autolrs_cli.records.find_runs import runs_below
 from autolrs_cli.reports.claims import ClaimCheck
 from autolrs_cli.reports.compare.archived_run import archived
-from autolrs_cli.reports.compare.comparison import Comparison, compare
+from autolrs_cli.reports.compare.comparison import NOTE, Comparison, compare
 from autolrs_cli.reports.compare.limit import PracticalLimit
 from autolrs_cli.reports.compare.provenance import provenance
 from autolrs_cli.reports.compare.run_record import RunRecord
@@ -24,7 +25,11 @@ from autolrs_cli.reports.render.write_report import write_report
 
 
 def compared(
-    found: Mapping[str, Sequence[RunRecord]], folder: Path, archive: Path, limit: PracticalLimit | None
+    found: Mapping[str, Sequence[RunRecord]],
+    folder: Path,
+    archive: Path,
+    limit: PracticalLimit | None,
+    lost: Sequence[str],
 ) -> Comparison:
     """Return the comparison of all arms.
 
@@ -33,11 +38,12 @@ def compared(
         folder: that of the run directories.
         archive: what will hold all of these runs.
         limit: the practical limit, if it was measured.
+        lost: what failed, a sentence each.
     """
     runs = [run for own in found.values() for run in own]
     titles = {run.path.absolute(): title for title, own in found.items() for run in own}
     named = _fewest_words(runs, folder, archive)
-    return compare(named, baseline=ORIGINAL, runs=runs, titles=titles, limit=limit)
+    return compare(named, baseline=ORIGINAL, runs=runs, titles=titles, limit=limit, notes=lost)
 
 
 def _fewest_words(runs: Sequence[RunRecord], folder: Path, archive: Path) -> list[Path]:
@@ -58,11 +64,16 @@ def archive_records(
         comparison: of all arms.
         target: what it was about.
         studies: records of the studies.
-        others: records of runs that belong to no arm.
+        others: records of what belongs to no arm.
     """
     limit = [comparison.limit.to_json()] if comparison.limit else []
     runs = [archived(run, arm.name) for arm in comparison.arms for run in arm.all_runs]
     return [{"kind": TARGET, "target": target.to_node()}, *limit, *studies, *runs, *others]
+
+
+def notes(said: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Return sentences as an archive keeps them."""
+    return [{"kind": NOTE, "said": each} for each in said]
 
 
 def rebuilt(request: ReproductionRequest, recipe: str) -> ClaimCheck:
@@ -79,9 +90,18 @@ def rebuilt(request: ReproductionRequest, recipe: str) -> ClaimCheck:
             f"A report is rebuilt from an archive of its runs, but there is no {places[0] / NAME}. Name the folder "
             "that has one for each recipe with --from, or leave --report out."
         )
-    comparison = compare([archive], baseline=ORIGINAL)
+    comparison = compare([archive], baseline=ORIGINAL, limit=kept_limit(request.of(recipe)))
     write_report(comparison, own, made_of=archive.read_bytes())
     return claim_check(recipe, comparison)
+
+
+def found_before(request: ReproductionRequest, recipe: str) -> ClaimCheck | None:
+    """Return what was found of a recipe by an earlier command in the same place; None: nothing."""
+    archive = request.of(recipe) / "report" / NAME
+    if not archive.is_file():
+        return None
+    limit = kept_limit(request.of(recipe))
+    return claim_check(recipe, compare([archive], baseline=ORIGINAL, limit=limit))
 
 
 def claim_check(recipe: str, comparison: Comparison) -> ClaimCheck:
@@ -94,13 +114,25 @@ def claim_check(recipe: str, comparison: Comparison) -> ClaimCheck:
         CLAIMS.get(recipe),
         ours,
         found,
-        {title: _against(comparison, ours, each) for title, each in tuned.items() if ours},
+        {title: _against(comparison, AUTOLRS, title) for title in tuned if ours},
         str(comparison.goal),
         tuple(provenance(comparison)),
         comparison.limit,
+        comparison.weights,
+        _duels(comparison),
     )
 
 
-def _against(comparison: Comparison, ours: Speedup, rival: Speedup) -> Speedup:
-    """Return our arm against a rival, both of which were compared with the baseline."""
-    return speedup(ours.arm, rival.arm, comparison.outcomes[ours.arm], comparison.outcomes[rival.arm])
+def _duels(comparison: Comparison) -> dict[str, dict[str, Speedup]]:
+    """Return each of our searches against what it is to beat, and against itself without one of its parts."""
+    titles = comparison.outcomes.keys()
+    return {
+        ours: {title: _against(comparison, ours, title) for title in others if title in titles}
+        for ours, others in DUELS.items()
+        if ours in titles and titles & set(others)
+    }
+
+
+def _against(comparison: Comparison, ours: str, other: str) -> Speedup:
+    """Return one of our arms against another one, on the seeds of both."""
+    return speedup(ours, other, comparison.outcomes[ours], comparison.outcomes[other])

@@ -12,7 +12,7 @@ from autolrs_cli.errors import ConfigError
 from autolrs_cli.experiments.reproduce.arm_runs import ArmRuns
 from autolrs_cli.experiments.reproduce.calibration import Calibration
 from autolrs_cli.experiments.reproduce.cost import cost, cost_table, time_needed
-from autolrs_cli.experiments.reproduce.findings import archive_records, claim_check, compared
+from autolrs_cli.experiments.reproduce.findings import archive_records, claim_check, compared, notes
 from autolrs_cli.experiments.reproduce.grid_runs import GridRuns, kept_limit
 from autolrs_cli.experiments.reproduce.jobs import SEARCHED, RecipeJobs
 from autolrs_cli.experiments.reproduce.request import ReproductionRequest
@@ -60,11 +60,23 @@ class RecipeReproduction:
         for line in self._taken.said:
             say(self._console, line)
         limit = kept_limit(self._folder) or self._taken.limit
-        comparison = compared(found, runs, self._archive, limit)
-        records = archive_records(comparison, target, self._studies.records(), self._others())
+        comparison = compared(found, runs, self._archive, limit, arms.lost)
+        records = archive_records(
+            comparison, target, self._studies.records(), [*self._others(), *notes(arms.lost)]
+        )
         write_archive(self._archive, records)
         write_report(comparison, self._archive.parent, made_of=self._archive.read_bytes())
         return claim_check(self._base.recipe, comparison), self._runs.whole
+
+    @property
+    def recipe(self) -> str:
+        """Its name."""
+        return self._base.recipe
+
+    @property
+    def whole(self) -> bool:
+        """Whether every run so far came to its end."""
+        return self._runs.whole
 
     @property
     def begun(self) -> bool:

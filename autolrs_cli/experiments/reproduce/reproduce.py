@@ -12,7 +12,7 @@ from autolrs_cli.durable import write_whole
 from autolrs_cli.errors import AutoLRSError, ConfigError
 from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.experiments.reproduce.arms import CLAIMS
-from autolrs_cli.experiments.reproduce.findings import rebuilt
+from autolrs_cli.experiments.reproduce.findings import found_before, rebuilt
 from autolrs_cli.experiments.reproduce.recipe import RecipeReproduction
 from autolrs_cli.experiments.reproduce.request import Only, ReproductionRequest
 from autolrs_cli.experiments.stopped import ExperimentStopped
@@ -43,12 +43,11 @@ def main(request: ReproductionRequest, recipes: Sequence[str], parts: Sequence[O
             _require_possible(request)
             made = [RecipeReproduction(request, recipe, console, errors) for recipe in chosen]
             if only is not None:
-                _part(made, only, console)
-                return ExitCode.DONE
+                return _part(made, only, console)
             _say_cost(made, console)
             reproduced = [each.carry_out() for each in made]
-        checks = [check for check, _ in reproduced]
-        _write(request, chosen, checks)
+        checks = _with_earlier([check for check, _ in reproduced], request)
+        _write(request, checks)
     except ExperimentStopped as stopped:
         say(console, f"stopped; to go on, type the same again: {request.command_here(chosen)}")
         return stopped.exit_code
@@ -75,18 +74,23 @@ def _say_cost(made: Sequence[RecipeReproduction], console: Console, *, again: bo
         say(console, f"together: about {duration(sum(seconds))} at most")
 
 
-def _part(made: Sequence[RecipeReproduction], only: Only, console: Console) -> None:
+def _part(made: Sequence[RecipeReproduction], only: Only, console: Console) -> ExitCode:
     if only == "hindsight":
         for each in made:  # before the first run of any
             each.require_target()
     if only == "cost":
         _say_cost(made, console, again=True)
-        return
+        return ExitCode.DONE
     for each in made:
         if only == "calibrate":
             each.calibrate()
         else:
             each.measure_limit()
+            say(
+                console,
+                f"reports of {each.recipe} get it from the same command without --hindsight, or --report",
+            )
+    return ExitCode.DONE if all(each.whole for each in made) else ExitCode.FAILED
 
 
 def _require_possible(request: ReproductionRequest) -> None:
@@ -98,8 +102,16 @@ def _require_possible(request: ReproductionRequest) -> None:
         )
 
 
-def _write(request: ReproductionRequest, recipes: Sequence[str], checks: Sequence[ClaimCheck]) -> None:
-    command = request.command(recipes)
+def _with_earlier(checks: Sequence[ClaimCheck], request: ReproductionRequest) -> list[ClaimCheck]:
+    """Return the checks, with those of the paper's recipes that an earlier command made in the same place."""
+    own = {check.recipe: check for check in checks}
+    earlier = {recipe: found_before(request, recipe) for recipe in CLAIMS if recipe not in own}
+    found = {recipe: own.get(recipe) or earlier.get(recipe) for recipe in [*CLAIMS, *own]}
+    return [check for check in found.values() if check is not None]
+
+
+def _write(request: ReproductionRequest, checks: Sequence[ClaimCheck]) -> None:
+    command = request.command([check.recipe for check in checks])
     for name, text in (
         ("table.md", claims_tables.as_markdown(checks, command)),
         ("table.csv", claims_tables.as_csv(checks)),

@@ -83,8 +83,13 @@ class Studies:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the finished studies as an archive keeps them: enough to go on elsewhere without them."""
-        found = [_read(self._note(arm)) for arm in self._studies]
-        return [{"kind": STUDY, **{name: each[name] for name in STUDY_PARTS}} for each in found if each]
+        found = {arm: _read(self._note(arm)) for arm in self._studies}
+        return [{"kind": STUDY, **note, **self._trials(arm)} for arm, note in found.items() if note]
+
+    def _trials(self, arm: Arm) -> dict[str, str]:
+        """Return what was tried, as its table; nothing, if the study was made elsewhere."""
+        table = StudyDirectory(self._study(arm)).trials
+        return {"trials": table.read_text(encoding="utf-8")} if table.is_file() else {}
 
     def _command(self, arm: Arm) -> list[str]:
         own = [f"recipe={self._base.recipe}", f"scale={self._request.scale}", f"schedule={arm.schedule}"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
+from autolrs_cli.contracts import WeightsKind
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.records.archive import read_archive
 from autolrs_cli.records.find_runs import find_run_directories
@@ -33,6 +36,8 @@ from autolrs_cli.reports.compare.tuning_cost import TuningCost, tuning_cost
 from autolrs_cli.wording import look_alike, named
 
 BASELINE = "original"
+NOTE = "note"
+"""What an archive keeps of what no run of it tells: `said`, a sentence."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,9 @@ class Comparison:
     outcomes: Mapping[str, Mapping[int, TargetOutcome]]
     """Arm -> seed -> when it reached the target."""
     finals: Mapping[str, Sequence[float]]
-    """Arm -> the metric at the end of each seed's run of the usual length."""
+    """Arm -> the metric at the end of each seed's run of the usual length; infinitely bad where it diverged."""
+    weights: Mapping[str, WeightsKind]
+    """Arm -> whose curve decides: that of the raw or of the averaged weights."""
     tuning: Mapping[str, TuningCost]
     """Arm -> what finding its settings took."""
     speedups: tuple[Speedup, ...]
@@ -91,6 +98,7 @@ def compare(
     runs: Sequence[RunRecord] | None = None,
     titles: Mapping[Path, str] | None = None,
     limit: PracticalLimit | None = None,
+    notes: Sequence[str] = (),
 ) -> Comparison:
     """Compare the runs at and below `run_dirs`.
 
@@ -104,12 +112,14 @@ def compare(
         runs: those of `run_dirs`, where they are read already.
         titles: absolute run directory -> a better name for its arm than the one that its settings give.
         limit: the practical limit; None: that of the archives, if they have one.
+        notes: what else a reader must know, such as runs that failed; those of archives come with them.
 
     Raises:
         ConfigError: if there is nothing to compare, or the runs may not be compared.
     """
     found, refused = _read(run_dirs, force=force) if runs is None else (list(runs), [])
-    runs, notes = split_superseded(found)
+    runs, superseded = split_superseded(found)
+    known = [*notes, *(str(record["said"]) for record in _of_archives(run_dirs, NOTE))]
     arms = [replace(arm, name=_title(arm, titles or {})) for arm in group(runs)]
     refused += [*unfinished(runs), *differences(runs, target_matters=target is None), *twins(arms)]
     if refused and not force:
@@ -135,12 +145,20 @@ def compare(
         tuple(arms),
         budget,
         outcomes,
-        {arm.name: final_values(arm.at_length(budget), goal.metric, goal.direction) for arm in arms},
+        {arm.name: _finals(arm, budget, goal) for arm in arms},
+        {name: _weights(own) for name, own in racing.items()},
         tuning,
         tuple(speedups),
         tuple(target_curves(racing, arms[0].name, target_grid(racing, goal))),
         tuple(refused),
-        (*caveats(arms, goal, speedups, outcomes), *guessed, *hardware_notes(runs), *notes, *doubts(arms)),
+        (
+            *caveats(arms, goal, speedups, outcomes),
+            *guessed,
+            *hardware_notes(runs),
+            *superseded,
+            *known,
+            *doubts(arms),
+        ),
         _limit(run_dirs, limit, goal, runs),
     )
 
@@ -151,17 +169,21 @@ def _title(arm: Arm, titles: Mapping[Path, str]) -> str:
     return next(chain(here, archived), arm.name)
 
 
+def _of_archives(run_dirs: Sequence[Path], kind: str) -> list[Mapping[str, Any]]:
+    return [
+        record
+        for path in run_dirs
+        if path.is_file()
+        for record in read_archive(path)
+        if record["kind"] == kind
+    ]
+
+
 def _limit(
     run_dirs: Sequence[Path], given: PracticalLimit | None, goal: Goal, runs: Sequence[RunRecord]
 ) -> PracticalLimit | None:
     """Return the practical limit if it is of this target and these data."""
-    archived = [
-        PracticalLimit.from_json(record)
-        for path in run_dirs
-        if given is None and path.is_file()
-        for record in read_archive(path)
-        if record["kind"] == LIMIT
-    ]
+    archived = [] if given else [PracticalLimit.from_json(each) for each in _of_archives(run_dirs, LIMIT)]
     fingerprint = runs[0].started.get("data_fingerprint")
     return next((each for each in (given, *archived) if each and each.is_of(goal, fingerprint)), None)
 
@@ -220,6 +242,16 @@ def _usual_baseline(arms: Sequence[Arm]) -> str | None:
 
 def _schedule_of(arm: Arm) -> str:
     return str(arm.all_runs[0].config["schedule"].get("name"))
+
+
+def _finals(arm: Arm, budget: int, goal: Goal) -> list[float]:
+    runs = arm.at_length(budget)
+    worst = -math.inf if goal.direction == "max" else math.inf
+    return [*final_values(runs, goal.metric, goal.direction), *(worst for run in runs if run.diverged)]
+
+
+def _weights(own: Mapping[int, Racer]) -> WeightsKind:
+    return next(curve.weights for racer in own.values() for _, curve in racer.runs)
 
 
 def _outcomes(own: Mapping[int, Racer], goal: Goal) -> dict[int, TargetOutcome]:

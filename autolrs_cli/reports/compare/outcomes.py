@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Literal
 
 from autolrs_cli.reports.compare.arms import Arm
@@ -32,6 +35,8 @@ class TargetOutcome:
     path: Path
     at_shortest: bool = False
     """Whether a decayed schedule reached it at its shortest length: a still shorter run might reach it, too."""
+    missed: TargetOutcome | None = None
+    """The next shorter run of a decayed schedule, which missed: what it needs lies between the two lengths."""
     tuning_steps: int | None = None
     """Optimizer steps that finding the arm's settings took; None: unknown."""
 
@@ -47,6 +52,13 @@ class TargetOutcome:
         return float(getattr(self, kind))
 
 
+def median_cost(outcomes: Collection[TargetOutcome], kind: Cost) -> float | None:
+    """Return the median steps or seconds to the target, a miss being longer than all; None if half of them miss."""
+    costs = [outcome.cost(kind) if outcome.reached else math.inf for outcome in outcomes]
+    found = median(costs) if costs else math.inf
+    return found if math.isfinite(found) else None
+
+
 @dataclass(frozen=True)
 class Racer:
     """An arm on one seed, with the curve of each of its lengths, shortest first."""
@@ -58,7 +70,9 @@ class Racer:
 
     def race(self, target: float) -> TargetOutcome:
         """Return when `target` is reached, with what tuning took."""
-        return replace(self._race(target), tuning_steps=self.tuning_steps)
+        found = self._race(target)
+        missed = found.missed and replace(found.missed, tuning_steps=self.tuning_steps)
+        return replace(found, missed=missed, tuning_steps=self.tuning_steps)
 
     def _race(self, target: float) -> TargetOutcome:
         """Return when `target` is reached.
@@ -74,12 +88,13 @@ class Racer:
             if (index := curve.reached_at(target)) is not None and (run.done or not self.decays)
         ]
         if not seen:
-            run, curve = self.runs[-1]
-            at_end = run.done and len(curve.step)
-            return _at(run, curve, -1, reached=False) if at_end else _whole_length(run)
+            return _missed(*self.runs[-1])
         if self.decays:
             number, run, curve, _ = seen[0]
-            return _at(run, curve, -1, reached=True, at_shortest=number == 0)
+            found = _at(run, curve, -1, reached=True)
+            if number == 0:
+                return replace(found, at_shortest=True)
+            return replace(found, missed=_missed(*self.runs[number - 1]))
         _, run, curve, index = min(seen, key=lambda each: each[2].step[each[3]])
         return _at(run, curve, index, reached=True)
 
@@ -95,9 +110,12 @@ def racers(arm: Arm, goal: Goal) -> dict[int, Racer]:
     }
 
 
-def _at(
-    run: RunRecord, curve: MetricCurve, index: int, *, reached: bool, at_shortest: bool = False
-) -> TargetOutcome:
+def _missed(run: RunRecord, curve: MetricCurve) -> TargetOutcome:
+    at_end = run.done and len(curve.step)
+    return _at(run, curve, -1, reached=False) if at_end else _whole_length(run)
+
+
+def _at(run: RunRecord, curve: MetricCurve, index: int, *, reached: bool) -> TargetOutcome:
     return TargetOutcome(
         reached,
         float(curve.step[index]),
@@ -105,7 +123,6 @@ def _at(
         float(curve.t[index]),
         run.max_steps,
         run.path,
-        at_shortest,
     )
 
 

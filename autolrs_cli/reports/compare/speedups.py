@@ -18,7 +18,7 @@ LEVEL = 0.95
 FEWEST_FOR_AN_INTERVAL = 5
 COSTS: tuple[Cost, ...] = ("step", "total_steps", "seconds", "all_in", "all_in_shared")
 ALL_IN: tuple[Cost, ...] = ("all_in", "all_in_shared")
-Bound = Literal["exact", "at least", "at most"]
+Bound = Literal["exact", "at least", "at most", "unclear"]
 Finding = Literal["faster", "slower", "undecided", "no speedup", "no pair"]
 
 
@@ -46,18 +46,38 @@ class Pair:
             return None
         if not self.arm.reached:
             return 0.0
-        below = self.arm.cost(cost, self.seeds)
-        return self.baseline.cost(cost, self.seeds) / below if below else math.inf
+        return self._over(self.baseline, self.arm, cost)
 
     def at_least(self, cost: Cost) -> bool:
-        """Whether the ratio may be larger: the baseline missed, or what tuning it took is unknown."""
+        """Whether the ratio may be larger without bound.
+
+        So it is where the baseline missed, or its tuning is unknown, or the arm decays and was not run any shorter.
+        """
         if not self.arm.reached:
             return False
-        return not self.baseline.reached or (cost in ALL_IN and self.baseline.tuning_steps is None)
+        untuned = cost in ALL_IN and self.baseline.tuning_steps is None
+        return not self.baseline.reached or self.arm.at_shortest or untuned
 
     def at_most(self, cost: Cost) -> bool:
-        """Whether the ratio may be smaller: what tuning the arm took is unknown."""
+        """Whether the ratio may be smaller without bound: what tuning the arm took is unknown."""
         return self.arm.reached and cost in ALL_IN and self.arm.tuning_steps is None
+
+    def range(self, cost: Cost) -> tuple[float, float] | None:
+        """Return the least and the greatest that the ratio may be; None if both miss.
+
+        A decayed schedule needs more steps than the length that missed, and no more than the one that reached the
+        target. Where the baseline was not run any shorter than it reached, its own ratio stands for the least.
+        """
+        ratio = self.ratio(cost)
+        if ratio is None or not self.arm.reached:
+            return None if ratio is None else (0.0, 0.0)
+        low = self._over(self.baseline.missed or self.baseline, self.arm, cost)
+        high = self._over(self.baseline, self.arm.missed or self.arm, cost)
+        return 0.0 if self.at_most(cost) else low, math.inf if self.at_least(cost) else high
+
+    def _over(self, baseline: TargetOutcome, arm: TargetOutcome, cost: Cost) -> float:
+        below = arm.cost(cost, self.seeds)
+        return baseline.cost(cost, self.seeds) / below if below else math.inf
 
 
 @dataclass(frozen=True)
@@ -67,12 +87,14 @@ class Estimate:
     cost: Cost
     median: float
     interval: tuple[float, float] | None
-    """95 % interval of the median; None below 5 pairs. An end may be infinite."""
+    """Of the median, from resampled pairs; None below 5. An end may be infinite."""
     wins: int
     ties: int
     pairs: int
     bound: Bound = "exact"
-    """What the median is if tuning is unknown: the baseline's left out, or the arm's."""
+    """What the median is where tuning is unknown, where most baselines miss, or where what decays was not run shorter
+    than it reached the target; `unclear`: it may be larger and smaller.
+    """
 
     @property
     def probability_faster(self) -> float:
@@ -82,9 +104,10 @@ class Estimate:
     @property
     def finding(self) -> Finding:
         """What the interval says; without one, nothing is decided."""
-        if self.interval is None or self.interval[0] <= 1 <= self.interval[1]:
+        if self.interval is None or self.interval[0] <= 1 <= self.interval[1] or self.bound == "unclear":
             return "undecided"
-        return "faster" if self.interval[0] > 1 else "slower"
+        found: Finding = "faster" if self.interval[0] > 1 else "slower"
+        return "undecided" if self.bound == ("at most" if found == "faster" else "at least") else found
 
 
 @dataclass(frozen=True)
@@ -126,13 +149,10 @@ class Speedup:
         """Whether the arm misses so often that no speedup may be named (method rule 4)."""
         return self.arm_misses * 2 > len(self.pairs)
 
-    def ratios(self, cost: Cost) -> tuple[np.ndarray, np.ndarray]:
-        """Return the ratios of the pairs that have one, and the largest that each may be.
-
-        How long a baseline that missed would have needed is unknown: its ratio has no upper bound.
-        """
-        ratios, _, at_most = _ratios(_known(self.pairs, cost), cost)
-        return ratios, at_most
+    def ranges(self, cost: Cost) -> tuple[np.ndarray, np.ndarray]:
+        """Return the least and the greatest that the ratio of each pair that has one may be."""
+        _, least, greatest = _ratios(self.pairs, cost)
+        return least, greatest
 
     def finding(self, estimate: Estimate | None) -> Finding:
         """Return what `estimate`, one of this speedup's, says."""
@@ -157,35 +177,43 @@ def speedup(
 
 def estimate(pairs: Sequence[Pair], cost: Cost, *, intervals: bool = True) -> Estimate | None:
     """Return median ratio, interval and wins of the pairs that have a ratio; None if none has, or nothing bounds it."""
-    known = _known(pairs, cost)
-    smaller, larger = (any(which(pair, cost) for pair, _ in known) for which in (Pair.at_most, Pair.at_least))
+    ratios, least, greatest = _ratios(pairs, cost)
+    known = [pair for pair in pairs if not pair.both_miss]
+    smaller, larger = (any(which(pair, cost) for pair in known) for which in (Pair.at_most, Pair.at_least))
     if not known or (smaller and larger):
         return None
-    ratios, at_least, at_most = _ratios(known, cost)
-    untuned = cost in ALL_IN and any(pair.baseline.tuning_steps is None for pair, _ in known)
     return Estimate(
         cost,
         float(np.median(ratios)),
-        bootstrap_interval(ratios, at_most, at_least)
+        bootstrap_interval(ratios, greatest, least)
         if intervals and len(known) >= FEWEST_FOR_AN_INTERVAL
         else None,
         int((ratios > 1).sum()),
         int((ratios == 1).sum()),
         len(known),
-        "at most" if smaller else "at least" if untuned else "exact",
+        _bound(known, cost, may_be_larger=math.isinf(float(medians(greatest[None])[0]))),
     )
 
 
-def _known(pairs: Sequence[Pair], cost: Cost) -> list[tuple[Pair, float]]:
-    return [(pair, ratio) for pair in pairs if (ratio := pair.ratio(cost)) is not None]
+def _bound(known: Sequence[Pair], cost: Cost, *, may_be_larger: bool) -> Bound:
+    at_shortest = sum(pair.baseline.at_shortest and pair.arm.reached for pair in known)
+    may_be_smaller = 2 * at_shortest >= len(known) or any(pair.at_most(cost) for pair in known)
+    untuned = cost in ALL_IN and any(pair.baseline.tuning_steps is None for pair in known)
+    return bound(smaller=may_be_smaller, larger=may_be_larger or untuned)
 
 
-def _ratios(known: Sequence[tuple[Pair, float]], cost: Cost) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the ratios of pairs, and the smallest and the largest that each may be."""
-    ratios = np.array([ratio for _, ratio in known])
-    smaller = [pair.at_most(cost) for pair, _ in known]
-    larger = [pair.at_least(cost) for pair, _ in known]
-    return ratios, np.where(smaller, 0.0, ratios), np.where(larger, math.inf, ratios)
+def bound(*, smaller: bool, larger: bool) -> Bound:
+    """Return what a figure is that may be smaller, or larger, than it says."""
+    if smaller and larger:
+        return "unclear"
+    return "at most" if smaller else "at least" if larger else "exact"
+
+
+def _ratios(pairs: Sequence[Pair], cost: Cost) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the ratios of the pairs that have one, and the least and the greatest that each may be."""
+    ratios = [ratio for pair in pairs if (ratio := pair.ratio(cost)) is not None]
+    ranges = [each for pair in pairs if (each := pair.range(cost)) is not None]
+    return np.array(ratios), np.array([low for low, _ in ranges]), np.array([high for _, high in ranges])
 
 
 def bootstrap_interval(

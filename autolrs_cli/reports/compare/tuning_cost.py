@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.resources import files
+from typing import Any
+
+import yaml
 
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.reports.compare.arms import Arm
@@ -35,6 +40,8 @@ def _of_run(run: RunRecord) -> TuningCost:
         tuning = tuning_in(run.config)
     except ConfigError:
         return _unknown("what its configuration says of it is damaged")
+    if tuning is None and _tunes_itself(run.config):
+        return TuningCost(0, 0.0, "0 steps: search=lean as it is shipped looks for its LRs in the run itself")
     if tuning is None:
         return _unknown(_untuned(str(run.config["schedule"].get("name"))))
     otherwise = used_otherwise(tuning, run.config, str(run.started.get("data_fingerprint")))
@@ -46,6 +53,15 @@ def _of_run(run: RunRecord) -> TuningCost:
         f"configurations, study {tuning.study}, {tuning.option})"
     )
     return TuningCost(tuning.steps, tuning.seconds, words)
+
+
+def _tunes_itself(config: Mapping[str, Any]) -> bool:
+    """Tell whether the LRs are found by the lean search, by values that are the same for every recipe."""
+    search = config.get("search") or {}
+    if config["schedule"].get("name") not in SEARCHED or search.get("name") != "lean":
+        return False
+    shipped = yaml.safe_load((files("autolrs_configs") / "search" / "lean.yaml").read_text(encoding="utf-8"))
+    return bool(dict(search) == shipped["search"])
 
 
 def _unknown(why: str) -> TuningCost:

@@ -31,7 +31,7 @@ def seeds_figure(comparison: Comparison) -> Figure:
             axes.set_ylim(count - 0.4, -0.6)
             axes.grid(visible=False, axis="y")
         made.supxlabel(
-            "dot: a seed; bar and line: median and 95 % interval; cross at 0: the arm misses the target; "
+            "dot: a seed; bar and line: median and interval; cross at 0: the arm misses the target; "
             "hollow: the baseline misses (lower bound)",
             fontsize=7,
         )

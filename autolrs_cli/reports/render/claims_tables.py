@@ -7,31 +7,39 @@ import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import fmean
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from autolrs_cli.reports import claims
-from autolrs_cli.reports.claims import CLAIM_OVER_TUNED, ClaimCheck, Judged
+from autolrs_cli.reports.claims import CLAIM_OVER_TUNED, CLAIMED_OVER_TUNED, ClaimCheck, Judged
 from autolrs_cli.reports.compare.limit import PracticalLimit
+from autolrs_cli.reports.compare.outcomes import Cost, median_cost
 from autolrs_cli.reports.compare.speedups import Estimate, Speedup
-from autolrs_cli.reports.render.format import BOUNDS
+from autolrs_cli.reports.render.format import BOUNDS, FIGURES, multiples
 
 COLUMNS = (
-    *("what", "the paper claims", "training steps", "faster on", "all steps"),
-    *("all-in, 1 run", "all-in, shared", "misses", "seeds", "times the limit", "verdict"),
+    *("what", "read out", "the paper claims", "training steps", "faster on", "all steps"),
+    *(
+        "all-in, 1 run",
+        "all-in, shared",
+        "misses: over, under",
+        "seeds",
+        "times the limit: steps, all steps",
+        "verdict",
+    ),
 )
 DIRECTION = (
-    "Every figure is a ratio of steps to the same target, named in its row or its heading: above 1, the schedule under "
-    "the stroke needs fewer. It is the median over paired seeds, with a 95 % interval where there are five. Training "
-    "steps leave the search out, as the paper does; all steps count it; all-in adds what tuning took to find an arm's "
-    "settings, all of it for one run, or shared among the seeds. What tuning was behind settings set by hand or "
-    "published is unknown: >= leaves out that of the schedule over the stroke, <= that of the one under it. No figure "
-    "is named where more than half of the runs miss the target. Arms of three seeds were run on no more. Times the "
-    "limit: the median steps to the target over the practical limit, below. A figure is about this scale, its data and "
-    "its target only."
+    "Every figure is a ratio of steps to the same target, named in its row or its heading: above 1, the schedule "
+    "under the stroke needs fewer. It is the median over paired seeds. Training steps leave the search out, as the "
+    "paper does; all steps count it; all-in adds what tuning took to find an arm's settings, all of it for one run, "
+    "or shared among the seeds of the row. Read out: whose loss decides over and under the stroke, that of the raw "
+    f"weights or of their mean; where they differ, averaging has a part in the figure. {FIGURES} None is widened for "
+    "the number of rows. No figure is named where more than half of the runs miss the target. Times the limit: "
+    "median steps and all steps over the practical limit, below. A figure is about this scale, its data and its "
+    "target only."
 )
 VERDICT = COLUMNS.index("verdict")
 NUMERIC = COLUMNS[1:-1]
@@ -47,47 +55,74 @@ class TableSection:
 
 
 def sections(checks: Sequence[ClaimCheck]) -> list[TableSection]:
-    """Return the tables: the claims, AutoLRS against tuned schedules, and every arm of each recipe."""
+    """Return the tables: the claims, AutoLRS against tuned schedules, every arm of each recipe, and its duels."""
     found = [TableSection("the paper's claims and ours: original / AutoLRS", tuple(_claims(checks)))]
     over_tuned = {
-        f"{check.recipe}: {title} / AutoLRS": each
+        f"{check.recipe}: {title} / AutoLRS": (check, title, each)
         for check in checks
         for title, each in check.over_tuned.items()
     }
     if over_tuned:
-        rows = [_row(name, None, each, ("undecided", "")) for name, each in over_tuned.items()]
-        mean = _mean_row(over_tuned, CLAIM_OVER_TUNED)
-        found.append(TableSection("AutoLRS against tuned schedules", (*rows, mean)))
+        rows = [_row(name, check, each, against=title) for name, (check, title, each) in over_tuned.items()]
+        if {check.recipe for check in checks} >= CLAIMED_OVER_TUNED:
+            rows.append(
+                _mean_row({name: each for name, (_, _, each) in over_tuned.items()}, CLAIM_OVER_TUNED)
+            )
+        found.append(TableSection("AutoLRS against tuned schedules", tuple(rows)))
     for check in checks:
-        rows = [
-            _row(title, None, each, ("undecided", ""), check.limit) for title, each in check.rivals.items()
-        ]
+        rows = [_row(title, check, each, limit=check.limit) for title, each in check.rivals.items()]
         if rows:
             found.append(TableSection(f"{check.recipe}: original / arm, target {check.target}", tuple(rows)))
+        found += [
+            TableSection(
+                f"{check.recipe}: each / {ours}, on their common seeds",
+                tuple(_row(title, check, each, against=title) for title, each in duels.items()),
+            )
+            for ours, duels in check.duels.items()
+        ]
     return found
 
 
 def _claims(checks: Sequence[ClaimCheck]) -> Iterator[tuple[str, ...]]:
     for check in checks:
-        yield _row(check.recipe, check.claim, check.found, check.verdict, check.limit)
+        yield _row(
+            check.recipe, check, check.found, claim=check.claim, judged=check.verdict, limit=check.limit
+        )
     known = [check.claim for check in checks if check.claim is not None]
     if len(checks) > 1 and len(known) == len(checks):
         yield _mean_row({check.recipe: check.found for check in checks}, fmean(known))
 
 
 def _row(
-    name: str, claim: float | None, found: Speedup | None, judged: Judged, limit: PracticalLimit | None = None
+    name: str,
+    check: ClaimCheck,
+    found: Speedup | None,
+    *,
+    against: str | None = None,
+    claim: float | None = None,
+    judged: Judged = ("undecided", ""),
+    limit: PracticalLimit | None = None,
 ) -> tuple[str, ...]:
     verdict, why = judged
     said = f"{verdict}: {why}" if why else ""
     claimed = "" if claim is None else f"{claim:.2f}x"
     if found is None:
-        return (name, claimed, *["-"] * 6, "", "", said)
+        return (name, "", claimed, *["-"] * 6, "", "", said)
+    weights = [check.read_out.get(each, "") for each in (against or found.baseline, found.arm)]
     faster = "-" if found.training is None else f"{_wins(found.training)} of {found.training.pairs}"
-    misses = f"{found.arm_misses} of {len(found.pairs)}"
+    misses = f"{found.baseline_misses}, {found.arm_misses}"
     steps = named(found, found.training), faster, named(found, found.net)
     counts = misses, str(len(found.pairs)), _times(found, limit)
-    return (name, claimed, *steps, *(_tuned(found, each) for each in all_in(found)), *counts, said)
+    read_out = weights[0] if weights[0] == weights[1] else f"{weights[0]} / {weights[1]}"
+    return (
+        name,
+        read_out,
+        claimed,
+        *steps,
+        *(_tuned(found, each) for each in all_in(found)),
+        *counts,
+        said,
+    )
 
 
 def all_in(found: Speedup) -> tuple[Estimate | None, Estimate | None]:
@@ -98,30 +133,25 @@ def all_in(found: Speedup) -> tuple[Estimate | None, Estimate | None]:
 def _tuned(found: Speedup, estimate: Estimate | None) -> str:
     if found.mostly_misses or found.training is None:
         return named(found, found.training)
-    return "unknown" if estimate is None else f"{BOUNDS[estimate.bound]}{ratio(estimate)}"
+    return "unknown" if estimate is None else ratio(estimate)
 
 
 def _mean_row(speedups: Mapping[str, Speedup | None], claim: float) -> tuple[str, ...]:
     mean = claims.mean_speedup(list(speedups.values()))
     verdict, why = claims.judge_mean(speedups, claim)
     cells = ("none", "none") if mean is None else (ratio(mean.training), ratio(mean.net))
-    return ("mean", f"{claim:.2f}x", cells[0], "", cells[1], *[""] * 5, f"{verdict}: {why}")
+    return ("mean", "", f"{claim:.2f}x", cells[0], "", cells[1], *[""] * 5, f"{verdict}: {why}")
 
 
 def _times(found: Speedup, limit: PracticalLimit | None) -> str:
-    """Say an arm's median steps to the target as a multiple of the practical limit; nothing, if it has none."""
-    if limit is None:
-        return ""
-    multiple = times_limit(found, limit)
-    return "none" if multiple is None else f"{multiple:.2f}x"
+    """Say an arm's median steps, and all steps, to the target as multiples of the practical limit, if there is one."""
+    return "" if limit is None else multiples(limit, [pair.arm for pair in found.pairs])
 
 
-def times_limit(found: Speedup, limit: PracticalLimit | None) -> float | None:
-    """Return an arm's median steps to the target over the practical limit; None where most of its runs miss."""
-    reached = [pair.arm.step for pair in found.pairs if pair.arm.reached]
-    if limit is None or found.mostly_misses or not reached:
-        return None
-    return limit.multiple(median(reached))
+def times_limit(found: Speedup, limit: PracticalLimit | None, kind: Cost) -> float | None:
+    """Return an arm's median steps to the target over the practical limit; None where half of its runs miss."""
+    steps = median_cost([pair.arm for pair in found.pairs], kind)
+    return None if limit is None or steps is None else limit.multiple(steps)
 
 
 def _wins(estimate: Estimate) -> str:
@@ -137,10 +167,11 @@ def ratio(estimate: Estimate | None) -> str:
     """Say an estimate with its interval, if it has one."""
     if estimate is None:
         return "-"
+    median = f"{BOUNDS[estimate.bound]}{estimate.median:.2f}x"
     if estimate.interval is None:
-        return f"{estimate.median:.2f}x"
+        return median
     low, high = (f"{end:.2f}" if math.isfinite(end) else "inf" for end in estimate.interval)
-    return f"{estimate.median:.2f}x [{low}, {high}]"
+    return f"{median} [{low}, {high}]"
 
 
 def render(checks: Sequence[ClaimCheck]) -> RenderableType:
@@ -195,24 +226,26 @@ CSV_COLUMNS = (
     *("all_steps", "all_steps_low", "all_steps_high"),
     *("all_in", "all_in_low", "all_in_high", "all_in_bound"),
     *("all_in_shared", "all_in_shared_low", "all_in_shared_high", "all_in_shared_bound"),
-    *("misses", "seeds", "times_limit", "verdict"),
+    *("misses", "seeds", "times_limit", "times_limit_all_steps", "verdict"),
 )
 
 
 def as_csv(checks: Sequence[ClaimCheck]) -> str:
-    """Return every comparison and the means as CSV, numbers at full precision; blank where there is no speedup."""
+    """Return every comparison as CSV, numbers at full precision; blank where there is no speedup."""
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow(CSV_COLUMNS)
     for check in checks:
         if check.found is not None:
             verdict = ": ".join(check.verdict)
-            ours = (check.recipe, "autolrs", "original", check.claim)
-            writer.writerow(_csv_row(*ours, check.found, verdict, check.limit))
+            named_as = (check.recipe, "autolrs", "original", check.claim)
+            writer.writerow(_csv_row(*named_as, check.found, verdict, check.limit))
         for title, found in check.rivals.items():
             writer.writerow(_csv_row(check.recipe, title, "original", None, found, "", check.limit))
-        for title, found in check.over_tuned.items():
-            writer.writerow(_csv_row(check.recipe, "autolrs", title, None, found, ""))
+        against = {"autolrs": check.over_tuned, **check.duels}
+        for ours, duels in against.items():
+            for title, found in duels.items():
+                writer.writerow(_csv_row(check.recipe, ours, title, None, found, ""))
     return file.getvalue()
 
 
@@ -229,8 +262,8 @@ def _csv_row(
     training, net, one, shared = (_numbers(None if found.mostly_misses else each) for each in estimates)
     tuned = (*one, _bound(found, found.all_in), *shared, _bound(found, found.all_in_shared))
     faster = "" if found.training is None else found.training.probability_faster
-    times = times_limit(found, limit)
-    counts = found.arm_misses, len(found.pairs), "" if times is None else times
+    times = [times_limit(found, limit, kind) for kind in ("step", "total_steps")]
+    counts = found.arm_misses, len(found.pairs), *("" if each is None else each for each in times)
     claimed = "" if claim is None else claim
     return (recipe, arm, baseline, found.arm, claimed, *training, faster, *net, *tuned, *counts, verdict)
 

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from autolrs_cli.reports.compare.comparison import Comparison
-from autolrs_cli.reports.compare.outcomes import Cost
+from autolrs_cli.reports.compare.limit import PracticalLimit
+from autolrs_cli.reports.compare.outcomes import Cost, TargetOutcome, median_cost
 from autolrs_cli.reports.compare.speedups import Bound, Estimate, Pair, Speedup
 from autolrs_cli.reports.compare.tuning_cost import TuningCost
 from autolrs_cli.wording import counted
 
 DIRECTION = (
-    "Every ratio is {baseline} / arm: above 1, the arm needs less. Training-step speedup counts kept steps, the search "
-    "left out; net speedup counts all optimizer steps; all-in speedup adds those that tuning took to find an arm's "
-    "settings, all of them for one run (a person who trains once), or shared among the compared seeds. What tuning was "
-    "behind settings set by hand or published is unknown: >= leaves the baseline's out, <= the arm's, and where both "
-    "are unknown there is no figure. An arm that misses counts as 0, a baseline that misses as its "
-    "full length. Seconds hold only between runs on one quiet machine."
+    "Every ratio is {baseline} / arm: above 1, the arm needs less. Training-step speedup counts kept steps, the "
+    "search left out; net speedup counts all optimizer steps; all-in speedup adds those that tuning took to find an "
+    "arm's settings, all of them for one run (a person who trains once), or shared among the compared seeds. An arm "
+    "that misses counts as 0, a baseline that misses as its full length. {figures} Seconds hold only between runs "
+    "on one quiet machine."
 )
+FIGURES = (
+    "A schedule that decays counts as the shortest of its runs that reaches the target; intervals allow for all "
+    "down to the next shorter one. An interval is that of resampled medians: of five seeds, their least and "
+    "greatest ratio, between which the median lies with 94 %. Marks: >=, the figure may be larger (the baseline "
+    "mostly misses, or its tuning is unknown, or the arm decays and was not run any shorter); <=, smaller (the same "
+    "of the other side); ~, either."
+)
+"""What holds for every figure, in every table."""
 FORCED = "FORCED: these runs should not be compared, and the figures below may mean nothing."
 
 
 def direction(comparison: Comparison) -> str:
     """Say what divides what."""
-    return DIRECTION.format(baseline=comparison.baseline.name)
+    return DIRECTION.format(baseline=comparison.baseline.name, figures=FIGURES)
 
 
 def ratio(value: float | None) -> str:
@@ -47,10 +55,10 @@ def median_and_interval(found: Speedup, estimate: Estimate | None) -> str:
     """Return a speedup with its interval; where most of the arm's runs miss, no figure."""
     if found.mostly_misses or estimate is None:
         return "none"
-    return f"{ratio(estimate.median)} {interval(estimate)}".rstrip()
+    return f"{BOUNDS[estimate.bound]}{ratio(estimate.median)} {interval(estimate)}".rstrip()
 
 
-BOUNDS: dict[Bound, str] = {"exact": "", "at least": ">= ", "at most": "<= "}
+BOUNDS: dict[Bound, str] = {"exact": "", "at least": ">= ", "at most": "<= ", "unclear": "~ "}
 
 
 def tuning(cost: TuningCost) -> str:
@@ -90,7 +98,7 @@ def seed_ratio(pair: Pair, cost: Cost) -> str:
         return "both miss"
     if not pair.arm.reached:
         return "0"
-    return f"{'' if pair.baseline.reached else '>= '}{ratio(pair.ratio(cost))}"
+    return f"{'>= ' if pair.at_least(cost) else ''}{ratio(pair.ratio(cost))}"
 
 
 def verdict(found: Speedup) -> str:
@@ -121,9 +129,10 @@ def steps(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f}"
 
 
-def multiple(comparison: Comparison, steps_: float | None) -> str:
-    """Return steps as a multiple of the practical limit."""
-    return "-" if comparison.limit is None or steps_ is None else ratio(comparison.limit.multiple(steps_))
+def multiples(limit: PracticalLimit, outcomes: Collection[TargetOutcome]) -> str:
+    """Return the median steps to the target, and all steps, as multiples of the practical limit: "1.10x, 1.17x"."""
+    found = [median_cost(outcomes, kind) for kind in ("step", "total_steps")]
+    return ", ".join("-" if each is None else ratio(limit.multiple(each)) for each in found)
 
 
 def seeds(found: Iterable[int]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import orjson
 
 from autolrs_cli.reports.compare.comparison import Comparison
-from autolrs_cli.reports.compare.outcomes import Cost
+from autolrs_cli.reports.compare.outcomes import Cost, median_cost
 from autolrs_cli.reports.compare.provenance import provenance
 from autolrs_cli.reports.compare.speedups import Estimate, Pair, Speedup
 from autolrs_cli.reports.render import format as words
@@ -125,27 +125,28 @@ def arm_table(comparison: Comparison) -> list[list[str]]:
             "arm",
             "seeds",
             "lengths",
+            "read out",
             "reached",
             "median steps to target",
-            *(["times the practical limit"] if comparison.limit else []),
             "median of all steps",
+            *(["times the practical limit: steps, all steps"] if comparison.limit else []),
             "steps of its tuning",
             f"median final {goal.metric}",
         ]
     ]
     for arm in comparison.arms:
         own = list(comparison.outcomes[arm.name].values())
-        reached = [outcome for outcome in own if outcome.reached]
-        steps, every = words.median([o.step for o in reached]), words.median([o.total_steps for o in reached])
+        steps, every = median_cost(own, "step"), median_cost(own, "total_steps")
         table.append(
             [
                 arm.name,
                 words.seeds(comparison.outcomes[arm.name]),
                 ", ".join(map(str, arm.lengths)),
-                f"{len(reached)} of {len(own)}",
+                comparison.weights[arm.name],
+                f"{sum(outcome.reached for outcome in own)} of {len(own)}",
                 words.steps(steps),
-                *([words.multiple(comparison, steps)] if comparison.limit else []),
                 words.steps(every),
+                *([words.multiples(comparison.limit, own)] if comparison.limit else []),
                 words.tuning(comparison.tuning[arm.name]),
                 formats.number(words.median(comparison.finals[arm.name])),
             ]

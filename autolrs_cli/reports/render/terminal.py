@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autolrs_cli.reports.compare.comparison import Comparison
+from autolrs_cli.reports.compare.outcomes import median_cost
 from autolrs_cli.reports.compare.speedups import Estimate, Speedup
 from autolrs_cli.reports.render import format as words
 from autolrs_cli.reports.render.tables import seed_table
@@ -43,6 +44,7 @@ def headline(comparison: Comparison) -> str:
     )
 
 
+MARKS = "0: the arm misses the target; >=: the baseline does, or the arm decays and was not run any shorter"
 # So that the figures beside them keep their words on 80 columns.
 WIDEST_WORD = 24
 
@@ -65,25 +67,24 @@ def _keep_words_whole(table: Table, comparison: Comparison) -> None:
 def _arms(comparison: Comparison) -> RenderableType:
     goal = comparison.goal
     limit = ("times the limit",) if comparison.limit else ()
-    columns = ("arm", "reached", "steps to target", *limit, "all steps", "tuning", f"final {goal.metric}")
+    columns = ("arm", "reached", "steps to target", "all steps", *limit, "tuning", f"final {goal.metric}")
     table = _table("arms (medians over seeds)", *columns)
     _keep_words_whole(table, comparison)
     for arm in comparison.arms:
         own = comparison.outcomes[arm.name].values()
-        reached = [outcome for outcome in own if outcome.reached]
-        steps, every = words.median([o.step for o in reached]), words.median([o.total_steps for o in reached])
+        steps, every = median_cost(own, "step"), median_cost(own, "total_steps")
         table.add_row(
             arm.name,
-            f"{len(reached)} of {len(own)}",
+            f"{sum(outcome.reached for outcome in own)} of {len(own)}",
             words.steps(steps),
-            *([words.multiple(comparison, steps)] if comparison.limit else []),
             words.steps(every),
+            *([words.multiples(comparison.limit, own)] if comparison.limit else []),
             words.tuning(comparison.tuning[arm.name]),
             formats.number(words.median(comparison.finals[arm.name])),
         )
     several = [arm for arm in comparison.arms if len(arm.lengths) > 1]
     lines = [f"{arm.name} was run at lengths {', '.join(map(str, arm.lengths))}" for arm in several]
-    lines = [*_seeds_of_arms(comparison), *lines]
+    lines = [*_seeds_of_arms(comparison), *_read_out(comparison), *lines]
     if comparison.limit:
         lines.append(str(comparison.limit))
     return Group(table, *(Text(line, style="dim") for line in lines))
@@ -99,13 +100,23 @@ def _seeds_of_arms(comparison: Comparison) -> list[str]:
     return [f"seeds {seeds}: {', '.join(names)}" for seeds, names in arms.items()]
 
 
+def _read_out(comparison: Comparison) -> list[str]:
+    """Say whose curves decide, where that differs."""
+    arms: dict[str, list[str]] = {}
+    for name, weights in comparison.weights.items():
+        arms.setdefault(weights, []).append(name)
+    return [
+        f"read out by {kind} weights: {', '.join(names)}" for kind, names in arms.items() if len(arms) > 1
+    ]
+
+
 def _speedups(comparison: Comparison) -> RenderableType:
     table = _table(
         f"speedups: {comparison.baseline.name} / arm, medians over seeds",
         "arm",
         "steps",
         "speedup",
-        "95 % interval",
+        "interval",
         "faster",
     )
     table.columns[1].justify = "left"
@@ -144,4 +155,4 @@ def _seeds(comparison: Comparison) -> RenderableType:
     for number, arm in enumerate(header[1:], 1):
         cells = [f"{line[0]}: {line[number]}" for line in lines if line[number] != "-"]
         table.add_row(arm, Columns(cells, padding=(0, 3)))
-    return Group(table, Text("0: the arm misses the target; >=: the baseline does", style="dim"))
+    return Group(table, Text(MARKS, style="dim"))
