@@ -121,8 +121,6 @@ class State:
     phase: str | None = None
     stage: Record | None = None
     """The `stage_started` record of the current stage."""
-    stage_from: int = 0
-    """Total steps when it began."""
     trials: tuple[TrialRow, ...] = ()
     training: bool = False
     """Kept steps are being made (or none has been made yet and no trial is on)."""

@@ -71,7 +71,6 @@ def _stage_started(state: State, record: Record) -> State:
         evolve(
             state,
             stage=record,
-            stage_from=record["total_steps"],
             trials=(),
             surrogate=None,
             training=False,

@@ -18,8 +18,6 @@ class Surrogate:
     lrs: tuple[float, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    lower: tuple[float, ...]
-    """The lower confidence bound, whose minimum is asked next."""
 
 
 @dataclass(frozen=True)

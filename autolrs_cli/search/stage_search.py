@@ -155,8 +155,7 @@ class StageSearch:
         x = [i / (num_points - 1) for i in range(num_points)]
         with _apart():
             mean, std = self._fit().posterior(x)
-        lower = (mu - self.settings.kappa * sigma for mu, sigma in zip(mean, std, strict=True))
-        return Surrogate(tuple(map(self._interval.lr, x)), tuple(mean), tuple(std), tuple(lower))
+        return Surrogate(tuple(map(self._interval.lr, x)), tuple(mean), tuple(std))
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that later answers depend on, as strict JSON types."""

@@ -134,7 +134,10 @@ def test_the_lean_search_as_it_is_shipped_takes_no_tuning_and_a_changed_one_an_u
     make_run(tmp_path / "other", "autolrs", 5, SECOND, changes={"search": changed})
     make_run(tmp_path / "other", "constant", 5, THIRD, changes=tuned(60, schedule="constant"))
     costs = compare([tmp_path / "other"]).tuning
-    assert {name: cost.steps for name, cost in costs.items()} == {"constant_tuned": 60, "autolrs search=lean": None}
+    assert {name: cost.steps for name, cost in costs.items()} == {
+        "constant_tuned": 60,
+        "autolrs search=lean": None,
+    }
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,6 @@ class TestRamp:
     def test_the_trough_is_found_through_noise(self, best: float) -> None:
         reading = read(self.lrs, self.losses(best, noise=0.1), 200)
         assert reading.gained
-        assert not reading.at_end
         assert 0.6 < reading.trough_lr / best < 1.7
 
     def test_what_follows_a_nan_is_left_out(self) -> None:
@@ -158,9 +157,6 @@ class TestRamp:
     def test_a_loss_that_never_falls_is_said(self) -> None:
         assert not read(self.lrs, [2.0] * 200, 200).gained
         assert not read(self.lrs[:1], [math.nan], 200).gained
-
-    def test_a_loss_that_still_falls_at_the_end_is_said(self) -> None:
-        assert read(self.lrs, list(np.linspace(3, 1, 200)), 200).at_end
 
     def test_it_is_over_once_half_of_the_gain_is_lost_and_not_before(self) -> None:
         down, up = list(np.linspace(3, 1, 100)), list(np.linspace(1, 9, 100))

@@ -43,7 +43,7 @@ def _of_run(run: RunRecord) -> TuningCost:
     if tuning is None and _tunes_itself(run.config):
         return TuningCost(0, 0.0, "0 steps: search=lean as it is shipped looks for its LRs in the run itself")
     if tuning is None:
-        return _unknown(_untuned(str(run.config["schedule"].get("name"))))
+        return _unknown(_untuned(run.config))
     otherwise = used_otherwise(tuning, run.config, str(run.started.get("data_fingerprint")))
     if otherwise:
         why = f"{tuning.option} was tuned for another run ({'; '.join(otherwise)})"
@@ -68,7 +68,10 @@ def _unknown(why: str) -> TuningCost:
     return TuningCost(None, None, f"unknown: {why}")
 
 
-def _untuned(schedule: str) -> str:
+def _untuned(config: Mapping[str, Any]) -> str:
+    schedule, search = (str((config.get(node) or {}).get("name")) for node in ("schedule", "search"))
+    if schedule in SEARCHED and search == "lean":
+        return "it searches its LRs, which net steps count, but values of its search were set by hand"
     if schedule in SEARCHED:
         return "it searches its LRs, which net steps count, but the interval of its search was set by hand"
     if schedule == "original":

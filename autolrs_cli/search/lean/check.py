@@ -92,6 +92,8 @@ class Check(Comparison):
             return Move(down, f"{what}: every trial diverged" if tried else "nothing is tried; staying")
         if self._settings.choice == "random":
             return Move(self._random.choice(self._scores).octaves, f"{what}, chosen at random")
+        if self._scores[0].octaves:  # the LR in force diverged
+            return Move(self._scores[0].octaves, f"{what}: the highest that did not diverge")
         if self._is_hidden():
             return Move(
                 0.0, f"{what}: what the LR in force gained is hidden in the held-out slice's noise; staying"
@@ -102,8 +104,6 @@ class Check(Comparison):
         octaves, gain = within[at], -mean[at]
         # Doubted is what this check can see; how the best LR drifts from here on is in the mean alone.
         (_, (doubt,)) = self._as_seen([octaves])
-        if self._scores[0].octaves:  # the LR in force diverged
-            return Move(self._scores[0].octaves, f"{what}: the highest that did not diverge")
         if gain <= self._settings.move_std * doubt:
             none = "neither" if len(tried) > 1 else "not"
             return Move(

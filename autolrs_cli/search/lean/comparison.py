@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist, stdev
 from typing import Any
 
 from autolrs_cli.search.ask_tell import Curve, Stop, Stopped, Verdict
@@ -108,11 +109,7 @@ class Comparison(ABC):
         """Return the standard error of a score's distance to that of the first trial, paired by batch."""
         pairs = zip(score.parts, self._scores[0].parts if self._scores else (), strict=False)
         differences = [a - b for a, b in pairs]
-        count = len(differences)
-        if count < 2:
-            return 0.0
-        mean = math.fsum(differences) / count
-        return math.sqrt(math.fsum((each - mean) ** 2 for each in differences) / (count - 1) / count)
+        return stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else 0.0
 
     def surrogate(self, num_points: int) -> Surrogate | None:
         """Return what is expected of the losses at the end of a trial, within reach of those that were made."""
@@ -126,7 +123,6 @@ class Comparison(ABC):
             tuple(self._lr * 2**each for each in octaves),
             tuple(loss + unit * m for m in mean),
             tuple(unit * s for s in std),
-            tuple(loss + unit * (m - s) for m, s in zip(mean, std, strict=True)),
         )
 
     def report(self, lr: float, curve: Curve) -> Verdict:
@@ -151,7 +147,7 @@ class Comparison(ABC):
         # Of two LRs that may be equally good, the higher: too low an LR costs more, and too high a one is seen sooner.
         at = min(range(len(free)), key=lambda i: (round(mean[i] - std[i], 9), -free[i]))
         best = min(expected([score.octaves for score in self._scores])[0]) - self._settings.least_gain
-        chance = _normal_cdf((best - mean[at]) / max(std[at], 1e-9))
+        chance = NormalDist(mean[at], max(std[at], 1e-9)).cdf(best)
         return free[at] if chance >= self._settings.ask_above else None
 
     @abstractmethod
@@ -189,7 +185,3 @@ class Comparison(ABC):
         """Return what the first trial gained; where that is less than noise, the noise."""
         reference = self._scores[0]
         return max(self._gained(score), SURE * self.noise(score), 1e-9 * abs(reference.last), 1e-300)
-
-
-def _normal_cdf(z: float) -> float:
-    return 0.5 * math.erfc(-z / math.sqrt(2))

@@ -31,8 +31,6 @@ class Reading:
 
     trough_lr: float
     """The mean LR, on the log scale, weighted by what the loss had gained there."""
-    at_end: bool
-    """Whether the loss was lowest at the ramp's last LR: it might have fallen further."""
     gained: bool
     """Whether the loss fell by more than noise."""
     last_lr: float
@@ -86,15 +84,15 @@ def read(lrs: Sequence[float], losses: Sequence[float], steps: int) -> Reading:
         losses[: next((at for at, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))]
     )
     if not sound:
-        return Reading(lrs[0], at_end=False, gained=False, last_lr=lrs[0])
+        return Reading(lrs[0], gained=False, last_lr=lrs[0])
     smooth = _smooth(sound, steps)
     lowest = min(range(len(sound)), key=smooth.means.__getitem__)
     if smooth.gain < smooth.least:
-        return Reading(lrs[lowest], at_end=False, gained=False, last_lr=lrs[len(sound) - 1])
+        return Reading(lrs[lowest], gained=False, last_lr=lrs[len(sound) - 1])
     weights = [max(0.0, (smooth.first - mean) / smooth.gain) ** SHARPNESS for mean in smooth.means]
     logs = [weight * math.log(lr) for weight, lr in zip(weights, lrs, strict=False)]
     trough = math.exp(math.fsum(logs) / math.fsum(weights))
-    return Reading(trough, at_end=lowest == steps - 1, gained=True, last_lr=lrs[len(sound) - 1])
+    return Reading(trough, gained=True, last_lr=lrs[len(sound) - 1])
 
 
 def _width(steps: int) -> int:
