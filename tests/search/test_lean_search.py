@@ -165,6 +165,15 @@ class TestRamp:
         assert not any(is_over(down[:at], 200) for at in range(1, 101))
         assert is_over([*down, math.inf], 200)
 
+    def test_noise_does_not_end_it(self) -> None:
+        """The first 39 losses of a real ramp of 104 steps, in which the LR had not reached 1e-3 (best: 0.03)."""
+        losses = [
+            *(7.30, 7.32, 7.27, 7.28, 7.43, 7.37, 7.59, 7.49, 7.43, 7.40, 7.35, 7.36, 7.40, 7.33, 7.32, 7.34),
+            *(7.37, 7.27, 7.30, 7.40, 7.24, 7.34, 7.44, 7.35, 7.37, 7.26, 7.26, 7.29, 7.22, 7.29, 7.17, 7.13),
+            *(7.29, 7.14, 7.40, 7.28, 7.11, 7.32, 7.45),
+        ]
+        assert not any(is_over(losses[:at], 104) for at in range(1, 40))
+
 
 def test_the_surrogate_is_bayesian_regression_on_the_bowls_features() -> None:
     """Against the closed form, by other algebra: precision matrices instead of a Gaussian process."""
@@ -328,6 +337,14 @@ class TestDecisions:
         guessed = -math.log2(divisor / 6.5)
         assert (0.25 * guessed > off > 0.75 * guessed) if between else abs(off) < 0.5
 
+    def test_more_rungs_are_made_while_the_best_one_is_the_highest_of_them(self) -> None:
+        far_off = settings(checks=(), level_divisor=6.5 * 2**4, rungs=2)
+        policy = LeanPolicy(far_off, outline())
+        (choice,), _ = play(policy, Task(3e-3))
+        assert 2 < len(policy.trials) - 1 <= far_off.most_rungs
+        assert abs(math.log2(choice.lr / 3e-3)) < 0.7
+        assert choice.flags == ()
+
     def test_a_plateau_that_outlasts_the_rungs_leaves_the_guess_and_says_so(self) -> None:
         task, search = Task(3e-3), settings(checks=())
         task.silent = 10**9
@@ -343,7 +360,7 @@ class TestDecisions:
         (choice,), _ = play(policy, task)
         assert choice.flags == ("all_failed",)
         assert choice.lr >= 1e-5
-        assert len(policy.trials) == 1 + SHIPPED["rungs"]
+        assert len(policy.trials) == 1 + SHIPPED["rungs"] + SHIPPED["more_rungs"]
 
     def test_a_level_whose_kept_steps_diverge_is_lowered(self) -> None:
         first, *later = play(LeanPolicy(settings(checks=()), outline()), Task(3e-3), sound_below=1e-3)[0]

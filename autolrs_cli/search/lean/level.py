@@ -79,7 +79,7 @@ class LevelSearch:
         number, settings = len(self.records), self._settings
         if self.guess is None:
             return Trial(0, settings.lr_min, settings.ramp(self._total), end_lr=settings.lr_max)
-        octaves = self.rungs.ask() if number - 1 - self._doublings < settings.rungs else None
+        octaves = self.rungs.ask() if self._may_go_on else None
         if octaves is None:
             return None
         steps, lr = self._rung_steps, self.guess * 2**octaves
@@ -170,6 +170,15 @@ class LevelSearch:
     @property
     def _rung_steps(self) -> int:
         return self._settings.rung(self._total) << self._doublings
+
+    @property
+    def _may_go_on(self) -> bool:
+        """Whether another rung may be made: there are more where the best one is at an edge of what was tried."""
+        made = len(self.records) - 1 - self._doublings
+        settings = self._settings
+        if made < settings.rungs or settings.choice == "random":
+            return made < settings.rungs
+        return made < settings.rungs + settings.more_rungs and not self.rungs.level().sure
 
     @property
     def _diverged(self) -> list[float]:

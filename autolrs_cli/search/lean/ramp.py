@@ -18,7 +18,7 @@ SMOOTHING = 0.025
 SHARPNESS = 4
 """The gain at an LR weighs with this power: half of the gain with a sixteenth of its weight (ours)."""
 LOST = 0.5
-"""A ramp is over once this part of what the loss had gained is lost again (ours)."""
+"""A ramp is over once this part of what the loss had gained is lost again, and that is more than noise (ours)."""
 LEAST_GAIN = 0.02
 """What the loss must gain, of its first value, for it to be a gain (ours)."""
 SURE = 6.0
@@ -69,7 +69,8 @@ def is_over(losses: Sequence[float], steps: int) -> bool:
     smooth = _smooth(losses, steps)
     if smooth.gain < smooth.least:
         return smooth.last > smooth.first + smooth.least
-    return smooth.last > smooth.first - (1 - LOST) * smooth.gain
+    risen = smooth.last - (smooth.first - smooth.gain)
+    return risen > max(LOST * smooth.gain, smooth.least)
 
 
 def read(lrs: Sequence[float], losses: Sequence[float], steps: int) -> Reading:

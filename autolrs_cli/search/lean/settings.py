@@ -65,7 +65,9 @@ class LeanSearch(Section):
     level_divisor: PositiveFloat
     """The level is guessed to be the LR of the ramp's trough by this."""
     rungs: PositiveInt
-    """Trials from the initial weights that find it, at most."""
+    """Trials from the initial weights that find it, at most ..."""
+    more_rungs: NonNegativeInt
+    """... but for so many more where the best one is at an edge of what was tried."""
     rung_fraction: ProperFraction
     """Length of a rung by the run's steps."""
     rung_steps: Annotated[int, Field(strict=True, ge=FEWEST_RUNG_STEPS)]
@@ -179,6 +181,11 @@ class LeanSearch(Section):
         """Return the step up to which the LR stays at the level."""
         return max(1, round(LEVEL_UNTIL * total))
 
+    @property
+    def most_rungs(self) -> int:
+        """How many rungs say something, at most."""
+        return self.rungs + self.more_rungs
+
     def rung(self, total: int) -> int:
         """Return the steps of a rung, in a run of `total` kept steps."""
         return max(FEWEST_RUNG_STEPS, min(self.rung_steps, round(self.rung_fraction * total)))
@@ -208,7 +215,7 @@ class LeanSearch(Section):
             phase = bisect_right(firsts, first) - 1
             check = checks.get(first)
             if number == 0:
-                steps, trials = self.ramp(total), 1 + self.rung_doublings + self.rungs
+                steps, trials = self.ramp(total), 1 + self.rung_doublings + self.most_rungs
             elif check is not None and first + check.trial_steps < end:
                 steps, trials = check.trial_steps, self.num_trials
             else:  # a phase begins, or ends too soon
@@ -236,7 +243,7 @@ class LeanSearch(Section):
         """Return the steps of ramp and rungs, if nothing is learnt until the rungs have their longest length."""
         rung = self.rung(total)
         silent = sum(rung << doublings for doublings in range(self.rung_doublings))
-        return self.ramp(total) + silent + self.rungs * (rung << self.rung_doublings)
+        return self.ramp(total) + silent + self.most_rungs * (rung << self.rung_doublings)
 
     def policy(self, run: RunOutline) -> SearchPolicy:
         """Return a policy at the beginning of the run."""
