@@ -24,6 +24,8 @@ ARMS: dict[str, tuple[str, ...]] = {
     "bf16, two loader workers": (
         "recipe=resnet50",
         "scale=tiny",
+        "recipe.global_batch=8",  # bf16 is slow without instructions of its own
+        "recipe.micro_batch=8",
         "runtime.precision=bf16",
         "runtime.workers=2",
         "run.max_steps=90",
