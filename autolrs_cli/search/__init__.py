@@ -1,4 +1,4 @@
-"""Searches for LRs: ask for a trial, tell its losses, take the best.
+"""Searches for LRs, the published one and ours (`lean`): ask for a trial, tell its losses, choose an LR.
 
 It knows nothing of training, files or screens, and draws from no random stream but its own.
 """

@@ -10,7 +10,10 @@ from harness import USER
 from processes import COMMAND, autolrs, environment
 
 import autolrs_configs
+from autolrs_cli.commands.listing import GROUPS
 
+IN_LOWER_CASE = ("torchvision's", "transformers'")
+"""Names of libraries that a sentence may begin with."""
 RECIPES = sorted(path.stem for path in (Path(autolrs_configs.__path__[0]) / "recipe").glob("*.yaml"))
 
 
@@ -68,6 +71,15 @@ class TestList:
     def test_a_persons_own_recipe(self, tmp_path: Path) -> None:
         assert "recipe=toy" in autolrs("list", "recipes", "--config-dir", str(USER), cwd=tmp_path).stdout
         assert autolrs("list", "--config-dir", "nowhere", cwd=tmp_path).returncode == 2
+
+    def test_every_headline_is_a_whole_sentence(self) -> None:
+        root = Path(autolrs_configs.__path__[0])
+        for path in (path for group in GROUPS for path in sorted((root / group).glob("*.yaml"))):
+            lines = path.read_text(encoding="utf-8").splitlines()
+            first = next(line for line in lines if line.startswith("#") and "@package" not in line)
+            headline = first.removeprefix("#").partition("   ")[0].strip()
+            assert headline.endswith("."), f"{path}: {headline}"
+            assert headline[0].isupper() or headline.split()[0] in IN_LOWER_CASE, f"{path}: {headline}"
 
     def test_into_a_pipe_that_closes(self, tmp_path: Path) -> None:
         command = f"{' '.join(COMMAND)} list | head -1"

@@ -8,7 +8,7 @@ It is a bowl in log-LR whose lowest point drifts with the steps, in the letters:
 | --- | --- | --- |
 | `x` | LR, as log2(LR / the level guessed from the ramp) | octaves |
 | `v` | kept steps, as log2(steps / the horizon) | octaves |
-| `y` | score less the score of the LR in force, by what the latter gained in its trial | - |
+| `y` | score less the score of the LR in force, divided by what the latter gained in its trial | - |
 | `a` | how steep the bowl is | 1 / octave^2 |
 | `c(v) = c - b v` | its lowest point | octaves |
 

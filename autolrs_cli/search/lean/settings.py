@@ -63,13 +63,13 @@ class LeanSearch(Section):
     ramp_fraction: ProperFraction
     """The ramp has no more than this share of the run's steps, but 20."""
     level_divisor: PositiveFloat
-    """The level is guessed to be the LR of the ramp's trough by this."""
+    """The level is guessed to be the LR of the ramp's trough divided by this."""
     rungs: PositiveInt
     """Trials from the initial weights that find it, at most ..."""
     more_rungs: NonNegativeInt
     """... but for so many more where the best one is at an edge of what was tried."""
     rung_fraction: ProperFraction
-    """Length of a rung by the run's steps."""
+    """Length of a rung, as a share of the run's steps."""
     rung_steps: Annotated[int, Field(strict=True, ge=FEWEST_RUNG_STEPS)]
     """It has no more than these ..."""
     rung_doublings: NonNegativeInt
@@ -81,15 +81,18 @@ class LeanSearch(Section):
     checks: tuple[ProperFraction, ...]
     """When, in shares of the run's steps; ascending. None: the level and its drift only."""
     trial_fraction: ProperFraction
-    """Length of a trial by the steps so far."""
+    """Length of a trial, as a share of the steps so far."""
     min_trial_fraction: ProperFraction
-    """Length of a trial by the run's steps, at least."""
+    """Length of a trial, as a share of the run's steps, at least."""
     num_trials: Annotated[int, Field(strict=True, ge=2)]
     """Trials of a check at most, the one of the LR in force included."""
     reach: PositiveFloat
     """Octaves that a trial may lie above or below the LR in force, and that one check may move it."""
     leap_ahead: PositiveFloat
-    """If the highest LR within reach is ahead by this part of what the LR in force gained, twice the reach is tried."""
+    """If a higher LR is ahead by this part of what the LR in force gained, the LR may move up by twice the reach.
+
+    With `num_trials` of 2 no LR beyond the reach is tried before: the other trial is the one that is ahead.
+    """
     steepness: PositiveFloat
     steepness_std: NonNegativeFloat
     centre_std: PositiveFloat
@@ -100,7 +103,7 @@ class LeanSearch(Section):
     """Share of the run's steps whose best LR is the run's."""
     check_std: NonNegativeFloat
     noise: PositiveFloat
-    """Standard deviation of a trial's score beside the slice's own noise, by what the LR in force gained."""
+    """Standard deviation of a trial's score beside the slice's own noise, divided by what the LR in force gained."""
     stopped_noise: Annotated[float, Field(strict=True, ge=1, allow_inf_nan=False)]
     """Of a trial that was stopped at half its steps: this many times as much."""
     stop_behind: PositiveFloat
