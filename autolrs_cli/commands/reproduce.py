@@ -80,11 +80,10 @@ def reproduce(
     """Reproduce the paper's claims, or show where they fail: every arm, over seeds, against a target fixed beforehand.
 
     For each recipe: calibrate the target on seeds of their own, unless its YAML has one for these data; tune the rivals
-    (constant, linear, WSD, anytime, cosine, CLR, SGDR, GreedyLR, schedule-free); run these, the original
-    schedule, AutoLRS, random LRs at its cost, AutoLRS without its forecast and on a wider interval, and another seed's
-    schedule replayed; compare, and say reproduced, not reproduced, or undecided. Five seeds for what is to be decided,
-    three for the rest; decayed schedules at full length first, shorter while they reach the target, longer where they
-    miss it.
+    (constant, linear, WSD, anytime, cosine, CLR, SGDR, GreedyLR, schedule-free); run these, the original schedule,
+    AutoLRS as published, the lean search, ablations of both, and another seed's schedule replayed; compare, and say
+    reproduced, not reproduced, or undecided. All seeds for what is to be decided, three for the rest; decayed schedules
+    at full length first, shorter while they reach the target, longer where they miss it.
 
     It takes hours to days. The same command goes on where it was stopped, and rebuilds every table from the runs. Each
     report has records.jsonl.gz beside it: a few hundred kilobytes from which all can be rebuilt, or gone on elsewhere.
@@ -93,7 +92,7 @@ def reproduce(
 
       autolrs reproduce --cost                             what it will cost, in runs and steps
 
-      autolrs reproduce bert --seeds 3 --scale bench
+      autolrs reproduce bert                               one recipe at scale=bench, against the paper's claim
 
       autolrs reproduce --scale gpu --preset evening --cost    hours on this GPU, of a part that fits an evening
 
@@ -105,7 +104,7 @@ def reproduce(
 
       autolrs reproduce bert --hindsight                   what the best schedule of a grid would have needed
 
-      autolrs reproduce --from docs/results --report       tables and figures from records, without any run
+      autolrs reproduce bert --from FOLDER --report        tables and figures from FOLDER/bert/records.jsonl.gz alone
 
     Exit codes: 0 done, whatever the verdict; 1 some runs failed; 2 usage or configuration; 130, 143 interrupted.
     """

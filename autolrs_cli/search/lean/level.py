@@ -176,9 +176,11 @@ class LevelSearch:
         """Whether another rung may be made: there are more where the best one is at an edge of what was tried."""
         made = len(self.records) - 1 - self._doublings
         settings = self._settings
-        if made < settings.rungs or settings.choice == "random":
-            return made < settings.rungs
-        return made < settings.rungs + settings.more_rungs and not self.rungs.level().sure
+        if made < settings.rungs:
+            return True
+        # Doubled rungs are dear, and a choice at random asks for no more knowledge.
+        most = settings.rungs + (0 if self._doublings or settings.choice == "random" else settings.more_rungs)
+        return made < most and not self.rungs.level().sure
 
     @property
     def _diverged(self) -> list[float]:

@@ -67,7 +67,7 @@ class LeanSearch(Section):
     rungs: PositiveInt
     """Trials from the initial weights that find it, at most ..."""
     more_rungs: NonNegativeInt
-    """... but for so many more where the best one is at an edge of what was tried."""
+    """... but for so many more where the best one is at an edge of what was tried, and they are not doubled."""
     rung_fraction: ProperFraction
     """Length of a rung, as a share of the run's steps."""
     rung_steps: Annotated[int, Field(strict=True, ge=FEWEST_RUNG_STEPS)]
@@ -184,11 +184,6 @@ class LeanSearch(Section):
         """Return the step up to which the LR stays at the level."""
         return max(1, round(LEVEL_UNTIL * total))
 
-    @property
-    def most_rungs(self) -> int:
-        """How many rungs say something, at most."""
-        return self.rungs + self.more_rungs
-
     def rung(self, total: int) -> int:
         """Return the steps of a rung, in a run of `total` kept steps."""
         return max(FEWEST_RUNG_STEPS, min(self.rung_steps, round(self.rung_fraction * total)))
@@ -218,7 +213,7 @@ class LeanSearch(Section):
             phase = bisect_right(firsts, first) - 1
             check = checks.get(first)
             if number == 0:
-                steps, trials = self.ramp(total), 1 + self.rung_doublings + self.most_rungs
+                steps, trials = self.ramp(total), 1 + self.rungs + max(self.rung_doublings, self.more_rungs)
             elif check is not None and first + check.trial_steps < end:
                 steps, trials = check.trial_steps, self.num_trials
             else:  # a phase begins, or ends too soon
@@ -243,10 +238,11 @@ class LeanSearch(Section):
         )
 
     def _longest_level(self, total: int) -> int:
-        """Return the steps of ramp and rungs, if nothing is learnt until the rungs have their longest length."""
+        """Return the steps of ramp and rungs at most: nothing may be learnt until rungs have their longest length."""
         rung = self.rung(total)
         silent = sum(rung << doublings for doublings in range(self.rung_doublings))
-        return self.ramp(total) + silent + self.most_rungs * (rung << self.rung_doublings)
+        doubled = silent + self.rungs * (rung << self.rung_doublings)
+        return self.ramp(total) + max(doubled, (self.rungs + self.more_rungs) * rung)
 
     def policy(self, run: RunOutline) -> SearchPolicy:
         """Return a policy at the beginning of the run."""
