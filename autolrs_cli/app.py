@@ -15,6 +15,7 @@ import typer
 from autolrs_cli.commands.compare import compare
 from autolrs_cli.commands.completion import completion
 from autolrs_cli.commands.doctor import doctor
+from autolrs_cli.commands.help_text import Command
 from autolrs_cli.commands.options import OPTIONS_AND_OVERRIDES, expanded
 from autolrs_cli.commands.plan import plan
 from autolrs_cli.commands.plot import plot
@@ -59,7 +60,7 @@ def autolrs(
         raise typer.Exit
 
 
-@app.command(context_settings=RAW_TAIL)
+@app.command(cls=Command, context_settings=RAW_TAIL)
 def train(
     overrides: Annotated[list[str] | None, typer.Argument(help=OVERRIDES_HELP, show_default=False)] = None,
 ) -> None:
@@ -100,7 +101,7 @@ def train(
     raise typer.Exit(run(list(overrides or ()), started=STARTED))
 
 
-@app.command()
+@app.command(cls=Command)
 def resume(
     run_dir: Annotated[Path, typer.Argument(help="The run directory, named by the run's closing card.")],
     changes: Annotated[
@@ -131,7 +132,7 @@ def resume(
     raise typer.Exit(run(run_dir, changes or [], allow_change or [], started=STARTED))
 
 
-@app.command()
+@app.command(cls=Command)
 def export(
     run_dir: Annotated[Path, typer.Argument(help="The run directory, named by the run's closing card.")],
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
@@ -150,7 +151,7 @@ def export(
     raise typer.Exit(run(run_dir, folder))
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_(
     group: Annotated[
         str | None, typer.Argument(help="One group, for example data; all if left out.", show_default=False)
@@ -175,16 +176,16 @@ def list_(
     raise typer.Exit(run(group, config_dir))
 
 
-app.command(context_settings=OPTIONS_AND_OVERRIDES)(sweep)
-app.command()(compare)
-app.command()(plot)
-app.command(context_settings=OPTIONS_AND_OVERRIDES)(plan)
-app.command("range-test", context_settings=OPTIONS_AND_OVERRIDES)(range_test)
-app.command(context_settings=OPTIONS_AND_OVERRIDES)(tune)
-app.command(context_settings=OPTIONS_AND_OVERRIDES)(reproduce)
-app.command()(watch)
-app.command()(doctor)
-app.command()(completion)
+app.command(cls=Command, context_settings=OPTIONS_AND_OVERRIDES)(sweep)
+app.command(cls=Command)(compare)
+app.command(cls=Command)(plot)
+app.command(cls=Command, context_settings=OPTIONS_AND_OVERRIDES)(plan)
+app.command("range-test", cls=Command, context_settings=OPTIONS_AND_OVERRIDES)(range_test)
+app.command(cls=Command, context_settings=OPTIONS_AND_OVERRIDES)(tune)
+app.command(cls=Command, context_settings=OPTIONS_AND_OVERRIDES)(reproduce)
+app.command(cls=Command)(watch)
+app.command(cls=Command)(doctor)
+app.command(cls=Command)(completion)
 
 data_app = typer.Typer(
     no_args_is_help=True,
@@ -195,7 +196,7 @@ data_app = typer.Typer(
 app.add_typer(data_app, name="data")
 
 
-@data_app.command(context_settings=RAW_TAIL)
+@data_app.command(cls=Command, context_settings=RAW_TAIL)
 def prepare(
     overrides: Annotated[list[str] | None, typer.Argument(help=OVERRIDES_HELP, show_default=False)] = None,
 ) -> None:
@@ -214,7 +215,7 @@ def prepare(
     raise typer.Exit(run(list(overrides or ())))
 
 
-@data_app.command(context_settings=OPTIONS_AND_OVERRIDES)
+@data_app.command(cls=Command, context_settings=OPTIONS_AND_OVERRIDES)
 def check(
     overrides: Annotated[list[str] | None, typer.Argument(help=OVERRIDES_HELP, show_default=False)] = None,
     full: Annotated[
@@ -236,7 +237,7 @@ def check(
     raise typer.Exit(run(list(overrides or ()), full=full))
 
 
-@data_app.command(context_settings=OPTIONS_AND_OVERRIDES)
+@data_app.command(cls=Command, context_settings=OPTIONS_AND_OVERRIDES)
 def show(
     overrides: Annotated[list[str] | None, typer.Argument(help=OVERRIDES_HELP, show_default=False)] = None,
     out: Annotated[
