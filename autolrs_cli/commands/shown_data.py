@@ -72,7 +72,7 @@ def shown(recipe: Recipe, max_steps: int, seed: int, count: int | None) -> Shown
     if not isinstance(recipe, Showable):
         raise ConfigError(
             f"A recipe must say how its data are shown, but {recipe.name} has no methods `show` and `legend` (see "
-            "`Showable` in autolrs_cli/contracts.py). Add them, or look at the batches' shapes: autolrs data check."
+            "`Showable` in autolrs_cli/contracts). Add them, or look at the batches' shapes: autolrs data check."
         )
     phases = [
         _of_phase(recipe, recipe, index, phase, seed, count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 from hydra.utils import get_object
 from torch.optim import Optimizer
@@ -50,7 +50,7 @@ def _adapted(built: Any) -> OptimizerFactory:
     """Return a factory, where `built` is a class with its settings bound."""
     if isinstance(built, partial) and _is_of_torchs_kind(built.func):
         return partial(from_class, make=built, kind=built.func)
-    return built
+    return cast("OptimizerFactory", built)
 
 
 def _is_of_torchs_kind(found: object) -> TypeGuard[type[Optimizer]]:

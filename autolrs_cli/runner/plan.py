@@ -161,6 +161,7 @@ def check(config: Mapping[str, Any], *, begins: bool = True) -> Plan:
         raise ConfigError(list(dict.fromkeys(problems.messages)))
     assert settings is not None
     assert recipe is not None
+    assert optimizer is not None
     assert schedule is not None
     assert opening is not None
     assert outline is not None
