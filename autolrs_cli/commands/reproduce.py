@@ -123,16 +123,16 @@ def reproduce(
     chosen = PRESETS[preset] if preset else None
     seeds = seeds or (chosen.seeds if chosen else DEFAULT_SEEDS)
     request = ReproductionRequest(
-        tuple(range(seeds)),
-        scale,
-        jobs,
-        directory,
-        tuple(each for each in overrides if not is_for_launcher(each)),
-        rerun_failed,
-        calibrate,
-        rerun_stale,
-        source,
-        tuple(each for each in overrides if is_for_launcher(each)),
+        seeds=tuple(range(seeds)),
+        scale=scale,
+        jobs=jobs,
+        directory=directory,
+        overrides=tuple(each for each in overrides if not is_for_launcher(each)),
+        rerun_failed=rerun_failed,
+        calibrate=calibrate,
+        rerun_stale=rerun_stale,
+        source=source,
+        launcher_overrides=tuple(each for each in overrides if is_for_launcher(each)),
         preset=chosen,
     )
     raise typer.Exit(main(request, names, [part for part, wanted in parts.items() if wanted]))
