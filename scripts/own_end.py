@@ -1,38 +1,47 @@
-"""When does an arm pass what the baseline of the same seed ends at? A ratio for each seed, from the journals.
+"""When does an arm pass what the baseline of the same seed ends at? A ratio for each seed, from journals or records.
 
     python scripts/own_end.py runs/bert mlm_loss
+    python scripts/own_end.py docs/results/lean/bert/records.jsonl.gz mlm_loss
 
-The baseline is `schedule=original`; of its raw and averaged weights the better end counts. The other arm passes at the
-first of two evaluations in a row, with the weights that decide; 0: it never does. For metrics that should be low.
+The baseline is `schedule=original` at its full length: no shorter one that ends as well is looked for. Of its raw and
+averaged weights the better end counts. The other arm passes at the first of two evaluations in a row, with the
+weights that decide; 0: it never does. For metrics that should be low.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from autolrs_cli.records.journal import read_journal
+from autolrs_cli.records.find_runs import find_run_directories
+from autolrs_cli.reports.compare.archived_run import read_archived_runs
+from autolrs_cli.reports.compare.run_record import RunRecord, read_run
 
 
-def curves(run: Path, metric: str) -> dict[str, list[tuple[int, int, float]]]:
+def runs_of(places: Sequence[Path]) -> list[RunRecord]:
+    """Return the finished runs of folders and archives."""
+    archived = [run for path in places if path.is_file() for run in read_archived_runs(path)]
+    folders = [path for path in places if path.is_dir()]
+    found = [read_run(path) for path in find_run_directories(folders)] if folders else []
+    return [run for run in [*archived, *found] if run.done]
+
+
+def curves(run: RunRecord, metric: str) -> dict[str, list[tuple[int, int, float]]]:
     """Return kind of weights -> kept steps, all steps and value at each evaluation."""
     found: dict[str, list[tuple[int, int, float]]] = {}
-    for record in read_journal(run / "journal.jsonl"):
-        if record["event"] == "eval" and record["split"] == "target" and metric in record["metrics"]:
-            value = float(record["metrics"][metric])
-            found.setdefault(record["weights"], []).append((record["step"], record["total_steps"], value))
+    for each in run.evaluations:
+        if metric in each.metrics:
+            found.setdefault(each.weights, []).append((each.step, each.total_steps, each.metrics[metric]))
     return found
 
 
-def main(folders: list[str], metric: str) -> None:
+def main(places: Sequence[Path], metric: str) -> None:
     """Print a line for each seed, and medians."""
-    runs: dict[bool, dict[int, Path]] = {True: {}, False: {}}
-    for path in (path for folder in folders for path in Path(folder).rglob("summary.json")):
-        summary = json.loads(path.read_text())
-        if summary["status"] == "done":
-            runs[summary["schedule"] == "original"][summary["seed"]] = path.parent
+    runs: dict[bool, dict[int, RunRecord]] = {True: {}, False: {}}
+    for run in runs_of(places):
+        runs[run.config["schedule"]["name"] == "original"][run.seed] = run
     ratios = []
     for seed in sorted(runs[True].keys() & runs[False].keys()):
         baseline, arm = curves(runs[True][seed], metric), curves(runs[False][seed], metric)
@@ -55,4 +64,4 @@ def main(folders: list[str], metric: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:-1], sys.argv[-1])
+    main([Path(each) for each in sys.argv[1:-1]], sys.argv[-1])
