@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Literal
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -25,9 +26,9 @@ COLUMNS = (
     *(
         "all-in, 1 run",
         "all-in, shared",
-        "misses: over, under",
+        "misses",
         "seeds",
-        "times the limit: steps, all steps",
+        "times the limit",
         "verdict",
     ),
 )
@@ -37,12 +38,15 @@ DIRECTION = (
     "paper does; all steps count it; all-in adds what tuning took to find an arm's settings, all of it for one run, "
     "or shared among the seeds of the row. Read out: whose loss decides over and under the stroke, that of the raw "
     f"weights or of their mean; where they differ, averaging has a part in the figure. {FIGURES} None is widened for "
-    "the number of rows. No figure is named where more than half of the runs miss the target. Times the limit: "
-    "median steps and all steps over the practical limit, below. A figure is about this scale, its data and its "
-    "target only."
+    "the number of rows. No figure is named where more than half of the runs miss the target. Misses: over and "
+    "under the stroke. Times the limit: median steps, and all steps, over the practical limit, below. A figure is "
+    "about this scale, its data and its target only."
 )
 VERDICT = COLUMNS.index("verdict")
-NUMERIC = COLUMNS[1:-1]
+NUMERIC = COLUMNS[2:-1]
+# A terminal has no room for these: verdicts stand below, the others in table.md.
+ELSEWHERE = ("faster on", "all-in, shared", "seeds", "times the limit", "verdict")
+WIDEST_NAME = 18
 
 
 @dataclass(frozen=True)
@@ -186,10 +190,13 @@ def render(checks: Sequence[ClaimCheck]) -> RenderableType:
 
 def _table(section: TableSection) -> Table:
     table = Table(title=section.title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    used = [place for place in _used(section) if place != VERDICT]
+    used = [place for place in _used(section) if COLUMNS[place] not in ELSEWHERE]
     for place in used:
         name = COLUMNS[place]
-        table.add_column(name, justify="right" if name in NUMERIC else "left", overflow="fold")
+        cells = [row[place] for row in section.rows]
+        widest = max(map(len, cells)) if place == 0 else max(map(len, " ".join([name, *cells]).split()))
+        justify: Literal["left", "right"] = "right" if name in NUMERIC else "left"
+        table.add_column(name, justify=justify, overflow="fold", min_width=min(WIDEST_NAME, widest))
     for row in section.rows:
         table.add_row(*(row[place] for place in used))
     return table
