@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from autolrs_cli.reports.claims import ClaimCheck, judge_mean, mean_speedup
 from autolrs_cli.reports.compare.outcomes import TargetOutcome
@@ -198,6 +200,11 @@ def test_rows_say_whose_weights_decide_and_ours_is_held_against_each_rival_on_it
     assert duels.title == "transformer: each / lean search, on their common seeds"
     assert duels.rows[0][0] == "tuned constant"
     assert duels.rows[0][3] == "1.25x [1.25, 1.25]"
+    with Console(width=80, record=True, file=io.StringIO()) as console:
+        console.print(claims_tables.render([found]))
+    shown = [" ".join(line.split()) for line in console.export_text().splitlines()]
+    assert "what read out steps all steps run misses" in shown, "no column is cut off"
+    assert "tuned constant averaged 1.25x 0.62x unknown 0, 0" in shown
 
 
 def test_three_seeds_judge_no_mean_not_even_where_they_miss() -> None:

@@ -46,7 +46,7 @@ VERDICT = COLUMNS.index("verdict")
 NUMERIC = COLUMNS[2:-1]
 # A terminal has no room for these: verdicts stand below, the others in table.md.
 ELSEWHERE = ("faster on", "all-in, shared", "seeds", "times the limit", "verdict")
-WIDEST_NAME = 18
+WIDTHS = {"what": 18, "read out": 8, "misses": 6}
 
 
 @dataclass(frozen=True)
@@ -193,10 +193,8 @@ def _table(section: TableSection) -> Table:
     used = [place for place in _used(section) if COLUMNS[place] not in ELSEWHERE]
     for place in used:
         name = COLUMNS[place]
-        cells = [row[place] for row in section.rows]
-        widest = max(map(len, cells)) if place == 0 else max(map(len, " ".join([name, *cells]).split()))
         justify: Literal["left", "right"] = "right" if name in NUMERIC else "left"
-        table.add_column(name, justify=justify, overflow="fold", min_width=min(WIDEST_NAME, widest))
+        table.add_column(name, justify=justify, overflow="fold", max_width=WIDTHS.get(name, 12))
     for row in section.rows:
         table.add_row(*(row[place] for place in used))
     return table
