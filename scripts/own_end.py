@@ -41,12 +41,18 @@ def main(places: Sequence[Path], metric: str) -> None:
     """Print a line for each seed, and medians."""
     runs: dict[bool, dict[int, RunRecord]] = {True: {}, False: {}}
     for run in runs_of(places):
-        runs[run.config["schedule"]["name"] == "original"][run.seed] = run
+        side = runs[run.config["schedule"]["name"] == "original"]
+        if run.seed in side:
+            raise SystemExit(
+                f"Each seed must have one run of either arm, but {run.path} is another of seed {run.seed}. Give the "
+                "folders of two arms at one length."
+            )
+        side[run.seed] = run
     ratios = []
     for seed in sorted(runs[True].keys() & runs[False].keys()):
         baseline, arm = curves(runs[True][seed], metric), curves(runs[False][seed], metric)
         end, steps = min(curve[-1][2] for curve in baseline.values()), baseline["raw"][-1][0]
-        points = arm.get("averaged", arm["raw"])
+        points = arm["averaged"] if "averaged" in arm else arm["raw"]
         passed = (
             at
             for at, after in zip(points, [*points[1:], points[-1]], strict=True)

@@ -175,4 +175,7 @@ def judge_mean(speedups: Mapping[str, Speedup | None], claim: float) -> Judged:
         return "undecided", "one of them has no ratio"
     if mean.training.interval is None:
         return "undecided", "too few pairs make no interval; five do"
-    return judge(mean.training.interval, claim)
+    judged = judge(mean.training.interval, claim)
+    if judged[0] == "reproduced" and mean.training.bound in ("at most", "unclear"):
+        return "undecided", "its ratios are upper bounds"
+    return judged

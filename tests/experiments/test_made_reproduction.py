@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 from made_reproduction import MadeUp
+from rich.console import Console
 
 from autolrs_cli.compose import grid
 from autolrs_cli.compose.user_configs import CONFIG_VARIABLE
@@ -167,14 +169,19 @@ def test_tables_hold_the_recipes_of_earlier_commands_and_what_was_lost_stays_sai
     kept = [record for record in records if record["kind"] != "limit"]
     write_archive(place / "report" / NAME, [*kept, *notes(["tuned clr: 1 of 3 runs failed."])])
     monkeypatch.setattr(reproduction, "CLAIMS", {"toy": 1.1})
-    (check,) = reproduction._with_earlier([], request(tmp_path))
+    silent = Console(file=io.StringIO())
+    (check,) = reproduction._with_earlier([], request(tmp_path), silent)
     assert check.recipe == "toy"
     assert check.limit is None
     assert reproduce(MadeUp(needs, TARGET), request(tmp_path), "report") == 0
     assert "- tuned clr: 1 of 3 runs failed." in (place / "report" / "table.md").read_text()
     shutil.copy(folder / "tiny" / "toy" / "hindsight.json", place)
-    (later,) = reproduction._with_earlier([], request(tmp_path))
+    (later,) = reproduction._with_earlier([], request(tmp_path), silent)
     assert later.limit is not None, "measured after the report"
+    assert reproduce(MadeUp(needs, TARGET), request(tmp_path), "report") == 0
+    assert "limit" in {record["kind"] for record in read_archive(place / "report" / NAME)}
+    (place / "report" / NAME).write_bytes(b"no archive")
+    assert reproduction._with_earlier([], request(tmp_path), silent) == []
 
 
 def test_elsewhere_only_what_is_missing_is_run(done: tuple[Path, MadeUp], tmp_path: Path) -> None:

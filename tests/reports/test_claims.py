@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,8 @@ def test_tuned_schedules_stand_beside_their_own_claim_with_the_ratio_written_out
         "transformer: tuned sgdr / AutoLRS",
     ], "the claim is a mean over three recipes"
     others = [ClaimCheck(name, None, None, {}, {}, "") for name in ("bert", "resnet50")]
+    assert len(sections([found, *others])[1].rows) == 2, "the others have no tuned schedules"
+    others = [replace(found, recipe=name) for name in ("bert", "resnet50")]
     mean = sections([found, *others])[1].rows[-1]
     assert mean[0] == "mean"
     assert mean[2:4] == ("1.31x", "1.50x [1.50, 1.50]")
@@ -176,11 +179,18 @@ def test_tuned_schedules_stand_beside_their_own_claim_with_the_ratio_written_out
     assert "| tuned clr | 1.11x [1.11, 1.11] |" in text
     assert "- seeds: 0, 1, 2, 3, 4" in text
     parsed = list(csv.DictReader(claims_tables.as_csv([found]).splitlines()))
-    assert [(row["baseline"], row["arm"], row["training_steps"], row["claim"]) for row in parsed] == [
+    expected = [
         ("original", "autolrs", "2.0", "1.43"),
         ("original", "tuned clr", str(1000 / 900), ""),
         ("tuned clr", "autolrs", "2.0", ""),
         ("tuned sgdr", "autolrs", "1.0", ""),
+    ]
+    assert [(r["baseline"], r["arm"], r["training_steps"], r["claim"]) for r in parsed] == expected
+    duelling = replace(found, duels={"autolrs": {"random": against(FIVE, [800.0] * 5)}})
+    parsed = list(csv.DictReader(claims_tables.as_csv([duelling]).splitlines()))
+    assert [(r["baseline"], r["arm"], r["training_steps"], r["claim"]) for r in parsed] == [
+        *expected,
+        ("random", "autolrs", "1.25", ""),
     ]
 
 
@@ -205,6 +215,16 @@ def test_rows_say_whose_weights_decide_and_ours_is_held_against_each_rival_on_it
     shown = [" ".join(line.split()) for line in console.export_text().splitlines()]
     assert "what read out steps all steps run misses" in shown, "no column is cut off"
     assert any(line.startswith("tuned constant") and line.endswith("0, 0") for line in shown)
+
+
+def test_a_mean_of_upper_bounds_reproduces_nothing() -> None:
+    bounds = against(FIVE, [500.0] * 5, at_shortest=(0, 1, 2, 3, 4))
+    assert judge_mean({"one": bounds}, 1.31) == ("undecided", "its ratios are upper bounds")
+
+
+def test_recipes_with_other_numbers_of_seeds_have_no_mean() -> None:
+    few = ClaimCheck("bert", 1.5, against([1000.0] * 3, [500.0] * 3), {}, {}, "")
+    assert "mean" not in table(check(against(FIVE, FIVE)), few)
 
 
 def test_three_seeds_judge_no_mean_not_even_where_they_miss() -> None:

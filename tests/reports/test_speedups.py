@@ -154,3 +154,28 @@ def test_what_decays_and_was_not_run_any_shorter_makes_bounds_that_decide_nothin
 def test_a_median_over_seeds_takes_a_miss_for_longer_than_all() -> None:
     assert median_cost([outcome(10), outcome(30), miss(20)], "step") == 30
     assert median_cost([outcome(10), miss(20)], "step") is None
+
+
+def test_a_shorter_run_that_took_longer_widens_nothing() -> None:
+    """Two runs of one speed, the shorter one on a loaded machine."""
+    slow = replace(miss(800), seconds=900.0)
+    decayed = replace(outcome(1000), missed=slow)
+    found = versus([outcome(500)] * 5, [decayed] * 5)
+    assert found.seconds is not None
+    assert found.seconds.interval == (2.0, 2.0)
+
+
+def test_each_seed_is_marked_as_its_median_is() -> None:
+    shortest = replace(outcome(1000), at_shortest=True)
+    marks = [
+        versus([arm], [baseline]).pairs[0].bound("step")
+        for arm, baseline in (
+            (outcome(500), outcome(1000)),
+            (outcome(500), shortest),
+            (shortest, outcome(500)),
+            (shortest, shortest),
+            (outcome(500), miss()),
+            (miss(), shortest),
+        )
+    ]
+    assert marks == ["exact", "at most", "at least", "unclear", "at least", "exact"]

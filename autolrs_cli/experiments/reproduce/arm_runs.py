@@ -127,4 +127,9 @@ class ArmRuns:
             (made,) = self._jobs.of(own, [seed], [self._base.max_steps], self._folder)[self._base.max_steps]
             jobs.append(made)
             identities[made.root] = Replayed(root.name, seed)
-        return list(self._runs.carry_out_replays(identities, jobs).values())
+        found = self._runs.carry_out_replays(identities, jobs)
+        if len(found) < len(jobs):
+            self.lost.append(
+                f"{REPLAY}: {len(jobs) - len(found)} of {len(jobs)} runs failed, and are in no figure."
+            )
+        return list(found.values())

@@ -12,11 +12,12 @@ from autolrs_cli.experiments.reproduce.grid_runs import kept_limit
 from autolrs_cli.experiments.reproduce.request import ReproductionRequest
 from autolrs_cli.experiments.reproduce.taken_over import TARGET
 from autolrs_cli.experiments.reproduce.target import CalibratedTarget
-from autolrs_cli.records.archive import NAME
+from autolrs_cli.records.archive import NAME, read_archive, write_archive
 from autolrs_cli.records.find_runs import runs_below
 from autolrs_cli.reports.claims import ClaimCheck
 from autolrs_cli.reports.compare.archived_run import archived
 from autolrs_cli.reports.compare.comparison import NOTE, Comparison, compare
+from autolrs_cli.reports.compare.limit import KIND as LIMIT
 from autolrs_cli.reports.compare.limit import PracticalLimit
 from autolrs_cli.reports.compare.provenance import provenance
 from autolrs_cli.reports.compare.run_record import RunRecord
@@ -90,7 +91,12 @@ def rebuilt(request: ReproductionRequest, recipe: str) -> ClaimCheck:
             f"A report is rebuilt from an archive of its runs, but there is no {places[0] / NAME}. Name the folder "
             "that has one for each recipe with --from, or leave --report out."
         )
-    comparison = compare([archive], baseline=ORIGINAL, limit=kept_limit(request.of(recipe)))
+    limit = kept_limit(request.of(recipe))
+    comparison = compare([archive], baseline=ORIGINAL, limit=limit)
+    if comparison.limit is not None and comparison.limit == limit:  # measured since
+        others = [record for record in read_archive(archive) if record["kind"] not in ("archive", LIMIT)]
+        archive = own / NAME
+        write_archive(archive, [comparison.limit.to_json(), *others])
     write_report(comparison, own, made_of=archive.read_bytes())
     return claim_check(recipe, comparison)
 

@@ -46,8 +46,8 @@ def main(request: ReproductionRequest, recipes: Sequence[str], parts: Sequence[O
                 return _part(made, only, console)
             _say_cost(made, console)
             reproduced = [each.carry_out() for each in made]
-        checks = _with_earlier([check for check, _ in reproduced], request)
-        _write(request, checks)
+        checks = _with_earlier([check for check, _ in reproduced], request, errors)
+        _write(request, chosen, checks)
     except ExperimentStopped as stopped:
         say(console, f"stopped; to go on, type the same again: {request.command_here(chosen)}")
         return stopped.exit_code
@@ -102,16 +102,29 @@ def _require_possible(request: ReproductionRequest) -> None:
         )
 
 
-def _with_earlier(checks: Sequence[ClaimCheck], request: ReproductionRequest) -> list[ClaimCheck]:
+def _with_earlier(
+    checks: Sequence[ClaimCheck], request: ReproductionRequest, errors: Console
+) -> list[ClaimCheck]:
     """Return the checks, with those of the paper's recipes that an earlier command made in the same place."""
     own = {check.recipe: check for check in checks}
-    earlier = {recipe: found_before(request, recipe) for recipe in CLAIMS if recipe not in own}
+    earlier = {recipe: _found_before(request, recipe, errors) for recipe in CLAIMS if recipe not in own}
     found = {recipe: own.get(recipe) or earlier.get(recipe) for recipe in [*CLAIMS, *own]}
     return [check for check in found.values() if check is not None]
 
 
-def _write(request: ReproductionRequest, checks: Sequence[ClaimCheck]) -> None:
-    command = request.command([check.recipe for check in checks])
+def _found_before(request: ReproductionRequest, recipe: str, errors: Console) -> ClaimCheck | None:
+    try:
+        return found_before(request, recipe)
+    except ConfigError as error:  # nobody asked for it: the table is made without it
+        say(errors, f"{recipe} is left out of the tables: {error}")
+        return None
+
+
+def _write(request: ReproductionRequest, recipes: Sequence[str], checks: Sequence[ClaimCheck]) -> None:
+    command = request.command(recipes)
+    earlier = [check.recipe for check in checks if check.recipe not in recipes]
+    if earlier:
+        command += f"; by earlier commands: {', '.join(earlier)}"
     for name, text in (
         ("table.md", claims_tables.as_markdown(checks, command)),
         ("table.csv", claims_tables.as_csv(checks)),

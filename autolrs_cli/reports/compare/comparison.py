@@ -117,9 +117,11 @@ def compare(
     Raises:
         ConfigError: if there is nothing to compare, or the runs may not be compared.
     """
+    if runs is None:  # else an archive beside them may be an earlier one
+        notes = [*notes, *(str(record["said"]) for record in _of_archives(run_dirs, NOTE))]
     found, refused = _read(run_dirs, force=force) if runs is None else (list(runs), [])
     runs, superseded = split_superseded(found)
-    known = [*notes, *(str(record["said"]) for record in _of_archives(run_dirs, NOTE))]
+    known = list(dict.fromkeys(notes))
     arms = [replace(arm, name=_title(arm, titles or {})) for arm in group(runs)]
     refused += [*unfinished(runs), *differences(runs, target_matters=target is None), *twins(arms)]
     if refused and not force:
@@ -183,7 +185,7 @@ def _limit(
     run_dirs: Sequence[Path], given: PracticalLimit | None, goal: Goal, runs: Sequence[RunRecord]
 ) -> PracticalLimit | None:
     """Return the practical limit if it is of this target and these data."""
-    archived = [] if given else [PracticalLimit.from_json(each) for each in _of_archives(run_dirs, LIMIT)]
+    archived = [PracticalLimit.from_json(each) for each in _of_archives(run_dirs, LIMIT)]
     fingerprint = runs[0].started.get("data_fingerprint")
     return next((each for each in (given, *archived) if each and each.is_of(goal, fingerprint)), None)
 

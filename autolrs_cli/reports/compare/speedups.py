@@ -62,6 +62,11 @@ class Pair:
         """Whether the ratio may be smaller without bound: what tuning the arm took is unknown."""
         return self.arm.reached and cost in ALL_IN and self.arm.tuning_steps is None
 
+    def bound(self, cost: Cost) -> Bound:
+        """Return what the ratio is, if it may be larger or smaller than it says."""
+        shortest = self.arm.reached and self.baseline.at_shortest
+        return bound(smaller=shortest or self.at_most(cost), larger=self.at_least(cost))
+
     def range(self, cost: Cost) -> tuple[float, float] | None:
         """Return the least and the greatest that the ratio may be; None if both miss.
 
@@ -71,8 +76,9 @@ class Pair:
         ratio = self.ratio(cost)
         if ratio is None or not self.arm.reached:
             return None if ratio is None else (0.0, 0.0)
-        low = self._over(self.baseline.missed or self.baseline, self.arm, cost)
-        high = self._over(self.baseline, self.arm.missed or self.arm, cost)
+        # In seconds, and in steps that were made again, a shorter run is not always the cheaper one.
+        low = min(ratio, self._over(self.baseline.missed or self.baseline, self.arm, cost))
+        high = max(ratio, self._over(self.baseline, self.arm.missed or self.arm, cost))
         return 0.0 if self.at_most(cost) else low, math.inf if self.at_least(cost) else high
 
     def _over(self, baseline: TargetOutcome, arm: TargetOutcome, cost: Cost) -> float:

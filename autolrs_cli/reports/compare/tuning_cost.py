@@ -40,7 +40,7 @@ def _of_run(run: RunRecord) -> TuningCost:
         tuning = tuning_in(run.config)
     except ConfigError:
         return _unknown("what its configuration says of it is damaged")
-    if tuning is None and _tunes_itself(run.config):
+    if tuning is None and _unlike_shipped(run.config) == []:
         return TuningCost(0, 0.0, "0 steps: search=lean as it is shipped looks for its LRs in the run itself")
     if tuning is None:
         return _unknown(_untuned(run.config))
@@ -55,13 +55,15 @@ def _of_run(run: RunRecord) -> TuningCost:
     return TuningCost(tuning.steps, tuning.seconds, words)
 
 
-def _tunes_itself(config: Mapping[str, Any]) -> bool:
-    """Tell whether the LRs are found by the lean search, by values that are the same for every recipe."""
-    search = config.get("search") or {}
+def _unlike_shipped(config: Mapping[str, Any]) -> list[str] | None:
+    """Return the keys in which a lean search differs from that of this version; None: it is no lean search."""
+    search = dict(config.get("search") or {})
     if config["schedule"].get("name") not in SEARCHED or search.get("name") != "lean":
-        return False
-    shipped = yaml.safe_load((files("autolrs_configs") / "search" / "lean.yaml").read_text(encoding="utf-8"))
-    return bool(dict(search) == shipped["search"])
+        return None
+    path = files("autolrs_configs") / "search" / "lean.yaml"
+    shipped = yaml.safe_load(path.read_text(encoding="utf-8"))["search"]
+    keys = sorted(search.keys() | shipped.keys())
+    return [key for key in keys if search.get(key, ...) != shipped.get(key, ...)]
 
 
 def _unknown(why: str) -> TuningCost:
@@ -69,9 +71,10 @@ def _unknown(why: str) -> TuningCost:
 
 
 def _untuned(config: Mapping[str, Any]) -> str:
-    schedule, search = (str((config.get(node) or {}).get("name")) for node in ("schedule", "search"))
-    if schedule in SEARCHED and search == "lean":
-        return "it searches its LRs, which net steps count, but values of its search were set by hand"
+    schedule = str(config["schedule"].get("name"))
+    if unlike := _unlike_shipped(config):
+        keys = ", ".join(unlike)
+        return f"it searches its LRs, which net steps count, but not by search=lean as it is shipped: {keys}"
     if schedule in SEARCHED:
         return "it searches its LRs, which net steps count, but the interval of its search was set by hand"
     if schedule == "original":

@@ -32,7 +32,7 @@ def seeds_figure(comparison: Comparison) -> Figure:
             axes.grid(visible=False, axis="y")
         made.supxlabel(
             "dot: a seed; bar and line: median and interval; cross at 0: the arm misses the target; "
-            "hollow: the baseline misses (lower bound)",
+            "hollow: a bound (the baseline misses, or what decays was not run any shorter)",
             fontsize=7,
         )
     return made
@@ -50,7 +50,7 @@ def _dots(axes: Axes, row: int, found: Speedup, estimate: Estimate | None, style
             row + shift,
             marker="x" if missed else style.marker,
             color=style.colour,
-            markerfacecolor=style.colour if pair.baseline.reached else "none",
+            markerfacecolor=style.colour if pair.bound(estimate.cost) == "exact" else "none",
             markersize=5,
             linestyle="",
             alpha=0.75,

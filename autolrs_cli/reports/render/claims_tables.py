@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import fmean
 from typing import Literal
 
@@ -68,7 +69,7 @@ def sections(checks: Sequence[ClaimCheck]) -> list[TableSection]:
     }
     if over_tuned:
         rows = [_row(name, check, each, against=title) for name, (check, title, each) in over_tuned.items()]
-        if {check.recipe for check in checks} >= CLAIMED_OVER_TUNED:
+        if {check.recipe for check in checks if check.over_tuned} >= CLAIMED_OVER_TUNED:
             rows.append(
                 _mean_row({name: each for name, (_, _, each) in over_tuned.items()}, CLAIM_OVER_TUNED)
             )
@@ -93,7 +94,8 @@ def _claims(checks: Sequence[ClaimCheck]) -> Iterator[tuple[str, ...]]:
             check.recipe, check, check.found, claim=check.claim, judged=check.verdict, limit=check.limit
         )
     known = [check.claim for check in checks if check.claim is not None]
-    if len(checks) > 1 and len(known) == len(checks):
+    seeds = {len(check.found.pairs) for check in checks if check.found is not None}
+    if len(checks) > 1 and len(known) == len(checks) and len(seeds) == 1:
         yield _mean_row({check.recipe: check.found for check in checks}, fmean(known))
 
 
@@ -227,8 +229,8 @@ def _markdown(section: TableSection) -> str:
 
 CSV_COLUMNS = (
     *("recipe", "arm", "baseline", "arm_in_report", "claim"),
-    *("training_steps", "training_low", "training_high", "faster"),
-    *("all_steps", "all_steps_low", "all_steps_high"),
+    *("training_steps", "training_low", "training_high", "training_bound", "faster"),
+    *("all_steps", "all_steps_low", "all_steps_high", "all_steps_bound"),
     *("all_in", "all_in_low", "all_in_high", "all_in_bound"),
     *("all_in_shared", "all_in_shared_low", "all_in_shared_high", "all_in_shared_bound"),
     *("misses", "seeds", "times_limit", "times_limit_all_steps", "verdict"),
@@ -247,8 +249,7 @@ def as_csv(checks: Sequence[ClaimCheck]) -> str:
             writer.writerow(_csv_row(*named_as, check.found, verdict, check.limit))
         for title, found in check.rivals.items():
             writer.writerow(_csv_row(check.recipe, title, "original", None, found, "", check.limit))
-        against = {"autolrs": check.over_tuned, **check.duels}
-        for ours, duels in against.items():
+        for ours, duels in (("autolrs", check.over_tuned), *check.duels.items()):
             for title, found in duels.items():
                 writer.writerow(_csv_row(check.recipe, ours, title, None, found, ""))
     return file.getvalue()
@@ -263,22 +264,18 @@ def _csv_row(
     verdict: str,
     limit: PracticalLimit | None = None,
 ) -> tuple[object, ...]:
-    estimates = [found.training, found.net, *all_in(found)]
-    training, net, one, shared = (_numbers(None if found.mostly_misses else each) for each in estimates)
-    tuned = (*one, _bound(found, found.all_in), *shared, _bound(found, found.all_in_shared))
+    training, *others = (_numbers(found, each) for each in (found.training, found.net, *all_in(found)))
     faster = "" if found.training is None else found.training.probability_faster
     times = [times_limit(found, limit, kind) for kind in ("step", "total_steps")]
     counts = found.arm_misses, len(found.pairs), *("" if each is None else each for each in times)
     claimed = "" if claim is None else claim
-    return (recipe, arm, baseline, found.arm, claimed, *training, faster, *net, *tuned, *counts, verdict)
+    figures = (*training, faster, *chain.from_iterable(others))
+    return (recipe, arm, baseline, found.arm, claimed, *figures, *counts, verdict)
 
 
-def _bound(found: Speedup, estimate: Estimate | None) -> str:
-    return "" if found.mostly_misses or estimate is None else estimate.bound
-
-
-def _numbers(estimate: Estimate | None) -> tuple[float | str, float | str, float | str]:
-    if estimate is None:
-        return "", "", ""
+def _numbers(found: Speedup, estimate: Estimate | None) -> tuple[float | str, ...]:
+    """Return median, interval and bound."""
+    if estimate is None or found.mostly_misses:
+        return "", "", "", ""
     low, high = estimate.interval or ("", "")
-    return estimate.median, low, high
+    return estimate.median, low, high, estimate.bound

@@ -93,12 +93,12 @@ def probability(estimate: Estimate | None) -> str:
 
 
 def seed_ratio(pair: Pair, cost: Cost) -> str:
-    """Return one pair's speedup; ">=" where the baseline misses, 0 where the arm does."""
+    """Return one pair's speedup, marked as a bound where it is one; 0 where the arm misses."""
     if pair.both_miss:
         return "both miss"
     if not pair.arm.reached:
         return "0"
-    return f"{'>= ' if pair.at_least(cost) else ''}{ratio(pair.ratio(cost))}"
+    return f"{BOUNDS[pair.bound(cost)]}{ratio(pair.ratio(cost))}"
 
 
 def verdict(found: Speedup) -> str:

@@ -60,8 +60,7 @@ def _summary(comparison: Comparison, arm: str, speedup: Speedup | None) -> Row:
             low, high = estimate.interval or ("", "")
             row |= {f"{name}_speedup": estimate.median, f"{name}_low": low, f"{name}_high": high}
             row[f"{name}_probability_faster"] = estimate.probability_faster
-            if name.startswith("all_in"):
-                row[f"{name}_bound"] = estimate.bound
+            row[f"{name}_bound"] = estimate.bound
     return row | {"verdict": words.verdict(speedup) if speedup else "baseline", "run": ""}
 
 

@@ -44,7 +44,6 @@ def headline(comparison: Comparison) -> str:
     )
 
 
-MARKS = "0: the arm misses the target; >=: the baseline does, or the arm decays and was not run any shorter"
 # So that the figures beside them keep their words on 80 columns.
 WIDEST_WORD = 24
 
@@ -155,4 +154,4 @@ def _seeds(comparison: Comparison) -> RenderableType:
     for number, arm in enumerate(header[1:], 1):
         cells = [f"{line[0]}: {line[number]}" for line in lines if line[number] != "-"]
         table.add_row(arm, Columns(cells, padding=(0, 3)))
-    return Group(table, Text(MARKS, style="dim"))
+    return Group(table, Text("0: the arm misses the target; the marks are explained below", style="dim"))

@@ -233,7 +233,7 @@ class LeanSearch(Section):
         return SearchEffort(
             sum(map(search_steps, stages)),
             ramp,
-            judged * len(scored_at(ramp)),
+            judged * len(scored_at(self.rung(total))),
             total - at_the_level,
         )
 
