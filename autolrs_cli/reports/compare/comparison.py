@@ -122,7 +122,7 @@ def compare(
     found, refused = _read(run_dirs, force=force) if runs is None else (list(runs), [])
     runs, superseded = split_superseded(found)
     known = list(dict.fromkeys(notes))
-    arms = [replace(arm, name=_title(arm, titles or {})) for arm in group(runs)]
+    arms = _titled(group(runs), titles or {}, found)
     refused += [*unfinished(runs), *differences(runs, target_matters=target is None), *twins(arms)]
     if refused and not force:
         raise ConfigError([*refused[:-1], f"{refused[-1]} Or compare anyway, under a banner: --force."])
@@ -165,10 +165,17 @@ def compare(
     )
 
 
-def _title(arm: Arm, titles: Mapping[Path, str]) -> str:
-    here = (titles[p] for run in arm.all_runs if (p := run.path.absolute()) in titles)
-    archived = (run.origin.title for run in arm.all_runs if run.origin and run.origin.title)
-    return next(chain(here, archived), arm.name)
+def _titled(arms: Sequence[Arm], titles: Mapping[Path, str], runs: Sequence[RunRecord]) -> list[Arm]:
+    """Return the arms by their better names: those that have one in the order of their runs, then the others."""
+    places = {id(run): place for place, run in enumerate(runs)}
+    found: list[tuple[int, Arm]] = []
+    for arm in arms:
+        here = (titles[p] for run in arm.all_runs if (p := run.path.absolute()) in titles)
+        archived = (run.origin.title for run in arm.all_runs if run.origin and run.origin.title)
+        title = next(chain(here, archived), None)
+        place = len(runs) if title is None else min(places[id(run)] for run in arm.all_runs)
+        found.append((place, arm if title is None else replace(arm, name=title)))
+    return [arm for _, arm in sorted(found, key=lambda each: each[0])]
 
 
 def _of_archives(run_dirs: Sequence[Path], kind: str) -> list[Mapping[str, Any]]:
