@@ -231,22 +231,26 @@ class TestDecisions:
         choices, _ = play(LeanPolicy(settings(), outline()), task)
         assert least < math.log2(choices[1].lr / choices[0].lr) <= most + 1e-9
 
-    @pytest.mark.parametrize(("other", "highest"), [(0.9051, 0.5), (0.85, 2.0)], ids=["worse", "better"])
-    def test_no_belief_takes_a_check_to_where_a_trial_was_no_better(
-        self, other: float, highest: float
+    @pytest.mark.parametrize("believed", [-4.0, 4.0], ids=["far lower", "far higher"])
+    @pytest.mark.parametrize(
+        ("other", "least", "most"), [(0.9051, 0.0, 0.0), (0.85, 0.5, 2.0)], ids=["worse", "better"]
+    )
+    def test_a_check_moves_only_towards_a_trial_that_was_better_whatever_is_believed(
+        self, other: float, least: float, most: float, believed: float
     ) -> None:
-        rungs = [Observation(x, 0.0, -5.0, 0, y, 0.01) for x, y in ((2.0, -3.0), (4.0, -4.5))]
+        side = math.copysign(1.0, believed)
+        rungs = [Observation(side * x, 0.0, -5.0, 0, y, 0.01) for x, y in ((2.0, -3.0), (4.0, -4.5))]
         check = Check(
             settings(),
             Moment(lr=1e-3, above_guess=0.0, ahead=-1.0, number=1),
-            before=rungs,  # they say that the best LR is far higher
+            before=rungs,
             scores=[Score(0.0, 1.0, 0.95, 0.905, (), False), Score(1.0, 1.0, 0.95, other, (), False)],
             failed=(),
             ruled_out=(),
             seed=0,
         )
-        assert check.move().octaves <= highest
-        assert check.move().octaves > 0.5 or highest < 1
+        assert least <= max(0.0, check.move().octaves) <= most or believed < 0
+        assert check.move().octaves >= 0.0
 
     def test_where_noise_hides_everything_it_stays_put_and_says_so(self) -> None:
         moved = []

@@ -98,7 +98,7 @@ class Check(Comparison):
             return Move(
                 0.0, f"{what}: what the LR in force gained is hidden in the held-out slice's noise; staying"
             )
-        within = [octaves for octaves in self._within_reach() if not self._is_refuted(octaves)]
+        within = [octaves for octaves in self._within_reach() if octaves == 0 or self._is_backed(octaves)]
         mean, _ = self._in_the_long_run(within)
         at = min(range(len(within)), key=mean.__getitem__)
         octaves, gain = within[at], -mean[at]
@@ -117,12 +117,14 @@ class Check(Comparison):
         noise = max(self.noise(score) for score in self._scores)
         return reference.octaves == 0 and reference.first - reference.last < SURE * noise
 
-    def _is_refuted(self, octaves: float) -> bool:
-        """Return whether a trial that went as far, or up to twice as far, was no better, whatever is believed."""
-        worse = [
-            score.octaves for score in self._scores[1:] if score.stopped or score.last >= self._scores[0].last
-        ]
-        return any(each * octaves > 0 and abs(octaves) > abs(each) / 2 for each in worse)
+    def _is_backed(self, octaves: float) -> bool:
+        """Return whether a trial on that side was better, and none that went as far, or up to twice as far, was not.
+
+        Whatever is believed: where nothing was tried, the bowl's word alone has led astray.
+        """
+        side = [each for each in self._scores[1:] if each.octaves * octaves > 0]
+        worse = [each.octaves for each in side if each.stopped or each.last >= self._scores[0].last]
+        return len(worse) < len(side) and all(abs(octaves) <= abs(each) / 2 for each in worse)
 
     def _within_reach(self) -> list[float]:
         reach = self._settings.reach
