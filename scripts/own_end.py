@@ -3,8 +3,8 @@
     python scripts/own_end.py runs/bert mlm_loss
     python scripts/own_end.py docs/results/lean/bert/records.jsonl.gz mlm_loss
 
-The baseline is `schedule=original` at its full length: no shorter one that ends as well is looked for. Of its raw and
-averaged weights the better end counts. The other arm passes at the first of two evaluations in a row, with the
+The baseline is `schedule=original` at its longest length: no shorter one that ends as well is looked for. Of its raw
+and averaged weights the better end counts. The other arm passes at the first of two evaluations in a row, with the
 weights that decide; 0: it never does. For metrics that should be low.
 """
 
@@ -40,12 +40,12 @@ def curves(run: RunRecord, metric: str) -> dict[str, list[tuple[int, int, float]
 def main(places: Sequence[Path], metric: str) -> None:
     """Print a line for each seed, and medians."""
     runs: dict[bool, dict[int, RunRecord]] = {True: {}, False: {}}
-    for run in runs_of(places):
+    for run in sorted(runs_of(places), key=lambda run: run.max_steps):
         side = runs[run.config["schedule"]["name"] == "original"]
-        if run.seed in side:
+        if run.seed in side and side[run.seed].max_steps == run.max_steps:
             raise SystemExit(
-                f"Each seed must have one run of either arm, but {run.path} is another of seed {run.seed}. Give the "
-                "folders of two arms at one length."
+                f"Each seed must have one run of either arm at each length, but {run.path} is another of seed "
+                f"{run.seed}. Give the folders of two arms."
             )
         side[run.seed] = run
     ratios = []
