@@ -43,7 +43,7 @@ def scored_at(steps: int) -> tuple[int, int, int]:
 
 
 @dataclass(frozen=True)
-class Check:
+class PlannedCheck:
     """One moment at which the LR in force is held against others."""
 
     step: int
@@ -159,7 +159,7 @@ class LeanSearch(Section):
     def _crowded(self, run: RunOutline) -> list[str]:
         total = sum(phase.steps for phase in run.phases)
         checks = self.planned(total)
-        for this, after in pairwise([*checks, Check(total, 0)]):
+        for this, after in pairwise([*checks, PlannedCheck(total, 0)]):
             if this.step + this.trial_steps >= after.step:
                 return [
                     f"A check must end before the next begins, but the one at step {this.step} has trials of "
@@ -196,11 +196,11 @@ class LeanSearch(Section):
         """Return the steps of the shortest trial."""
         return max(FEWEST_STEPS, round(self.min_trial_fraction * total))
 
-    def planned(self, total: int) -> list[Check]:
+    def planned(self, total: int) -> list[PlannedCheck]:
         """Return all checks of a run of `total` kept steps."""
         shortest = self.shortest(total)
         steps = [max(1, round(share * total)) for share in self.checks]
-        return [Check(step, max(shortest, round(self.trial_fraction * step))) for step in steps]
+        return [PlannedCheck(step, max(shortest, round(self.trial_fraction * step))) for step in steps]
 
     def stages(self, run: RunOutline) -> Sequence[Segment]:
         """Return all stages: the level's, then one from each check to the next; cut where a phase ends."""
