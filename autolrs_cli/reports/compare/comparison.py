@@ -121,7 +121,6 @@ def compare(
         notes = [*notes, *(str(record["said"]) for record in _of_archives(run_dirs, NOTE))]
     found, refused = _read(run_dirs, force=force) if runs is None else (list(runs), [])
     runs, superseded = split_superseded(found)
-    known = list(dict.fromkeys(notes))
     arms = _titled(group(runs), titles or {}, found)
     refused += [*unfinished(runs), *differences(runs, target_matters=target is None), *twins(arms)]
     if refused and not force:
@@ -137,9 +136,6 @@ def compare(
     ]
     _require_pairs(speedups)
     budget, tuning = usual_length(arms), {arm.name: tuning_cost(arm) for arm in arms}
-    guessed = [
-        f"{name}: its LRs are a guess here; {cost.words}" for name, cost in tuning.items() if cost.elsewhere
-    ]
     return Comparison(
         # By its name: numbers change with the runs.
         ComparisonRequest(tuple(run_dirs), target, None if baseline is None else arms[0].name, force),
@@ -155,14 +151,20 @@ def compare(
         tuple(refused),
         (
             *caveats(arms, goal, speedups, outcomes),
-            *guessed,
+            *_guessed(tuning),
             *hardware_notes(runs),
             *superseded,
-            *known,
+            *dict.fromkeys(notes),
             *doubts(arms),
         ),
         _limit(run_dirs, limit, goal, runs),
     )
+
+
+def _guessed(tuning: Mapping[str, TuningCost]) -> list[str]:
+    return [
+        f"{name}: its LRs are a guess here; {cost.words}" for name, cost in tuning.items() if cost.elsewhere
+    ]
 
 
 def _titled(arms: Sequence[Arm], titles: Mapping[Path, str], runs: Sequence[RunRecord]) -> list[Arm]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -60,10 +61,15 @@ def _unlike_shipped(config: Mapping[str, Any]) -> list[str] | None:
     search = dict(config.get("search") or {})
     if config["schedule"].get("name") not in SEARCHED or search.get("name") != "lean":
         return None
-    path = files("autolrs_configs") / "search" / "lean.yaml"
-    shipped = yaml.safe_load(path.read_text(encoding="utf-8"))["search"]
+    shipped = _shipped_lean()
     keys = sorted(search.keys() | shipped.keys())
     return [key for key in keys if search.get(key, ...) != shipped.get(key, ...)]
+
+
+@cache
+def _shipped_lean() -> Mapping[str, Any]:
+    path = files("autolrs_configs") / "search" / "lean.yaml"
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8"))["search"])
 
 
 def _unknown(why: str) -> TuningCost:
