@@ -29,7 +29,7 @@ from autolrs_cli.experiments.own_process import stop_with_the_watcher
 
 STARTED = time.perf_counter()
 OVERRIDES_HELP = (
-    "Hydra overrides and flags, for example recipe=resnet50 seed=1 search.lr_max=0.5, or --cfg job."
+    "Hydra overrides and flags, for example recipe=resnet50 seed=1 schedule=cosine, or --cfg job."
 )
 HELP = {"help_option_names": ["-h", "--help"]}
 RAW_TAIL = {
@@ -68,13 +68,13 @@ def train(
 
     [bold]Examples[/bold]
 
-      autolrs train recipe=resnet50                          under AutoLRS, on bundled data
+      autolrs train recipe=resnet50                          its LR searched, on bundled data
 
       autolrs train recipe=transformer schedule=original     under its paper's schedule
 
       autolrs train recipe=bert scale=bench seed=1           a small stand-in, for statistics over seeds
 
-      autolrs train recipe=resnet50 search.num_trials=6 search.lr_max=0.5
+      autolrs train recipe=resnet50 search=paper search.num_trials=6 search.lr_max=0.5
 
       autolrs train recipe=resnet50 data=image_folder data.root=PATH scale=gpu
 
@@ -84,7 +84,7 @@ def train(
 
       recipe=resnet50|transformer|bert   scale=tiny|demo|bench|gpu|paper
 
-      search=paper|lean|code|last_losses   average=none|ema|tail
+      search=lean|paper|code|last_losses   average=none|ema|tail
 
       schedule=autolrs|original|random|replay|constant|step|linear|cosine|sgdr|...
 

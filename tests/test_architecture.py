@@ -68,7 +68,7 @@ def test_help_says_what_there_is(tmp_path: Path) -> None:
     for needed in (
         "autolrs train recipe=transformer schedule=original",
         "data=image_folder data.root=PATH",
-        "search=paper|lean|code|last_losses",
+        "search=lean|paper|code|last_losses",
         "scale=tiny|demo|bench|gpu|paper",
         "Exit codes: 0 done; 1 failed while running; 2 usage or configuration; 130, 143 interrupted; 75 stopped",
     ):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from importlib.resources import files
 
+import yaml
 from hydra.errors import MissingConfigException, OverrideParseException
 
-from autolrs_cli.config_keys import PATH_KEYS
+from autolrs_cli.config_keys import PATH_KEYS, flat
 from autolrs_cli.errors import ConfigError
 from autolrs_cli.wording import as_text, look_alike
 
@@ -69,9 +71,30 @@ def _unknown_option(error: MissingConfigException) -> str | None:
 def _unknown_key(text: str) -> str | None:
     """Explain an unknown key."""
     key = re.search(r"Could not (?:override|delete)(?: from config\.)? '([^']+)'", text)
-    if key:
-        return f"`{key[1]}` must be a known setting, but it is not one. {SEE_SETTINGS}"
-    return None
+    if not key:
+        return None
+    others = _options_with(key[1])
+    if others:
+        return (
+            f"`{key[1]}` must be a setting of the option that is chosen, but it is one of {', '.join(others)} alone. "
+            f"Choose that, or remove {key[1]}."
+        )
+    return f"`{key[1]}` must be a known setting, but it is not one. {SEE_SETTINGS}"
+
+
+def _options_with(key: str) -> list[str]:
+    """Return the shipped options of a setting's group that have it, as they are chosen: `search=paper`."""
+    group, _, rest = key.partition(".")
+    folder = files("autolrs_configs") / group
+    if not rest or not folder.is_dir():
+        return []
+    found = []
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".yaml"):
+            tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+            if {rest, key} & flat(tree).keys():
+                found.append(f"{group}={file.name.removesuffix('.yaml')}")
+    return found
 
 
 def _wrong_kind(text: str, overrides: Sequence[str]) -> str | None:

@@ -47,9 +47,9 @@ def _text(event: str, state: State, record: Record) -> str | None:
         why = f": {record['account']}" if record.get("account") else ""
         return f"  chosen LR {formats.lr(record['lr'])}{going_on}{flags}{why}"
     if event == "eval":
-        if record["split"] != "target":
-            return f"{formats.metrics(record['metrics'])} (the slice that chooses LRs)"
         averaged = ", averaged weights" if record["weights"] == "averaged" else ""
+        if record["split"] != "target":
+            return f"{formats.metrics(record['metrics'])} (the slice that chooses LRs{averaged})"
         now = f"training loss {formats.number(state.loss)}, LR {formats.lr(state.lr)}"
         return f"{formats.metrics(record['metrics'])} (held out{averaged}); {now}"
     say = _SENTENCES.get(event)

@@ -31,7 +31,7 @@ from autolrs_cli.runner.optimizer_factory import optimizer_factory
 from autolrs_cli.runner.optimizer_fit import optimizer_problems
 from autolrs_cli.schedules import LinearWarmup, tuning
 from autolrs_cli.schedules.lengths import run_length, schedule_key
-from autolrs_cli.search import RunOutline, Search
+from autolrs_cli.search import RandomControl, RunOutline, Search
 
 T = TypeVar("T")
 
@@ -232,9 +232,20 @@ def _schedule(config: Mapping[str, Any]) -> Schedule:
 
 
 def _search(config: Mapping[str, Any]) -> Search:
-    node = dict(config["search"])
-    if config["schedule"]["name"] == "random":
-        node["questions"] = "random"
+    """Return the search that the configuration describes; under schedule=random with its LRs drawn."""
+    search = _configured_search(dict(config["search"]))
+    if config["schedule"]["name"] != "random":
+        return search
+    if isinstance(search, RandomControl):
+        return search.at_random()
+    raise ConfigError(
+        "schedule=random draws the LRs that a search would ask for, so the search must say how, but "
+        f"search={config['search'].get('name')} has no method `at_random`. "
+        "Write it, or choose search=lean or search=paper."
+    )
+
+
+def _configured_search(node: dict[str, Any]) -> Search:
     kind = named_target(node, "search")
     if inspect.isclass(kind) and issubclass(kind, schema.Section):
         if problems := kind_problems(kind, Search, "search"):

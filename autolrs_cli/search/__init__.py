@@ -19,7 +19,14 @@ from autolrs_cli.search.delegating import DelegatingPolicy
 from autolrs_cli.search.failure import FailureRule
 from autolrs_cli.search.forecasting import forecast
 from autolrs_cli.search.lean import LeanSearch
-from autolrs_cli.search.policy import RunOutline, Search, SearchEffort, SearchPolicy, Surrogate
+from autolrs_cli.search.policy import (
+    RandomControl,
+    RunOutline,
+    Search,
+    SearchEffort,
+    SearchPolicy,
+    Surrogate,
+)
 from autolrs_cli.search.published import PublishedSearch
 from autolrs_cli.search.settings import (
     CHOOSE_CLEAN_UP,
@@ -42,6 +49,7 @@ __all__ = [
     "Forecast",
     "LeanSearch",
     "PublishedSearch",
+    "RandomControl",
     "RunOutline",
     "Search",
     "SearchEffort",

@@ -131,3 +131,11 @@ class Search(Protocol):
 
     def policy(self, run: RunOutline) -> SearchPolicy:
         """Return a policy at the beginning of the run."""
+
+
+@runtime_checkable
+class RandomControl(Protocol):
+    """A search that can be held against itself with its LRs drawn: what `schedule=random` asks for."""
+
+    def at_random(self) -> Search:
+        """Return the same search, at the same cost, with every LR drawn evenly on the log scale."""

@@ -28,6 +28,10 @@ class PublishedSearch(SearchSettings, StageBudget):
 
     name: str
 
+    def at_random(self) -> PublishedSearch:
+        """Return the same with LRs that are drawn."""
+        return self.model_copy(update={"questions": "random"})
+
     def problems(self, run: RunOutline) -> list[str]:
         """Return every rule across settings, and every one for this run, that is broken."""
         found = self.crossed()

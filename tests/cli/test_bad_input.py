@@ -17,9 +17,9 @@ from stored_cases import hub_cache, write_idx, write_parquet  # noqa: F401
 
 Train = Callable[..., Any]
 Refused = Callable[..., str]
-TINY = ("recipe=resnet50", "scale=tiny")
+TINY = ("recipe=resnet50", "scale=tiny", "search=paper")
 
-# What is typed (after `recipe=resnet50 scale=tiny`), and what the answer must contain.
+# What is typed (after `recipe=resnet50 scale=tiny search=paper`), and what the answer must contain.
 NUMBERS = {
     "lr_min above lr_max": (
         ("search.lr_min=0.1", "search.lr_max=0.01"),
@@ -188,6 +188,10 @@ UNKNOWN = {
     "launcher": (("hydra/launcher=nope",), "Set hydra/launcher to one of: "),
     "key": (("nope=1",), "`nope` must be a known setting, but it is not one. To see what there is: "),
     "key in a group": (("search.lr_maximum=1",), "`search.lr_maximum` must be a known setting"),
+    "key of another option": (
+        ("search=lean", "search.kappa=1"),
+        "`search.kappa` must be a setting of the option that is chosen, but it is one of search=code, search=paper",
+    ),
     "removed key": (("~nope",), "`nope` must be a known setting"),
     "added keys": (
         ("+new.key=1", "+runtime.new=1", "+search.new=1", "+search.clean_up_train.new=1", "+data.new=1"),

@@ -58,10 +58,12 @@ def test_its_schedule_trains(folder: Path) -> None:
     assert lrs == [0.1 / 2**halvings for halvings in range(5)]
 
 
-def test_it_is_searched_and_learns(folder: Path) -> None:
-    done = autolrs("train", "--config-dir", "mine", "recipe=cancer", "run.dir=run", cwd=folder)
+@pytest.mark.parametrize(("search", "stages"), [("lean", 2), ("paper", 3)])
+def test_it_is_searched_and_learns(folder: Path, search: str, stages: int) -> None:
+    chosen = ("recipe=cancer", f"search={search}", f"run.dir={search}")
+    done = autolrs("train", "--config-dir", "mine", *chosen, cwd=folder)
     assert done.returncode == 0, done.stderr
-    summary = json.loads((folder / "run" / "summary.json").read_text())
-    assert len(summary["chosen"]) == 3
+    summary = json.loads((folder / search / "summary.json").read_text())
+    assert len(summary["chosen"]) == stages
     assert summary["metrics"]["accuracy"] > 0.9
-    assert "export` method" in autolrs("export", "run", "out", cwd=folder).stderr
+    assert "export` method" in autolrs("export", search, "out", cwd=folder).stderr

@@ -68,10 +68,18 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, 
         }.items()
     ]
     return {
-        "transformer": ("recipe=transformer", "scale=tiny", "data=parallel_text", *translations, cache),
+        "transformer": (
+            "recipe=transformer",
+            "scale=tiny",
+            "search=paper",
+            "data=parallel_text",
+            *translations,
+            cache,
+        ),
         "bert": (
             "recipe=bert",
             "scale=tiny",
+            "search=paper",
             "data=text_files",
             f"data.files=[{folder / 'text.txt'}]",
             cache,

@@ -146,7 +146,7 @@ def test_a_fixed_schedule_is_planned(recipe: str, scale: str, schedule: str) -> 
 def test_small_images_at_scale_gpu(data: str, tmp_path: Path) -> None:
     """They stay as small as they are, in a network that keeps their resolution, and are searched as published."""
     given = [f"data.root={tmp_path}"] if data == "fashion_mnist" else []
-    config = composed("recipe=resnet50", f"data={data}", "scale=gpu", *given)
+    config = composed("recipe=resnet50", f"data={data}", "scale=gpu", "search=paper", *given)
     assert (config["data"]["image_size"], config["model"]["stem"]) == (28 if given else 32, "cifar")
     assert (config["data"]["pad_pixels"], config["data"]["flip"]) == (2 if given else 4, True)
     assert (config["recipe"]["global_batch"], config["runtime"]["precision"]) == (256, "bf16")

@@ -32,7 +32,7 @@ def test_every_part_is_built(path):
     for library in LIBRARIES.get(path.stem, ()):
         pytest.importorskip(library)
     if path.parent.name == "optimizer":
-        optimizer_factory(OmegaConf.to_container(tree))
+        optimizer_factory(OmegaConf.to_container(tree.get("optimizer", tree)))
         return
     part = instantiate(tree, _convert_="all")
     # Data that a person must bring lack nothing but that.

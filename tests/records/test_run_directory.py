@@ -22,7 +22,7 @@ from autolrs_cli.records.run_directory import (
 
 def test_runs_that_differ_only_in_harmless_keys_have_one_id() -> None:
     def identify(*overrides: str) -> str:
-        return config_id(composed("recipe=resnet50", *overrides), HARMLESS_KEYS)
+        return config_id(composed("recipe=resnet50", "search=paper", *overrides), HARMLESS_KEYS)
 
     plain = identify()
     harmless = (

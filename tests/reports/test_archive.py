@@ -147,7 +147,7 @@ def test_an_archive_brings_its_practical_limit_along_for_its_own_target_alone(
     place = arm_table(found)[0].index("times the practical limit: steps, all steps")
     assert {line[0]: line[place] for line in arm_table(found)[1:]} == {
         "original": "2.00x, 2.00x",
-        "autolrs": "1.00x, 2.00x",
+        "autolrs search=paper": "1.00x, 2.00x",
         "constant + ema": "1.00x, 1.00x",
     }
     assert compare([tmp_path / "a.gz"], baseline="original", target=0.8).limit is None

@@ -37,7 +37,7 @@ def test_training_net_and_seconds_of_a_searched_arm_against_a_constant_lr(tmp_pa
     make_run(tmp_path, "constant", 0, THIRD)
     make_run(tmp_path, "autolrs", 0, SECOND)
     (found,) = compare([tmp_path]).speedups
-    assert (found.baseline, found.arm) == ("constant", "autolrs")
+    assert (found.baseline, found.arm) == ("constant", "autolrs search=paper")
     (pair,) = found.pairs
     assert (pair.baseline.step, pair.arm.step, pair.arm.total_steps) == (30, 20, 40)
     assert pair.arm.seconds == 40 * SECONDS_PER_STEP
@@ -112,9 +112,9 @@ def test_arms_are_named_shortly_by_what_differs(tmp_path: Path) -> None:
     make_run(tmp_path, "constant", 1, LAST, changes={"run.dir": "elsewhere", "dashboard": "none"})
     assert names(compare([tmp_path])) == [
         "original",
-        "autolrs search.kappa=3",
-        "autolrs search.kappa=5",
         "autolrs search=code",
+        "autolrs search=paper search.kappa=3",
+        "autolrs search=paper search.kappa=5",
         "constant",
         "cosine + ema",
         "sgdr schedule.peak_lr=0.1",
@@ -237,7 +237,7 @@ def test_a_stage_that_was_taken_back_does_not_count(tmp_path: Path) -> None:
     after = [line for line in rest if line not in before]
     journal.write_bytes(b"".join([head, *before, *taken_back, back, *after]))
     comparison = compare([tmp_path])
-    assert comparison.outcomes["autolrs"][0].step == 40
+    assert comparison.outcomes["autolrs search=paper"][0].step == 40
     steps = next(run for run in comparison.runs if run.path == folder).points.step
     assert steps.tolist() == [10, 20, 30, 40]
 
@@ -251,7 +251,7 @@ def test_what_is_odd_about_single_runs_is_said(tmp_path: Path) -> None:
     said = "\n".join(compare([tmp_path]).warnings)
     assert "lower end (seed 0 stage 1, 3)" in said
     assert "below zero (seed 0 stage 3)" in said
-    assert "autolrs, seed 0: resumed, not bit for bit (torch 1 -> 2)." in said
+    assert "autolrs search=paper, seed 0: resumed, not bit for bit (torch 1 -> 2)." in said
     assert "original, seed 0: 20% of the seconds lie in no bucket" in said
 
 
@@ -392,7 +392,7 @@ def test_a_target_that_nobody_reaches(tmp_path: Path) -> None:
     make_run(tmp_path, "autolrs", 0, [0.1, 0.2, 0.3, 0.4])
     said = refused(tmp_path)
     assert "none reaches accuracy >= 0.9" in said
-    assert "original 0.8, autolrs 0.4" in said
+    assert "original 0.8, autolrs search=paper 0.4" in said
 
 
 def test_a_baseline_that_is_no_arm_or_not_clear(tmp_path: Path) -> None:
@@ -407,12 +407,28 @@ def test_a_baseline_that_is_no_arm_or_not_clear(tmp_path: Path) -> None:
 def test_a_baseline_by_its_number_in_the_list(tmp_path: Path) -> None:
     for schedule in ("cosine", "constant", "autolrs"):
         make_run(tmp_path, schedule, 0, LAST)
-    assert refused(tmp_path).splitlines()[-3:] == ["  1  autolrs", "  2  constant", "  3  cosine"]
+    assert refused(tmp_path).splitlines()[-3:] == [
+        "  1  autolrs search=paper",
+        "  2  constant",
+        "  3  cosine",
+    ]
+    assert names(compare([tmp_path], baseline="autolrs"))[0] == "autolrs search=paper", "by its schedule"
     comparison = compare([tmp_path], baseline="3")
     assert names(comparison)[0] == "cosine"
     assert "--baseline cosine" in command(comparison), "numbers change with the runs"
     for wrong in ("0", "4", "-1", "²"):
         assert f"got '{wrong}'" in refused(tmp_path, baseline=wrong)
+
+
+@pytest.mark.parametrize(("raw", "averaged", "told"), [(LAST, NEVER, True), (NEVER, LAST, False)])
+def test_a_baseline_whose_raw_weights_end_better_than_the_averaged_ones_that_decide(
+    tmp_path: Path, raw: list[float], averaged: list[float], told: bool
+) -> None:
+    make_run(tmp_path, "original", 0, raw, averaged=averaged)
+    make_run(tmp_path, "constant", 0, NEVER, averaged=SECOND)
+    said = [each for each in compare([tmp_path]).warnings if "raw ones end better" in each]
+    assert bool(said) == told
+    assert all("accuracy 0.9 against 0.8 in the median" in each for each in said)
 
 
 def test_the_original_is_the_baseline_whatever_its_averaging(tmp_path: Path) -> None:
@@ -437,12 +453,14 @@ def test_a_folder_that_is_no_run_of_ours_or_never_began(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "config.yaml").write_text("a: b\n")
-    assert names(compare([tmp_path])) == ["original", "autolrs"], "another program's settings are no run"
+    assert names(compare([tmp_path])) == ["original", "autolrs search=paper"], (
+        "another program's settings are no run"
+    )
     (foreign / "run.lock").touch()
     assert str(foreign) in refused(tmp_path), "a run that was killed before its first event"
     (foreign / "journal.jsonl").write_text('{"what": "other"}\n')
     assert str(foreign) in refused(tmp_path)
-    assert names(compare([tmp_path], force=True)) == ["original", "autolrs"]
+    assert names(compare([tmp_path], force=True)) == ["original", "autolrs search=paper"]
 
 
 def test_a_damaged_journal_is_named_and_a_torn_last_line_is_not_damage(tmp_path: Path) -> None:
@@ -468,7 +486,9 @@ def test_a_run_that_diverged_counts_as_a_miss_not_as_absent(tmp_path: Path) -> N
     assert [pair.ratio("step") for pair in found.pairs] == [2.0, 0.0]
     assert found.arm_misses == 1
     assert any("counts as a miss (seed 1)" in line for line in comparison.warnings)
-    assert comparison.finals["autolrs"] == [0.9, -math.inf], "a run that diverged ended worse than all"
+    assert comparison.finals["autolrs search=paper"] == [0.9, -math.inf], (
+        "a run that diverged ended worse than all"
+    )
 
 
 def test_a_decayed_baseline_that_diverged_counts_as_its_full_length(tmp_path: Path) -> None:

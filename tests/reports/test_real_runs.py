@@ -26,10 +26,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_is_recomputed_is_what_the_runs_saw_live(trained: Path) -> None:
     comparison = compare([trained])
-    assert [arm.name for arm in comparison.arms] == ["constant", "autolrs"]
+    assert [arm.name for arm in comparison.arms] == ["constant", "autolrs search=paper"]
     for arm in comparison.arms:
         for seed, outcome in comparison.outcomes[arm.name].items():
-            live = events(trained / f"{arm.name}-{seed}", "target_reached")
+            live = events(trained / f"{arm.name.partition(' ')[0]}-{seed}", "target_reached")
             assert outcome.reached == bool(live)
             for event in live:
                 assert (outcome.step, outcome.total_steps) == (

@@ -109,11 +109,11 @@ def test_a_figure_drawn_again_is_the_same_file(runs: Path, tmp_path: Path) -> No
 def test_table_csv_has_every_seed_at_full_precision(out: Path) -> None:
     with (out / "table.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    seeds = [row for row in rows if row["arm"] == "autolrs" and row["seed"]]
+    seeds = [row for row in rows if row["arm"] == "autolrs search=paper" and row["seed"]]
     assert [float(row["training_speedup"]) for row in seeds] == [2.0, 2.0, 2.0, 2.0, 0.0]
     assert [float(row["net_speedup"]) for row in seeds] == [1.0, 1.0, 1.0, 1.0, 0.0]
     assert seeds[4]["verdict"] == "arm misses"
-    (summary,) = [row for row in rows if row["arm"] == "autolrs" and not row["seed"]]
+    (summary,) = [row for row in rows if row["arm"] == "autolrs search=paper" and not row["seed"]]
     assert (summary["training_speedup"], summary["reached"], summary["runs"]) == ("2.0", "4", "5")
     (missing,) = [row for row in rows if row["arm"] == "constant" and not row["seed"]]
     assert missing["training_speedup"] == ""

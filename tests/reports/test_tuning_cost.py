@@ -154,7 +154,8 @@ def test_settings_that_were_not_tuned_are_of_unknown_tuning_and_never_of_none(
 ) -> None:
     make_run(tmp_path, "sgdr", 0, SECOND, changes=tuned(60))
     make_run(tmp_path, schedule, 0, SECOND)
-    cost = compare([tmp_path], baseline=schedule).tuning[schedule]
+    comparison = compare([tmp_path], baseline=schedule)
+    cost = comparison.tuning[comparison.baseline.name]
     assert (cost.steps, cost.seconds) == (None, None)
     assert cost.words.startswith("unknown: ")
     assert said in cost.words

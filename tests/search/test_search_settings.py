@@ -44,10 +44,11 @@ def test_the_clean_up_for_calls_by_hand_is_the_published_one():
 
 
 def test_a_recipes_numbers_are_read_but_do_not_hold_against_those_of_a_search(settings):
-    tiny = composed("recipe=resnet50", "scale=tiny")
+    paper = ("recipe=resnet50", "scale=tiny", "search=paper")
+    tiny = composed(*paper)
     assert tiny["search"]["num_random_trials"] == tiny["published_search"]["num_random_trials"] == 1
     assert tiny["search"]["lr_min"] == tiny["published_search"]["lr_min"]
-    assert composed("recipe=resnet50", "scale=tiny", "search.lr_min=0.03")["search"]["lr_min"] == 0.03
+    assert composed(*paper, "search.lr_min=0.03")["search"]["lr_min"] == 0.03
     assert composed("recipe=resnet50", "scale=demo", "search=code")["search"]["num_random_trials"] == 1
 
 

@@ -119,4 +119,6 @@ def _show(plan: Plan, test: RangeTest, proposal: Proposal, console: Console) -> 
     )
     for note in proposal.notes:
         say(console, f"note: {note}")
-    say(console, f"Proposed: search.lr_min={proposal.lr_min:g} search.lr_max={proposal.lr_max:g}")
+    say(
+        console, f"Proposed: search=paper search.lr_min={proposal.lr_min:g} search.lr_max={proposal.lr_max:g}"
+    )

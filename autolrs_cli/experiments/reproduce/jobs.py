@@ -27,6 +27,8 @@ from autolrs_cli.search import PublishedSearch
 
 SEARCHED, LEAN = ("schedule=autolrs", "search=paper"), ("schedule=autolrs", "search=lean")
 ORIGINAL = ("schedule=original",)
+UNSEARCHED = ("search=paper", "average=none")
+"""What arms have that name no search, whatever the defaults are: raw weights are read out, as the paper does."""
 
 
 class RecipeJobs:
@@ -125,7 +127,9 @@ class RecipeJobs:
         given = list(self._request.overrides)
         if "target" in map(key_in, own):  # the one that was fixed; Hydra would merge the two
             given = [each for each in given if key_in(each).split(".")[0] != "target"]
-        points, code = compose_once([*common, *given, *own], vary, self._errors)
+        named = {key_in(each) for each in (*given, *own)}
+        stated = () if "search" in named else [each for each in UNSEARCHED if key_in(each) not in named]
+        points, code = compose_once([*common, *stated, *given, *own], vary, self._errors)
         if code or not points:
             raise ConfigError(f"Every arm must compose, but {' '.join([*common, *own])} does not; see above.")
         self._data.add(points)

@@ -13,7 +13,6 @@ from autolrs_cli.reports.compare.run_record import RunRecord
 from autolrs_cli.schedules.lengths import recorded_run_length, schedule_key
 
 Identity = dict[str, Any]
-PUBLISHED_SEARCH = "paper"
 # What `comparable` looks at is not part of an arm, nor is where the data lie (their fingerprint is compared); the run
 # that a replay repeats differs from seed to seed.
 COMPARED = ("scale", "target", "run", "runtime", "data.root", "recipe.data.root")
@@ -133,9 +132,9 @@ def _names(identities: Sequence[Identity], optimizers: Sequence[str]) -> list[st
 def _short(identity: Identity) -> str:
     name = str(identity.get("schedule.name", "?"))
     average = str(identity.get("average.name", "none"))
-    search = str(identity.get("search.name", PUBLISHED_SEARCH))
+    search = identity.get("search.name")  # of searched arms only
     name = name if average == "none" else f"{name} + {average}"
-    return name if search == PUBLISHED_SEARCH else f"{name} search={search}"
+    return name if search is None else f"{name} search={search}"
 
 
 def _telling_keys(identities: Sequence[Identity]) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
 
+from autolrs_cli.contracts import WeightsKind
 from autolrs_cli.reports.compare.arms import Arm
 from autolrs_cli.reports.compare.outcomes import TargetOutcome
 from autolrs_cli.reports.compare.run_record import RunRecord
@@ -34,6 +36,7 @@ def caveats(
         found.append(f"the target {goal} was given with --target, not fixed in the runs' configuration.")
     if goal.fixed and any(_foreign_target(run) for arm in arms for run in arm.all_runs):
         found.append(f"the target {goal} was calibrated on other data than these: it says little here.")
+    found += _better_raw(arms[0], goal)
     found += _too_short_a_list(arms, outcomes)
     found += [_fitted_to_one_length(arm, arms[0]) for arm in arms if arm.fills and len(arm.lengths) == 1]
     found += [_uneven_lengths(arm) for arm in arms if (arm.decays or arm.fills) and _lengths_differ(arm)]
@@ -44,6 +47,29 @@ def caveats(
         )
     found += [_unpaired(arm, arms[0]) for arm in arms[1:] if arm.runs.keys() ^ arms[0].runs.keys()]
     return found
+
+
+def _better_raw(baseline: Arm, goal: Goal) -> Iterator[str]:
+    """Say if a baseline that is judged by averaged weights would have done better without them."""
+    ends = [
+        (raw, averaged)
+        for run in baseline.all_runs
+        if run.done and (averaged := _end(run, goal.metric, "averaged")) is not None
+        if (raw := _end(run, goal.metric, "raw")) is not None
+    ]
+    if not ends:
+        return
+    raw, averaged = (median(own) for own in zip(*ends, strict=True))
+    if raw > averaged if goal.direction == "max" else raw < averaged:
+        yield (
+            f"{baseline.name} is judged by its averaged weights, but its raw ones end better ({goal.metric} {raw:.4g} "
+            f"against {averaged:.4g} in the median). Compare with runs of it under average=none, too."
+        )
+
+
+def _end(run: RunRecord, metric: str, weights: WeightsKind) -> float | None:
+    values = [e.metrics[metric] for e in run.evaluations if e.weights == weights and metric in e.metrics]
+    return values[-1] if values else None
 
 
 def _foreign_target(run: RunRecord) -> bool:

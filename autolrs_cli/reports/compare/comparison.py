@@ -235,10 +235,13 @@ def _baseline_first(arms: list[Arm], wanted: str | None) -> list[Arm]:
 
 
 def _numbered(names: Sequence[str], wanted: str) -> str:
-    """Return the name that `wanted` is, or is the 1-based number of."""
-    if wanted in names or not wanted.isdecimal() or not 1 <= int(wanted) <= len(names):
+    """Return the name that `wanted` is, or is the 1-based number of, or the schedule of alone."""
+    if wanted in names:
         return wanted
-    return names[int(wanted) - 1]
+    if wanted.isdecimal() and 1 <= int(wanted) <= len(names):
+        return names[int(wanted) - 1]
+    of_schedule = [name for name in names if name.partition(" ")[0] == wanted]
+    return of_schedule[0] if len(of_schedule) == 1 else wanted
 
 
 def _usual_baseline(arms: Sequence[Arm]) -> str | None:

@@ -123,6 +123,10 @@ class LeanSearch(Section):
     tail_fraction: PositiveFraction
     max_rollbacks: NonNegativeInt
 
+    def at_random(self) -> LeanSearch:
+        """Return the same with a level and choices that are drawn."""
+        return self.model_copy(update={"choice": "random"})
+
     def problems(self, run: RunOutline) -> list[str]:
         """Return every rule that the settings break for this run."""
         found = []
