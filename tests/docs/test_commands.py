@@ -111,7 +111,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     written_files(root)
     tuned = root / "settings" / "configs" / "schedule" / "tuned" / "resnet50" / "bench"
     tuned.mkdir(parents=True)
-    shutil.copy(ROOT / "configs" / "schedule" / "sgdr.yaml", tuned / "sgdr-sgd-c866579d.yaml")
+    shutil.copy(ROOT / "configs" / "schedule" / "linear.yaml", tuned / "linear_ema-sgd-c866579d.yaml")
     return root
 
 

@@ -87,13 +87,13 @@ def test_the_command_keeps_what_matters_in_a_run_and_a_shell_takes_it() -> None:
         *("tune=cosine", "recipe=bert", "schedule=cosine", "scale=bench", "data=text_files"),
         *('data.files=["my corpus/*.txt"]', "optimizer=adamw", "optimizer.weight_decay=0.1", "average=ema"),
         *("schedule.final_lr=0.001", "tune.entrants=4", "search.num_trials=2", "seed=1001", "dashboard=none"),
-        *("tracker=none", "run.max_steps=500", "~experiment"),
+        *("tracker=none", "search=paper", "run.max_steps=500", "~experiment"),
     ]
     command = train_command(["--config-dir", "/my folder"], given, "tuned/bert/bench/cosine_ema-adamw-x")
     assert shlex.split(command) == [
         *("autolrs", "train", "--config-dir", "/my folder", "recipe=bert", "scale=bench", "data=text_files"),
         *('data.files=["my corpus/*.txt"]', "optimizer=adamw", "optimizer.weight_decay=0.1", "average=ema"),
-        *("run.max_steps=500", "~experiment", "schedule=tuned/bert/bench/cosine_ema-adamw-x"),
+        *("search=paper", "run.max_steps=500", "~experiment", "schedule=tuned/bert/bench/cosine_ema-adamw-x"),
     ]
 
 
