@@ -43,6 +43,7 @@ STEPS = 8
 # A run that neither ends nor measures: what is timed are its steps.
 ENDLESS = (
     "schedule=constant",
+    "average=none",
     f"run.max_steps={10**9}",
     f"run.eval_every_steps={10**9}",
     "run.checkpoint_every_seconds=1e9",
@@ -161,7 +162,7 @@ def snapshot() -> None:
 
 def search() -> None:
     """Ask, fit and tell: against the trial steps they stand between at scale=demo, and at the paper's size."""
-    plan = plan_of("recipe=resnet50")
+    plan = plan_of("recipe=resnet50", "search=paper")
     assert isinstance(plan.search, PublishedSearch)
     preload()
     step = hand_written(plan)

@@ -46,6 +46,7 @@ MODES = ("none", "reduce-overhead", "default")
 # A run that neither ends nor measures: what is timed are its steps.
 ENDLESS = (
     "schedule=constant",
+    "average=none",
     f"run.max_steps={10**9}",
     f"run.eval_every_steps={10**9}",
     "run.checkpoint_every_seconds=1e9",
@@ -138,7 +139,13 @@ with open(sys.argv[1] + "/summary.json") as summary:
 
 def startup_seconds(overrides: Sequence[str], folder: Path) -> float:
     """Return what a run needs from its imports to its first step, its data made ready before."""
-    short = ("schedule=constant", "run.max_steps=2", "run.eval_every_steps=2", "dashboard=none")
+    short = (
+        "schedule=constant",
+        "average=none",
+        "run.max_steps=2",
+        "run.eval_every_steps=2",
+        "dashboard=none",
+    )
     command = [sys.executable, "-c", STARTUP, str(folder), *overrides, *short, f"run.dir={folder}"]
     # Elsewhere, since Python looks for packages in the folder it is started in first.
     done = subprocess.run(command, cwd=folder.parent, stdout=subprocess.PIPE, text=True, check=True)

@@ -46,6 +46,7 @@ LR = 1e-3
 # A run that neither ends nor measures: what is timed are its steps.
 ENDLESS = (
     "schedule=constant",
+    "average=none",
     f"run.max_steps={10**9}",
     f"run.eval_every_steps={10**9}",
     "run.checkpoint_every_seconds=1e9",

@@ -1,8 +1,9 @@
 """A laboratory for searches: policies on the real engine, with no step trained twice.
 
-    python scripts/search_lab.py run bert --seed 1 search=lean                 # a policy's whole run
+    python scripts/search_lab.py run bert --seed 1                             # a policy's whole run
     python scripts/search_lab.py grid bert --shape linear --peaks 5e-4,1e-3    # what a schedule reaches: the truth
     python scripts/search_lab.py probe bert --shape linear --peaks 2e-3 --at 400,1600 --best 2.8e-3   # what trials say
+    python scripts/search_lab.py regret bert --seed 30 --horizon 0.4           # how far off a policy's choices were
 
 Everything is kept in `--memory` (by default the cache folder), by what was trained and every LR since the first step:
 a policy that differs from another after step 3,000 is judged for the price of what follows. Further words are
@@ -28,6 +29,16 @@ from autolrs_cli.search.ask_tell import TrialResult
 COMMON = ("scale=bench", "average=ema", "runtime.threads=1")
 
 
+@dataclass(frozen=True)
+class Pick:
+    """A choice of a policy, and where it was made."""
+
+    state: State
+    """Of the trunk, before the stage's trials."""
+    lrs: Sequence[float]
+    """What would be trained at from there to the end of the run, if nothing were searched any more."""
+
+
 @dataclass
 class Story:
     """What a run came to."""
@@ -37,6 +48,7 @@ class Story:
     evaluations: list[tuple[int, int, float, float]] = field(default_factory=list)
     """Kept steps, all steps, and the target slice's value with raw and with averaged weights."""
     lines: list[str] = field(default_factory=list)
+    picks: list[Pick] = field(default_factory=list)
 
     def first_at(self, value: float, *, averaged: bool = True) -> tuple[int, int] | None:
         """Return kept and all steps when `value` was reached: first of two evaluations in a row."""
@@ -81,6 +93,8 @@ class Simulation:
                 if policy.tell(trial, result):
                     best = trial, made
             choice = policy.choose()
+            total = self._memo.plan.settings.run.max_steps
+            self.story.picks.append(Pick(state, [policy.lr(step) for step in range(state.step, total)]))
             self.story.lines.append(
                 f"step {state.step}: chosen {choice.lr:.3g} {' '.join(choice.flags)} {choice.account}"
             )
@@ -206,6 +220,64 @@ def probe(
             print(json.dumps(found), flush=True)
 
 
+def ends_by_factor(end: Callable[[float], float]) -> dict[float, float]:
+    """Return where training ends at the chosen LR times each factor that tells where the lowest end is.
+
+    Whole octaves first, outwards until the lowest has a higher one on either side; then halves and quarters of octaves
+    beside the lowest.
+
+    Args:
+        end: what a factor ends at; lower is better, infinite where training diverged.
+    """
+    ends = {2.0**octave: end(2.0**octave) for octave in (-1, 0, 1)}
+    best = min(ends, key=ends.__getitem__)
+    while best in (min(ends), max(ends)) and max(best, 1 / best) < FARTHEST:
+        beyond = best * 2 if best == max(ends) else best / 2
+        ends[beyond] = end(beyond)
+        best = min(ends, key=ends.__getitem__)
+    for step in (0.5, 0.25):
+        for each in (best * 2**-step, best * 2**step):
+            ends[each] = end(each)
+        best = min(ends, key=ends.__getitem__)
+    return dict(sorted(ends.items()))
+
+
+def regret(memo: Memo, picks: Sequence[Pick], horizon: float) -> None:
+    """Print how far each choice was from the LR that was best from its trunk on.
+
+    The schedule that was chosen is trained as a whole at a multiple of its LRs, warm-up and decay alike, and read by
+    averaged weights on the slice that decides targets, which no policy sees.
+
+    Args:
+        memo: of what is trained.
+        picks: choices, each with its trunk.
+        horizon: how long, as a share of the run's steps.
+    """
+    plan = memo.plan
+    steps = round(horizon * plan.settings.run.max_steps)
+    sign = -1.0 if plan.target is not None and plan.target.direction == "max" else 1.0
+    for pick in picks:
+        lrs = pick.lrs[:steps]
+
+        def end(factor: float, state: State = pick.state, lrs: Sequence[float] = lrs) -> float:
+            made = memo.advance(state, [factor * each for each in lrs], ["target"])
+            return sign * made.held_out.get("target/averaged", sign * math.inf)
+
+        ends = ends_by_factor(end)
+        best = min(ends, key=ends.__getitem__)
+        found = {
+            "at": pick.state.step,
+            "steps": len(lrs),
+            "lr": max(lrs),
+            "best": round(best * max(lrs), 8),
+            "regret": round(max(best, 1 / best), 3),
+            "ends": {f"{factor:.3g}": round(sign * value, 4) for factor, value in ends.items()},
+        }
+        print(json.dumps(found), flush=True)
+
+
+FARTHEST = 16.0
+"""How far from a choice the best LR is looked for."""
 TRIAL_SHARES = (0.05, 0.1, 0.2)
 """Lengths of the trials of a probe, by the steps before them."""
 
@@ -215,7 +287,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["run", "grid", "probe"])
+    parser.add_argument("what", choices=["run", "grid", "probe", "regret"])
     parser.add_argument("recipe")
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--seed", type=int, default=0)
@@ -228,8 +300,9 @@ def main() -> None:
     parser.add_argument("--at", default="400,800,1600,3200")
     parser.add_argument("--factors", default="0.125,0.25,0.5,1,2,4,8")
     parser.add_argument("--best", type=float, default=None)
+    parser.add_argument("--horizon", type=float, default=0.4)
     given = parser.parse_intermixed_args()
-    schedule = "schedule=autolrs" if given.what == "run" else "schedule=constant"
+    schedule = "schedule=autolrs" if given.what in ("run", "regret") else "schedule=constant"
     length = [f"run.max_steps={given.steps}"] if given.steps else []
     memo = Memo(
         given.memory,
@@ -258,6 +331,9 @@ def main() -> None:
     simulation = Simulation(memo, plan.search.policy(plan.outline), given.every)
     story = simulation.run(plan.opening, plan.schedule.lr)
     print("\n".join(story.lines))
+    if given.what == "regret":
+        regret(memo, story.picks, given.horizon)
+        return
     for at in story.evaluations:
         print("kept {} all {} raw {:.4f} averaged {:.4f}".format(*at))
     share = story.discarded / story.kept

@@ -63,6 +63,7 @@ class Meter:
 def configuration(recipe: str, stages: int, directory: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """Compose a run of `stages` equal stages."""
     lengths = [
+        "search=paper",
         f"run.max_steps={WARM_UP_STEPS + stages * STAGE_STEPS}",
         f"schedule.warmup_steps={WARM_UP_STEPS}",
         f"search.initial_stage_steps={STAGE_STEPS}",

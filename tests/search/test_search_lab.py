@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,22 @@ def test_a_ramp_goes_evenly_on_the_log_scale_and_ends_where_it_should() -> None:
     ramp = Trial(0, 1e-4, steps=5, end_lr=1.0)
     assert [ramp.lr_at(number) for number in range(1, 6)] == pytest.approx([1e-4, 1e-3, 1e-2, 0.1, 1.0])
     assert Trial(0, 0.1, steps=5).lr_at(5) == 0.1
+
+
+@pytest.mark.usefixtures("lab")
+@pytest.mark.parametrize("octaves", [-2.3, -0.4, 0.0, 0.8, 3.1])
+def test_the_best_factor_is_found_to_a_quarter_of_an_octave(octaves: float) -> None:
+    from search_lab import ends_by_factor
+
+    asked = []
+
+    def end(factor: float) -> float:
+        asked.append(factor)
+        away = math.log2(factor) - octaves
+        return math.inf if away > 2 else away**2  # training diverges far above
+
+    ends = ends_by_factor(end)
+    best = min(ends, key=ends.__getitem__)
+    assert abs(math.log2(best) - octaves) <= 0.125 + 1e-9
+    assert len(asked) == len(set(asked)) == len(ends), "nothing is trained twice"
+    assert list(ends) == sorted(ends)
