@@ -16,11 +16,12 @@ from autolrs_cli.records.archive import NAME, read_archive, write_archive
 from autolrs_cli.records.find_runs import runs_below
 from autolrs_cli.reports.claims import ClaimCheck
 from autolrs_cli.reports.compare.archived_run import archived
-from autolrs_cli.reports.compare.comparison import NOTE, Comparison, compare
+from autolrs_cli.reports.compare.comparison import Comparison, compare
 from autolrs_cli.reports.compare.limit import KIND as LIMIT
 from autolrs_cli.reports.compare.limit import PracticalLimit
 from autolrs_cli.reports.compare.provenance import provenance
 from autolrs_cli.reports.compare.run_record import RunRecord
+from autolrs_cli.reports.compare.sources import NOTE, Sources
 from autolrs_cli.reports.compare.speedups import Speedup, speedup
 from autolrs_cli.reports.render.write_report import write_report
 
@@ -44,7 +45,7 @@ def compared(
     runs = [run for own in found.values() for run in own]
     titles = {run.path.absolute(): title for title, own in found.items() for run in own}
     named = _fewest_words(runs, folder, archive)
-    return compare(named, baseline=ORIGINAL, runs=runs, titles=titles, limit=limit, notes=lost)
+    return compare(named, baseline=ORIGINAL, sources=Sources(runs, notes=lost), titles=titles, limit=limit)
 
 
 def _fewest_words(runs: Sequence[RunRecord], folder: Path, archive: Path) -> list[Path]:

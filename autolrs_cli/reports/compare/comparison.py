@@ -7,13 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from autolrs_cli.contracts import WeightsKind
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.records.archive import read_archive
-from autolrs_cli.records.find_runs import find_run_directories
-from autolrs_cli.reports.compare.archived_run import read_archived_runs
 from autolrs_cli.reports.compare.arms import Arm, group
 from autolrs_cli.reports.compare.caveats import caveats, doubts
 from autolrs_cli.reports.compare.compatibility import (
@@ -24,10 +20,10 @@ from autolrs_cli.reports.compare.compatibility import (
     twins,
     unfinished,
 )
-from autolrs_cli.reports.compare.limit import KIND as LIMIT
 from autolrs_cli.reports.compare.limit import PracticalLimit
 from autolrs_cli.reports.compare.outcomes import Racer, TargetOutcome, racers
-from autolrs_cli.reports.compare.run_record import RunRecord, read_run
+from autolrs_cli.reports.compare.run_record import RunRecord
+from autolrs_cli.reports.compare.sources import Sources, read_sources
 from autolrs_cli.reports.compare.speedups import Speedup, speedup
 from autolrs_cli.reports.compare.target import choose_goal, final_values, usual_length
 from autolrs_cli.reports.compare.target_curve import TargetCurve, target_curves, target_grid
@@ -36,8 +32,6 @@ from autolrs_cli.reports.compare.tuning_cost import TuningCost, tuning_cost
 from autolrs_cli.wording import look_alike, named
 
 BASELINE = "original"
-NOTE = "note"
-"""What an archive keeps of what no run of it tells: `said`, a sentence."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +89,9 @@ def compare(
     target: float | None = None,
     baseline: str | None = None,
     force: bool = False,
-    runs: Sequence[RunRecord] | None = None,
+    sources: Sources | None = None,
     titles: Mapping[Path, str] | None = None,
     limit: PracticalLimit | None = None,
-    notes: Sequence[str] = (),
 ) -> Comparison:
     """Compare the runs at and below `run_dirs`.
 
@@ -109,20 +102,22 @@ def compare(
         baseline: name of the arm to compare with, or its number in the order of names; None: `original`, whatever its
             averaging, or the other arm beside a searched one.
         force: compare runs that may not be compared; what speaks against it goes into `refused`.
-        runs: those of `run_dirs`, where they are read already.
+        sources: what lies there, where it is read already.
         titles: absolute run directory -> a better name for its arm than the one that its settings give.
-        limit: the practical limit; None: that of the archives, if they have one.
-        notes: what else a reader must know, such as runs that failed; those of archives come with them.
+        limit: the practical limit; None, or of another target: that of the archives, if they have one.
 
     Raises:
         ConfigError: if there is nothing to compare, or the runs may not be compared.
     """
-    if runs is None:  # else an archive beside them may be an earlier one
-        notes = [*notes, *(str(record["said"]) for record in _of_archives(run_dirs, NOTE))]
-    found, refused = _read(run_dirs, force=force) if runs is None else (list(runs), [])
-    runs, superseded = split_superseded(found)
-    arms = _titled(group(runs), titles or {}, found)
-    refused += [*unfinished(runs), *differences(runs, target_matters=target is None), *twins(arms)]
+    found = sources or read_sources(run_dirs, force=force)
+    runs, superseded = split_superseded(found.runs)
+    arms = _titled(group(runs), titles or {}, found.runs)
+    refused = [
+        *found.unreadable,
+        *unfinished(runs),
+        *differences(runs, target_matters=target is None),
+        *twins(arms),
+    ]
     if refused and not force:
         raise ConfigError([*refused[:-1], f"{refused[-1]} Or compare anyway, under a banner: --force."])
     arms = _baseline_first(arms, baseline)
@@ -154,10 +149,10 @@ def compare(
             *_guessed(tuning),
             *hardware_notes(runs),
             *superseded,
-            *dict.fromkeys(notes),
+            *dict.fromkeys(found.notes),
             *doubts(arms),
         ),
-        _limit(run_dirs, limit, goal, runs),
+        _limit([*([limit] if limit else []), *found.limits], goal, runs),
     )
 
 
@@ -180,39 +175,10 @@ def _titled(arms: Sequence[Arm], titles: Mapping[Path, str], runs: Sequence[RunR
     return [arm for _, arm in sorted(found, key=lambda each: each[0])]
 
 
-def _of_archives(run_dirs: Sequence[Path], kind: str) -> list[Mapping[str, Any]]:
-    return [
-        record
-        for path in run_dirs
-        if path.is_file()
-        for record in read_archive(path)
-        if record["kind"] == kind
-    ]
-
-
-def _limit(
-    run_dirs: Sequence[Path], given: PracticalLimit | None, goal: Goal, runs: Sequence[RunRecord]
-) -> PracticalLimit | None:
-    """Return the practical limit if it is of this target and these data."""
-    archived = [PracticalLimit.from_json(each) for each in _of_archives(run_dirs, LIMIT)]
+def _limit(limits: Sequence[PracticalLimit], goal: Goal, runs: Sequence[RunRecord]) -> PracticalLimit | None:
+    """Return the practical limit of this target and these data, if there is one."""
     fingerprint = runs[0].started.get("data_fingerprint")
-    return next((each for each in (given, *archived) if each and each.is_of(goal, fingerprint)), None)
-
-
-def _read(run_dirs: Sequence[Path], *, force: bool) -> tuple[list[RunRecord], list[str]]:
-    """Return the runs, and what is wrong with those that cannot be read; `force` leaves them out."""
-    archives = [path for path in run_dirs if path.is_file()]
-    folders = [path for path in run_dirs if path not in archives]
-    runs = [run for path in archives for run in read_archived_runs(path)]
-    problems: list[str] = []
-    for path in find_run_directories(folders) if folders or not archives else ():
-        try:
-            runs.append(read_run(path))
-        except ConfigError as error:
-            problems += error.problems
-    if not runs or (problems and not force):
-        raise ConfigError(problems)
-    return runs, problems
+    return next((each for each in limits if each.is_of(goal, fingerprint)), None)
 
 
 def _baseline_first(arms: list[Arm], wanted: str | None) -> list[Arm]:
