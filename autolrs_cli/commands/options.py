@@ -18,7 +18,7 @@ OPTIONS_AND_OVERRIDES: dict[str, Any] = {
     "allow_interspersed_args": True,
 }
 OVERRIDES_HELP = (
-    "Hydra overrides and flags, for example recipe=resnet50 seed=1 search.lr_max=0.5, or --config-dir DIR."
+    "Hydra overrides and flags, for example recipe=resnet50 seed=1 schedule=cosine, or --config-dir DIR."
 )
 SWEEP_HELP = (
     "Hydra overrides; a key may take several values: seed=0,1,2, seed=range(0,5), schedule=choice(a,b)."

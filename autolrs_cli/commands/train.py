@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -12,6 +12,7 @@ from rich.console import Console
 
 from autolrs_cli.commands.among_others import among_others
 from autolrs_cli.commands.shown_run import ignore_further_interrupts, leaving_at_once, run_shown
+from autolrs_cli.compose.another_run import for_another_run
 from autolrs_cli.compose.hydra_app import (
     NoMoreJobs,
     compose_and_call,
@@ -104,7 +105,7 @@ def _run(
                 say(errors, f"warning: {message}", "yellow")
         with processes.training() as (plan, world):
             directory = open_directory(plan, plain)
-            other_side = _other_side(plan.settings.schedule["name"])
+            other_side = _other_side(plan.settings.schedule["name"], plain)
             with leaving_at_once(directory, errors), directory.locked():
                 return run_shown(
                     plan,
@@ -151,11 +152,12 @@ def _foreign_tuning(plan: Plan, config: dict[str, Any]) -> list[str]:
     ]
 
 
-def _other_side(schedule: str) -> str:
+def _other_side(schedule: str, config: Mapping[str, Any]) -> str:
     """Return the command of the same run under the schedule it would be compared with."""
-    own = ("schedule", "run.dir", *(("search",) if schedule in SEARCHED else ()))
-    kept = [override for override in given_overrides() if not lies_below(key_in(override), own)]
+    kept = for_another_run(given_overrides(), ("schedule", "run.dir"))
     other = "original" if schedule == "autolrs" else "autolrs"
+    if other == "autolrs" and config["search"]["name"] == "lean" and config["average"]["name"] == "none":
+        kept.append("search=paper")  # search=lean judges by averaged weights
     return shlex.join(["autolrs", "train", *given_config_dir(), *kept, f"schedule={other}"])
 
 
@@ -168,8 +170,8 @@ def _without_effect(schedule: str, config: DictConfig) -> list[str]:
         f"{override} has no effect with schedule={schedule}, {reason}"
         for group, reason in _unread_groups(schedule).items()
         for override, key in given.items()
-        # The choice of a schedule has an effect, whatever its settings.
-        if lies_below(key, (group,)) and (key != group or group == "search") and f"${{{key}}}" not in text
+        # The choice of a schedule or a search has an effect, whatever its settings.
+        if lies_below(key, (group,)) and key != group and f"${{{key}}}" not in text
     ]
 
 

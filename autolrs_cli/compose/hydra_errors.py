@@ -76,8 +76,8 @@ def _unknown_key(text: str) -> str | None:
     others = _options_with(key[1])
     if others:
         return (
-            f"`{key[1]}` must be a setting of the option that is chosen, but it is one of {', '.join(others)} alone. "
-            f"Choose that, or remove {key[1]}."
+            f"`{key[1]}` must be a setting of the option that is chosen, but it is one of {', '.join(others)}. "
+            f"Choose one that has it, or remove {key[1]}."
         )
     return f"`{key[1]}` must be a known setting, but it is not one. {SEE_SETTINGS}"
 

@@ -23,7 +23,7 @@ def all_failed(record: Mapping[str, Any]) -> str:
     """Say what is done where every trial diverged."""
     return (
         f"every trial of stage {record['stage'] + 1} diverged; it trains at the safe LR {lr(record['lr'])}. "
-        "Lower search.lr_max."
+        "Under search=paper, lower search.lr_max."
     )
 
 

@@ -29,7 +29,9 @@ MEANINGS = {
     "searched_again": FlagMeaning(
         "training diverged at the LR chosen first, so the stage was taken back and searched again"
     ),
-    "all_failed": FlagMeaning("every trial diverged, so the last safe LR was used", "Lower search.lr_max."),
+    "all_failed": FlagMeaning(
+        "every trial diverged, so a lower LR was used", "Under search=paper, lower search.lr_max."
+    ),
     "negative": FlagMeaning(
         "the winning forecast is a loss below zero", "The published forecast has no lower bound."
     ),

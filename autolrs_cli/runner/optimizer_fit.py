@@ -34,7 +34,7 @@ def optimizer_problems(
     if isinstance(optimizer, SwitchingOptimizer) and average != "none":
         found.append(
             f"`average={average}` averages the weights that are trained, but {name} is judged by an average that it "
-            "keeps itself, and an average of that would say nothing of either. Set average=none, or choose another "
+            "keeps itself, and an average of that would say nothing of either. Leave `average` out, or choose another "
             "optimizer."
         )
     if estimates_lr(optimizer) and searched:

@@ -138,4 +138,4 @@ class RandomControl(Protocol):
     """A search that can be held against itself with its LRs drawn: what `schedule=random` asks for."""
 
     def at_random(self) -> Search:
-        """Return the same search, at the same cost, with every LR drawn evenly on the log scale."""
+        """Return the same search, at no lower a cost, whose LRs are drawn and not asked for."""

@@ -144,7 +144,7 @@ class Checkpoints:
         except _DamagedError as error:
             raise DamagedRecordError(
                 f"The checkpoint {self._path(step)} must be whole to go back to it, but it is not: {error}. "
-                "Begin a new run, with a lower search.lr_max."
+                "Begin a new run; under search=paper with a lower search.lr_max."
             ) from error
 
     def drop_after(self, step: int) -> None:

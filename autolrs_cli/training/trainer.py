@@ -236,5 +236,5 @@ class Trainer:
         if not math.isfinite(loss):
             raise TrainingDivergedError(
                 f"The training loss must stay finite, but it is {loss} at step {step} with LR {lr:.4g}. "
-                "Lower the LR (schedule.peak_lr, or search.lr_max under AutoLRS)."
+                "Lower the LR (schedule.peak_lr; search.lr_max under search=paper)."
             )

@@ -23,10 +23,10 @@ from autolrs_cli.records.journal import read_journal
 # AutoLRS's search makes 40 steps in such a run of 50: two trials of 20.
 SMALL = (
     "run.max_steps=50",
-    "search.num_trials=2",
-    "search.num_random_trials=1",
+    "published_search.num_trials=2",
+    "published_search.num_random_trials=1",
     "original_schedule.warmup_steps=10",
-    "search.max_stage_steps=40",
+    "published_search.max_stage_steps=40",
 )
 SPACE = ("tune.shortest_steps=5", "tune.budget_lengths=2", "tune.finalists=1")
 RECIPE = ("--config-dir", str(USER), "recipe=toy", "schedule=cosine", *SMALL)
@@ -64,7 +64,7 @@ def test_it_goes_on_after_a_kill_and_says_what_it_found(
     done: subprocess.CompletedProcess[str], folder: Path
 ) -> None:
     assert (done.returncode, done.stderr) == (0, "")
-    assert "budget 100 steps (2 runs of full length; AutoLRS's search makes 40 here at most)" in done.stdout
+    assert "budget 100 steps (2 runs of full length; AutoLRS as published makes 40 to search)" in done.stdout
     assert ": 3 configurations, 4 runs, 101 steps" in done.stdout
     assert "bracket 1: 3 runs of 17 steps, then 1 run of 50 steps" in done.stdout
     assert "schedule=tuned/toy/demo/cosine-sgd-rings" in done.stdout
@@ -185,7 +185,7 @@ def test_a_dry_run_says_runs_lengths_and_their_sum_and_leaves_nothing(
         (("schedule=cosine", "seed=2000"), {}, "but got seed=2000"),
         (("schedule=cosine", "-m"), {}, "but got -m"),
         (("schedule=cosine", "run.dir=x"), {}, "but got run.dir. Set --dir"),
-        (("schedule=cosine",), {"budget_steps": 10}, r"makes \(180\), .*: 390 here, but got --budget-steps 10"),
+        (("schedule=cosine",), {"budget_steps": 10}, r"to search \(180\), .*: 390 here, but got --budget-steps 10"),
         (("schedule=cosine",), {"trials": 0}, "but got --trials 0"),
         (("schedule=cosine", "tune.entrants=1"), {}, "`tune.entrants` must be greater than or equal to 2"),
     ],

@@ -80,7 +80,7 @@ def test_a_search_that_costs_more_than_three_lengths_is_matched() -> None:
 @pytest.mark.parametrize(
     ("budget", "trials", "said"),
     [
-        (6350, None, r"3 runs of full length make, .* makes \(2,000\), .*: 6,351 here, but got --budget-steps 6350"),
+        (6350, None, r"3 runs of full length make, .* \(2,000\), .*: 6,351 here, but got --budget-steps 6350"),
         (None, 2, r"3 configurations or more for each 6,351, but got --trials 2. Set it to 3 or more"),
         (None, 0, "but got --trials 0"),
         (12_000, 5, "but got --trials 5. Set it to 6 or more"),

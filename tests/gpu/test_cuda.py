@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"),
 ]
-TINY = ("recipe=resnet50", "scale=tiny", "runtime.device=cuda", "dashboard=none")
+TINY = ("recipe=resnet50", "scale=tiny", "search=paper", "runtime.device=cuda", "dashboard=none")
 
 
 @pytest.mark.parametrize("location", ["auto", "device", "host"])

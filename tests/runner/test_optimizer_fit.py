@@ -34,7 +34,7 @@ def test_an_average_of_an_optimizers_own_average_is_refused() -> None:
     assert (
         "`average=ema` averages the weights that are trained, but Switching is judged by an average" in said
     )
-    assert "Set average=none" in said
+    assert "Leave `average` out" in said
 
 
 @pytest.mark.parametrize("schedule", ["autolrs", "random"])

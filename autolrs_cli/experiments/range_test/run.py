@@ -24,6 +24,8 @@ from autolrs_cli.terminal.console import PatientConsole, say
 # Around the peak of the original schedule, which is known to train: ours.
 BELOW_PEAK, ABOVE_PEAK = 1e-3, 1e2
 CHART_COLUMNS, CHART_ROWS = 100, 16
+FOR = "search=paper"
+"""The search that takes an interval."""
 
 
 def main(
@@ -52,7 +54,7 @@ def main(
         for path in write(out, _title(plan), test, proposal) if out is not None else ():
             say(console, f"written: {path}")
 
-    return run_jobs(job, overrides, errors)
+    return run_jobs(job, [FOR, *overrides], errors)
 
 
 def _ends(plan: Plan, lr_min: float | None, lr_max: float | None) -> tuple[float, float]:
@@ -119,6 +121,4 @@ def _show(plan: Plan, test: RangeTest, proposal: Proposal, console: Console) -> 
     )
     for note in proposal.notes:
         say(console, f"note: {note}")
-    say(
-        console, f"Proposed: search=paper search.lr_min={proposal.lr_min:g} search.lr_max={proposal.lr_max:g}"
-    )
+    say(console, f"Proposed: {FOR} search.lr_min={proposal.lr_min:g} search.lr_max={proposal.lr_max:g}")

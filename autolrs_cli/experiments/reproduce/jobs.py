@@ -25,10 +25,11 @@ from autolrs_cli.overrides import key_in
 from autolrs_cli.schedules.lengths import schedule_key
 from autolrs_cli.search import PublishedSearch
 
-SEARCHED, LEAN = ("schedule=autolrs", "search=paper"), ("schedule=autolrs", "search=lean")
+SEARCHED = ("schedule=autolrs", "search=paper")
+LEAN = ("schedule=autolrs", "search=lean", "average=ema")
 ORIGINAL = ("schedule=original",)
-UNSEARCHED = ("search=paper", "average=none")
-"""What arms have that name no search, whatever the defaults are: raw weights are read out, as the paper does."""
+STATED = ("search=paper", "average=none")
+"""What arms have that say nothing else, whatever the defaults are: raw weights are read out, as the paper does."""
 
 
 class RecipeJobs:
@@ -128,7 +129,7 @@ class RecipeJobs:
         if "target" in map(key_in, own):  # the one that was fixed; Hydra would merge the two
             given = [each for each in given if key_in(each).split(".")[0] != "target"]
         named = {key_in(each) for each in (*given, *own)}
-        stated = () if "search" in named else [each for each in UNSEARCHED if key_in(each) not in named]
+        stated = [each for each in STATED if key_in(each) not in named]
         points, code = compose_once([*common, *stated, *given, *own], vary, self._errors)
         if code or not points:
             raise ConfigError(f"Every arm must compose, but {' '.join([*common, *own])} does not; see above.")

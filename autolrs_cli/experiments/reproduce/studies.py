@@ -18,7 +18,7 @@ from autolrs_cli.errors import ConfigError
 from autolrs_cli.exit_codes import RESUMABLE, ExitCode
 from autolrs_cli.experiments.own_process import python_module, watched_environment
 from autolrs_cli.experiments.process_log import last_words
-from autolrs_cli.experiments.reproduce.arms import STUDIES, Arm, Base
+from autolrs_cli.experiments.reproduce.arms import PAPER, STUDIES, Arm, Base
 from autolrs_cli.experiments.reproduce.request import ReproductionRequest
 from autolrs_cli.experiments.reproduce.taken_over import STUDY, STUDY_PARTS, TakenOver
 from autolrs_cli.experiments.stopped import ExperimentStopped
@@ -125,7 +125,8 @@ class Studies:
 
     def _tune(self, arm: Arm, fingerprint: str) -> int:
         self._folder.mkdir(parents=True, exist_ok=True)
-        own = [*self._command(arm), *self._request.launcher_overrides, "--dir", str(self._study(arm))]
+        # Which search is the default is no part of what a study is, and so not of its command as it is kept.
+        own = [PAPER, *self._command(arm), *self._request.launcher_overrides, "--dir", str(self._study(arm))]
         own += ["--rerun-stale"] * self._request.rerun_stale
         with self._log(arm).open("ab") as log:
             process = subprocess.Popen(

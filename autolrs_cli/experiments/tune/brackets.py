@@ -34,7 +34,7 @@ class TuningPlan:
     Args:
         brackets: in the order in which they are carried out.
         budget_steps: what the person (or the default) asks for; the brackets cost that much or more.
-        search_steps: what AutoLRS's search costs in the run that is tuned for.
+        search_steps: what the published search costs in the run that is tuned for.
     """
 
     brackets: tuple[Bracket, ...]
@@ -65,7 +65,7 @@ def plan_tuning(
     Args:
         settings: of the brackets.
         max_steps: of the run that is tuned for.
-        search_steps: what AutoLRS's search costs in it.
+        search_steps: what the published search costs in it.
         budget_steps: None: as many full lengths as the settings say, or what the search costs, if that is more.
         trials: the most configurations; None: as many as the settings say.
 
@@ -77,8 +77,8 @@ def plan_tuning(
     if budget < fair:
         raise ConfigError(
             f"Every schedule must be tuned with as many steps as {settings.budget_lengths} runs of full length make, "
-            f"and as AutoLRS's search makes ({search_steps:,}), so that the comparison is fair: {fair:,} here, but got "
-            f"--budget-steps {budget}. Raise it, or leave it out."
+            f"and as AutoLRS as published makes to search ({search_steps:,}), so that the comparison is fair: {fair:,} "
+            f"here, but got --budget-steps {budget}. Raise it, or leave it out."
         )
     count = math.ceil(budget / (settings.budget_lengths * max_steps))
     bracket = _bracket(settings, max_steps, settings.entrants if trials is None else trials // count)

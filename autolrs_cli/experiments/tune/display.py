@@ -31,8 +31,8 @@ def statement(task: TuningTask) -> Iterator[str]:
     )
     yield f"data: {task.run_plan.recipe.describe().data}"
     yield (
-        f"budget {plan.budget_steps:,} steps ({_lengths(task)} runs of full length; AutoLRS's search makes "
-        f"{plan.search_steps:,} here at most): {counted(plan.configurations, 'configuration')}, "
+        f"budget {plan.budget_steps:,} steps ({_lengths(task)} runs of full length; AutoLRS as published makes "
+        f"{plan.search_steps:,} to search): {counted(plan.configurations, 'configuration')}, "
         f"{counted(plan.runs, 'run')}, {counted(plan.steps, 'step')}"
     )
     for number, bracket in enumerate(plan.brackets, 1):
@@ -132,7 +132,7 @@ def _closing(task: TuningTask, best: Configuration, everything: list[Configurati
     runs = sum(len(each.results) for each in everything)
     yield (
         f"{task.steps_made():,} steps in {runs} runs, {seconds_spent(everything):,.0f} s; "
-        f"budget {task.plan.budget_steps:,}; AutoLRS's search makes {task.plan.search_steps:,} at most."
+        f"budget {task.plan.budget_steps:,}; AutoLRS as published makes {task.plan.search_steps:,} to search."
     )
     yield f"best: trial {best.number}, {_point(best.point)}, loss {best.results[max(best.results)].loss:.4f}"
     for warning in at_an_edge(task.settings.space, best):

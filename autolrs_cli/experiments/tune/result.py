@@ -9,13 +9,11 @@ from typing import Any
 
 import yaml
 
-from autolrs_cli.config_keys import lies_below
+from autolrs_cli.compose.another_run import for_another_run
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.overrides import key_in
 from autolrs_cli.schedules.tuning import KEY, Tuning
 
-# What a person types for a study that a run with its result does not need, or has in it. Which search is chosen stays:
-# it says which weights are read out.
+# What a person types for a study that a run with its result does not need, or has in it.
 _OF_THE_STUDY = ("schedule", "tune", "seed", "dashboard", "tracker", "run.dir", "hydra")
 
 
@@ -27,11 +25,7 @@ def train_command(before: Sequence[str], given: Sequence[str], option: str) -> s
         given: the overrides that the study was begun with.
         option: of the tuned schedule.
     """
-    kept = [
-        each
-        for each in given
-        if not lies_below(key := key_in(each), _OF_THE_STUDY) and not key.startswith("search.")
-    ]
+    kept = for_another_run(given, _OF_THE_STUDY)
     return shlex.join(["autolrs", "train", *before, *kept, f"schedule={option}"])
 
 

@@ -279,7 +279,8 @@ class TuningTask:
             f"Objective: loss on the slice that chooses LRs, {weights}{loss!r} after a run of "
             f"{max(best.results)} steps.",
             f"Budget: {self.plan.budget_steps} steps; {tuning.steps} made, in {counted(tuning.runs, 'run')} of "
-            f"{counted(tuning.configurations, 'configuration')}. AutoLRS's search makes {self.plan.search_steps}.",
+            f"{counted(tuning.configurations, 'configuration')}. AutoLRS as published makes "
+            f"{self.plan.search_steps} to search.",
             f"For run.max_steps={tuning.max_steps}; tuned on seed {self.config['seed']}; overrides: {overrides}",
             f"Code version {self._code_version}; data fingerprint {tuned.data_fingerprint}: "
             f"{self.run_plan.recipe.describe().data}",
@@ -293,9 +294,11 @@ def _usual_root(config: Mapping[str, Any], optimizer: str) -> Path:
 
 
 def _search_steps(config: Mapping[str, Any]) -> int:
-    """Return how many steps the search of schedule=autolrs would make in the same run."""
-    searched = OmegaConf.load(str(files("autolrs_configs") / "schedule" / "autolrs.yaml"))
-    whole = OmegaConf.create({**config, "schedule": searched})
+    """Return how many steps the published search would make in the same run, whatever optimizer that has."""
+    tree = files("autolrs_configs")
+    published = {"schedule": "autolrs", "search": "paper", "optimizer": "sgd"}
+    groups = {group: OmegaConf.load(str(tree / group / f"{name}.yaml")) for group, name in published.items()}
+    whole = OmegaConf.create({**config, **groups})
     plain = OmegaConf.to_container(whole, resolve=True)
     assert isinstance(plain, dict)
     return check({str(key): value for key, value in plain.items()}).search_steps

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 from autolrs_cli.contracts import WeightsKind
-from autolrs_cli.reports.compare.arms import Arm
+from autolrs_cli.reports.compare.arms import Arm, searched
 from autolrs_cli.reports.compare.outcomes import TargetOutcome
 from autolrs_cli.reports.compare.run_record import RunRecord
 from autolrs_cli.reports.compare.speedups import FEWEST_FOR_AN_INTERVAL, Speedup
@@ -36,7 +36,7 @@ def caveats(
         found.append(f"the target {goal} was given with --target, not fixed in the runs' configuration.")
     if goal.fixed and any(_foreign_target(run) for arm in arms for run in arm.all_runs):
         found.append(f"the target {goal} was calibrated on other data than these: it says little here.")
-    found += _better_raw(arms[0], goal)
+    found += _better_raw(arms, goal)
     found += _too_short_a_list(arms, outcomes)
     found += [_fitted_to_one_length(arm, arms[0]) for arm in arms if arm.fills and len(arm.lengths) == 1]
     found += [_uneven_lengths(arm) for arm in arms if (arm.decays or arm.fills) and _lengths_differ(arm)]
@@ -49,22 +49,30 @@ def caveats(
     return found
 
 
-def _better_raw(baseline: Arm, goal: Goal) -> Iterator[str]:
-    """Say if a baseline that is judged by averaged weights would have done better without them."""
-    ends = [
-        (raw, averaged)
-        for run in baseline.all_runs
-        if run.done and (averaged := _end(run, goal.metric, "averaged")) is not None
-        if (raw := _end(run, goal.metric, "raw")) is not None
-    ]
-    if not ends:
+def _better_raw(arms: Sequence[Arm], goal: Goal) -> Iterator[str]:
+    """Name the schedules that are judged by averaged weights, as their baseline is, and would end better without."""
+    ends = {arm.name: _ends(arm, goal.metric) for arm in arms if not searched(arm.all_runs[0])}
+    if ends.get(arms[0].name) is None:
         return
-    raw, averaged = (median(own) for own in zip(*ends, strict=True))
-    if raw > averaged if goal.direction == "max" else raw < averaged:
+    sign = 1 if goal.direction == "max" else -1
+    better = [
+        f"{name} ({goal.metric} {raw:.4g} against {averaged:.4g})"
+        for name, (raw, averaged) in ((name, each) for name, each in ends.items() if each is not None)
+        if sign * raw > sign * averaged
+    ]
+    if better:
         yield (
-            f"{baseline.name} is judged by its averaged weights, but its raw ones end better ({goal.metric} {raw:.4g} "
-            f"against {averaged:.4g} in the median). Compare with runs of it under average=none, too."
+            f"judged by averaged weights, though raw ones end better, in the median: {', '.join(better)}. Compare with "
+            "runs under average=none, too."
         )
+
+
+def _ends(arm: Arm, metric: str) -> tuple[float, float] | None:
+    """Return the median final value of raw and of averaged weights at full length; None: only one is measured."""
+    runs = [run for run in arm.at_length(arm.lengths[-1]) if run.done]
+    found = [(_end(run, metric, "raw"), _end(run, metric, "averaged")) for run in runs]
+    both = [(raw, averaged) for raw, averaged in found if raw is not None and averaged is not None]
+    return (median(raw for raw, _ in both), median(averaged for _, averaged in both)) if both else None
 
 
 def _end(run: RunRecord, metric: str, weights: WeightsKind) -> float | None:

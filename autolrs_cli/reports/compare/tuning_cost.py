@@ -57,9 +57,12 @@ def _of_run(run: RunRecord) -> TuningCost:
 
 
 def _unlike_shipped(config: Mapping[str, Any]) -> list[str] | None:
-    """Return the keys in which a lean search differs from that of this version; None: it is no lean search."""
+    """Return the keys in which a lean search differs from that of this version; None: it is no lean search.
+
+    One whose LRs are drawn is none.
+    """
     search = dict(config.get("search") or {})
-    if config["schedule"].get("name") not in SEARCHED or search.get("name") != "lean":
+    if config["schedule"].get("name") != "autolrs" or search.get("name") != "lean":
         return None
     shipped = _shipped_lean()
     keys = sorted(search.keys() | shipped.keys())

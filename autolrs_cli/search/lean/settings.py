@@ -140,7 +140,8 @@ class LeanSearch(Section):
         if self.weights == "averaged" and not run.averaged:
             found.append(
                 "search=lean judges trials by averaged weights, since raw ones prefer LRs that are too low for the "
-                "run, but got average=none. Leave `average` out, or set average=ema."
+                "run, but got average=none. Set average=ema; or, to read raw weights or those of an optimizer that "
+                "averages by itself, search=paper or a schedule that is not searched."
             )
         if run.warmup_steps:
             found.append(
