@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from harness import composed
+from omegaconf import OmegaConf
 
 from autolrs_cli.commands.train import _foreign_tuning
 from autolrs_cli.compose.user_configs import TunedSchedule, path_of
@@ -105,6 +106,11 @@ def test_the_file_is_a_schedule_with_what_was_found_and_what_that_took() -> None
     assert found is not None
     assert (found.option, found.study, found.steps, found.seconds) == (option, "one", 400, 12.5)
     assert option_in(path_of(option)) == option
+
+
+def test_a_study_whose_name_looks_like_a_number_keeps_it() -> None:
+    node = OmegaConf.load(path_of(keep(SGDR, "1e234567")))  # as Hydra reads it: infinity, unquoted
+    assert node.tuning.study == "1e234567"
 
 
 def with_tuning(config: dict[str, Any], found: Tuning) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from statistics import median, stdev
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
 
 from autolrs_cli.contracts import Direction
 from autolrs_cli.durable import write_whole
@@ -120,7 +121,7 @@ class CalibratedTarget:
     def write(self, path: Path) -> None:
         """Keep it, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, yaml.safe_dump({"target": self.to_node()}, sort_keys=False))
+        write_whole(path, OmegaConf.to_yaml(OmegaConf.create({"target": self.to_node()})))
 
     @classmethod
     def read(cls, path: Path) -> CalibratedTarget | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
 
 from autolrs_cli.compose.another_run import for_another_run
 from autolrs_cli.errors import ConfigError
@@ -38,7 +39,8 @@ def tuned_text(node: Mapping[str, Any], tuning: Tuning, head: Sequence[str]) -> 
         head: what a person should know of it, a line each.
     """
     tuned = {**node, **tuning.found, "name": f"{node['name']}_tuned", KEY: tuning.model_dump()}
-    body: str = yaml.safe_dump(tuned, sort_keys=False, allow_unicode=True)
+    # It quotes text that Hydra would read as a number, as a study named 1e234567; yaml.safe_dump does not.
+    body = OmegaConf.to_yaml(OmegaConf.create(tuned))
     return "".join(f"# {line}\n" for line in head) + body
 
 
