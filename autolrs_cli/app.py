@@ -26,6 +26,7 @@ from autolrs_cli.commands.tune import tune
 from autolrs_cli.commands.watch import watch
 from autolrs_cli.exit_codes import ExitCode
 from autolrs_cli.experiments.own_process import stop_with_the_watcher
+from autolrs_cli.signals import keep_interrupts
 
 STARTED = time.perf_counter()
 OVERRIDES_HELP = (
@@ -297,6 +298,7 @@ def _refuse_windows() -> None:
 def main() -> None:
     """Run the command line."""
     _refuse_windows()
+    keep_interrupts()
     stop_with_the_watcher()
     for stream in (sys.stdout, sys.stderr):
         # A path that the terminal's encoding cannot show must not end a run.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -14,6 +17,29 @@ _LIKE_TERM = ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 LIKE_TERM = tuple(signal.Signals[name] for name in _LIKE_TERM if name in signal.Signals.__members__)
 """Signals that end a process by default and are taken as SIGTERM is, unless they are ignored (`nohup`)."""
 STOPPING = (signal.SIGINT, signal.SIGTERM, *LIKE_TERM)
+
+
+AGAIN_SECONDS = 0.05
+
+
+def keep_interrupts() -> None:
+    """Let no Ctrl-C be lost.
+
+    Python drops an exception that falls into a callback of its own, as one does now and then while modules are
+    imported: the signal then comes once more, a little later.
+    """
+    earlier = sys.unraisablehook
+
+    def hook(dropped: sys.UnraisableHookArgs) -> None:
+        if dropped.exc_type is not KeyboardInterrupt:
+            earlier(dropped)
+            return
+        again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), signal.SIGINT))
+        again.daemon = True
+        with suppress(RuntimeError):  # the process ends anyway
+            again.start()
+
+    sys.unraisablehook = hook
 
 
 @contextmanager

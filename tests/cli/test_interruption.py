@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from processes import (
     TOY,
     Terminal,
     autolrs,
+    environment,
     interrupt_group,
     start,
     wait_for_event,
@@ -205,6 +207,34 @@ def test_ctrl_c_while_starting(tmp_path: Path, library: str) -> None:
     assert code in (130, -signal.SIGINT)  # either way a shell sees 130
     assert (out, err) == ("", "")
     assert not (tmp_path / "run").exists()
+
+
+DROPPED = """
+import signal, time, weakref
+from autolrs_cli.signals import keep_interrupts
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+keep_interrupts()
+held = type("Held", (), {})()
+dropping = weakref.ref(held, lambda _: signal.raise_signal(signal.SIGINT))
+del held
+time.sleep(60)
+"""
+
+
+def test_ctrl_c_in_a_callback_of_python_is_not_lost() -> None:
+    """As while a module is imported, whose lock is given up in one."""
+    done = subprocess.run(
+        [sys.executable, "-c", DROPPED],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGINT
+    assert "Exception ignored" not in done.stderr
+    assert done.stderr.rstrip().endswith("KeyboardInterrupt")
 
 
 class TestTerminal:
