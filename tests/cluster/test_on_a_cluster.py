@@ -20,7 +20,7 @@ from processes import autolrs, start
 
 pytestmark = pytest.mark.cluster
 
-RUN = ("recipe=resnet50", "scale=tiny", "schedule=original", "run.max_steps=1500", "runtime.threads=1")
+RUN = ("recipe=resnet50", "scale=tiny", "schedule=original", "run.max_steps=2500", "runtime.threads=1")
 PATIENCE_SECONDS = 240
 
 
