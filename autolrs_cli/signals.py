@@ -20,6 +20,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, *LIKE_TERM)
 
 
 AGAIN_SECONDS = 0.05
+"""After which a dropped Ctrl-C comes once more: ours."""
 
 
 def keep_interrupts() -> None:

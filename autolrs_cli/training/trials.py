@@ -146,7 +146,7 @@ class Prober:
             account = "; ".join(f"at LR {each.lr:.4g} at step {each.step} ({each.reason})" for each in tried)
             raise TrainingDivergedError(
                 f"Stage {found.stage + 1} must train without diverging, but it diverged {account}. "
-                "Raise search.max_rollbacks; under search=paper, or lower search.lr_max and search.lr_min."
+                "Raise search.max_rollbacks, or under search=paper lower search.lr_max and search.lr_min."
             )
         start = points.stage_start()
         if start is None:

@@ -6,7 +6,7 @@ import pytest
 from harness import composed, planned
 
 from autolrs_cli.errors import ConfigError
-from autolrs_cli.experiments.range_test.run import FOR
+from autolrs_cli.experiments.range_test.run import main as range_test
 from autolrs_cli.experiments.reproduce.arms import PAPER, STUDIES
 from autolrs_cli.experiments.tune.task import _search_steps
 
@@ -101,6 +101,8 @@ def test_every_study_of_a_reproduction_composes() -> None:
         assert _search_steps(config) > 0
 
 
-@pytest.mark.parametrize("given", [(), ("average=none",), ("schedule=constant",)], ids=" ".join)
-def test_a_range_test_needs_no_search_that_judges_by_averaged_weights(given: tuple[str, ...]) -> None:
-    assert planned(FOR, *TINY, *given).settings.averaging is None
+def test_a_range_test_needs_no_search_that_judges_by_averaged_weights(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert range_test([*TINY, "average=none"], lr_min=1e-3, lr_max=10.0, steps=150, out=None) == 0
+    assert "Proposed: search=paper search.lr_min=" in capsys.readouterr().out

@@ -51,13 +51,14 @@ def caveats(
 
 def _better_raw(arms: Sequence[Arm], goal: Goal) -> Iterator[str]:
     """Name the schedules that are judged by averaged weights, as their baseline is, and would end better without."""
-    ends = {arm.name: _ends(arm, goal.metric) for arm in arms if not searched(arm.all_runs[0])}
-    if ends.get(arms[0].name) is None:
+    unsearched = [arm for arm in arms if not searched(arm.all_runs[0])]
+    ends = {arm.name: both for arm in unsearched if (both := _ends(arm, goal.metric))}
+    if arms[0].name not in ends:
         return
     sign = 1 if goal.direction == "max" else -1
     better = [
         f"{name} ({goal.metric} {raw:.4g} against {averaged:.4g})"
-        for name, (raw, averaged) in ((name, each) for name, each in ends.items() if each is not None)
+        for name, (raw, averaged) in ends.items()
         if sign * raw > sign * averaged
     ]
     if better:
